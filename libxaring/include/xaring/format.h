@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sample formats, frame sizes, channel maps, and the shape of a stream that follows from them.
+ *
+ * Pure. Thread: any. Blocks: no. Real-time safe: yes. Logs: no.
+ */
+#ifndef XARING_FORMAT_H
+#define XARING_FORMAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/protocol.h>
+
+/* What a guest asks for. */
+struct xaring_params {
+	enum xaring_direction direction;
+	enum xaring_format format;
+	uint32_t rate_hz;
+	uint32_t channels;
+	uint8_t map[XARING_CHANNELS_MAX]; /* enum xaring_position_code; all 0 = the usual one */
+	uint32_t buffer;                  /* frames: ALSA's buffer, a fill limit */
+	uint32_t period;                  /* frames; informs only */
+};
+
+/* What follows from it. */
+struct xaring_shape {
+	uint32_t frame_bytes;
+	uint32_t capacity;   /* frames, a power of two */
+	uint32_t data_pages;
+	uint32_t pages;      /* data_pages and the control page */
+};
+
+/* A refusal, or a limit: what was refused, its value, what would be accepted. */
+struct xaring_refusal {
+	enum xaring_reason reason;
+	uint32_t value;
+	uint32_t min, max; /* what would be accepted; both 0 when no value would be */
+};
+
+/* Bytes of one sample, or 0 for an unknown format. */
+uint32_t xaring_format_bytes(uint32_t format);
+
+/* ALSA's name, "S16_LE" and so on, or "unknown". */
+const char *xaring_format_name(uint32_t format);
+
+/* Fills map with the usual positions for 1 .. 8 channels; the rest is 0. */
+void xaring_map_default(uint32_t channels, uint8_t map[XARING_CHANNELS_MAX]);
+
+/* Tells whether map names known positions, each at most once, or is all 0. */
+bool xaring_map_is_valid(uint32_t channels, const uint8_t map[XARING_CHANNELS_MAX]);
+
+/*
+ * Checks what a guest asks for, hostile as it may be, and computes the shape.
+ *
+ * Returns 0 and sets *shape. Returns -EINVAL and sets *refusal with the first thing that is wrong,
+ * its value and the accepted range.
+ */
+int xaring_params_shape(const struct xaring_params *params, struct xaring_shape *shape,
+			struct xaring_refusal *refusal);
+
+/* A sentence for a person: "rate 4000 Hz is refused: 8000 to 192000 are accepted". Cut to size. */
+void xaring_refusal_text(const struct xaring_refusal *refusal, char *text, uint32_t text_bytes);
+
+/* The errno that an application gets: -EPERM (policy), -EBUSY (limits), -EINVAL (the rest). */
+int xaring_refusal_errno(const struct xaring_refusal *refusal);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Index arithmetic of one direction, and the copies that follow from it.
+ *
+ * Counters are free-running uint32 frames; capacity is a power of two in frames and held privately,
+ * so the wrap at 2^32 is exact for every frame size. Each side keeps its own counter in private
+ * memory and publishes it; it never reads it back.
+ *
+ * The proof, short: let c be the capacity, p the producer's and q the consumer's counter. Only the
+ * producer writes frames p .. p+n-1 and only with n <= space(p, q) = c - (p - q); the consumer
+ * reads q .. q+m-1 only with m <= fill(p, q) = p - q. Both are computed from a private own counter
+ * and one acquired load of the peer's, and anything outside 0 .. c is refused, so an offset
+ * (index & (c - 1)) stays inside the ring whatever the peer stores.
+ *
+ * Thread: any, one per side. Blocks: no. Real-time safe: yes. Logs: no.
+ */
+#ifndef XARING_RING_H
+#define XARING_RING_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/shared.h>
+
+/* A private view of the data pages. */
+struct xaring_ring {
+	void *data;           /* shared; capacity * frame_bytes */
+	uint32_t capacity;    /* frames, a power of two */
+	uint32_t frame_bytes;
+};
+
+/*
+ * Tells how many frames lie between two counters.
+ *
+ * An ALSA application may take frames back (rewind) that were consumed already: a producer up to
+ * one capacity behind the consumer is an empty ring. Anything farther is no state of an honest peer.
+ *
+ * Returns 0 and sets *fill (0 .. capacity), or -EPROTO and sets *fill to 0.
+ */
+static inline int xaring_ring_fill(uint32_t prod, uint32_t cons, uint32_t capacity, uint32_t *fill)
+{
+	uint32_t ahead = prod - cons;
+
+	if (ahead <= capacity) {
+		*fill = ahead;
+		return 0;
+	}
+	*fill = 0;
+	return cons - prod <= capacity ? 0 : -EPROTO;
+}
+
+/*
+ * Tells how many frames may be written before the consumer is overrun.
+ *
+ * Returns 0 and sets *space (0 .. capacity), or -EPROTO and sets *space to 0.
+ */
+static inline int xaring_ring_space(uint32_t prod, uint32_t cons, uint32_t capacity,
+				    uint32_t *space)
+{
+	uint32_t fill;
+	int res = xaring_ring_fill(prod, cons, capacity, &fill);
+
+	*space = res < 0 ? 0 : capacity - fill;
+	return res;
+}
+
+/* Copies frames (<= capacity) from private memory into the ring at index. */
+static inline void xaring_ring_write(const struct xaring_ring *r, uint32_t index, const void *from,
+				     uint32_t frames)
+{
+	uint32_t at = index & (r->capacity - 1);
+	uint32_t first = frames < r->capacity - at ? frames : r->capacity - at;
+	size_t bytes = (size_t)first * r->frame_bytes;
+
+	xaring_copy_out((char *)r->data + (size_t)at * r->frame_bytes, from, bytes);
+	if (frames > first)
+		xaring_copy_out(r->data, (const char *)from + bytes,
+				(size_t)(frames - first) * r->frame_bytes);
+}
+
+/* Copies frames (<= capacity) from the ring at index into private memory. */
+static inline void xaring_ring_read(const struct xaring_ring *r, uint32_t index, void *to,
+				    uint32_t frames)
+{
+	uint32_t at = index & (r->capacity - 1);
+	uint32_t first = frames < r->capacity - at ? frames : r->capacity - at;
+	size_t bytes = (size_t)first * r->frame_bytes;
+
+	xaring_copy_in(to, (const char *)r->data + (size_t)at * r->frame_bytes, bytes);
+	if (frames > first)
+		xaring_copy_in((char *)to + bytes, r->data,
+			       (size_t)(frames - first) * r->frame_bytes);
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The messages of the local socket: how a program in the guest gets its pages from the server
+ * (xaring-guestd in a Xen guest, the broker of xaring-pw without Xen). xaring-protocol(7), SOCKET.
+ *
+ * AF_UNIX, SOCK_SEQPACKET, one stream per connection, one message per packet, fixed layout,
+ * little-endian. Descriptors travel from the server to the client only; a server closes
+ * whatever a client attaches and ends the connection.
+ *
+ *   client                         server
+ *   OPEN                  ->
+ *                         <-       ACCEPT + 3 fds     or     REFUSE
+ *   KICK (start, drain)   ->
+ *                         <-       RELINK + 3 fds     new pages; the stream goes on
+ *                         <-       REFUSE             the stream is over, and why
+ */
+#ifndef XARING_WIRE_H
+#define XARING_WIRE_H
+
+#include <stdint.h>
+
+#include <xaring/format.h>
+#include <xaring/protocol.h>
+
+#define XARING_NAME_BYTES      64
+#define XARING_WIRE_MAX_BYTES  256
+#define XARING_WIRE_FDS        3 /* control page, data pages, status page: in this order */
+#define XARING_SOCKET_DEFAULT  "/run/xaring/socket"
+
+enum xaring_message_type {
+	XARING_MESSAGE_OPEN = 1,
+	XARING_MESSAGE_ACCEPT = 2,
+	XARING_MESSAGE_REFUSE = 3,
+	XARING_MESSAGE_KICK = 4,
+	XARING_MESSAGE_RELINK = 5
+};
+
+enum xaring_kick {
+	XARING_KICK_START = 1, /* start, and resume after a pause */
+	XARING_KICK_DRAIN = 2,
+	XARING_KICK_ATTACH = 3 /* the guest answered an attach while the backend may be idle */
+};
+
+/* OPEN: what the client asks for. */
+struct xaring_open {
+	uint32_t version_min;
+	uint32_t version;
+	uint32_t features;
+	struct xaring_params params;
+	uint64_t epoch;                /* of the link to return to, 0 = a new stream */
+	char name[XARING_NAME_BYTES];  /* the application, for people; need not be terminated */
+};
+
+/* ACCEPT and RELINK: the pages. Offsets are those to give to mmap(). */
+struct xaring_accept {
+	uint32_t version;
+	uint32_t features;
+	uint64_t epoch;        /* random; names this link */
+	uint32_t capacity;     /* frames; what xaring_params_shape() says, or the link is refused */
+	uint32_t data_pages;
+	uint64_t control_offset;
+	uint64_t data_offset;
+};
+
+/* Any message, decoded. fds are owned by whoever received it. */
+struct xaring_message {
+	enum xaring_message_type type;
+	union {
+		struct xaring_open open;
+		struct xaring_accept accept; /* ACCEPT, RELINK */
+		struct xaring_refusal refusal;
+		enum xaring_kick kick;
+	} u;
+	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK; otherwise -1 */
+};
+
+/*
+ * Encodes the message without its descriptors. Returns the number of bytes, at most
+ * XARING_WIRE_MAX_BYTES. Thread: any. Blocks: no. Logs: no.
+ */
+uint32_t xaring_wire_encode(const struct xaring_message *message,
+			    uint8_t bytes[XARING_WIRE_MAX_BYTES]);
+
+/*
+ * Decodes one packet, hostile as it may be: type, exact length and every range that does not
+ * depend on policy are checked; fds are set to -1.
+ *
+ * Returns 0, or -EPROTO. Thread: any. Blocks: no. Logs: no.
+ */
+int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_message *message);
+
+/*
+ * Sends and receives one message on a connected socket. Blocks: no (MSG_DONTWAIT). Logs: no.
+ *
+ * xaring_wire_receive() gives the descriptors, close-on-exec, to the caller. A message that brings
+ * a number of descriptors other than its type's is refused, and they are closed.
+ *
+ * Return 0, -EAGAIN when it would block, -ENODEV when the peer is gone, -EPROTO when a packet is
+ * not of the protocol, or another negative errno.
+ */
+int xaring_wire_send(int fd, const struct xaring_message *message);
+int xaring_wire_receive(int fd, struct xaring_message *message);
+
+/* Closes the descriptors that a received message still holds. */
+void xaring_message_finish(struct xaring_message *message);
+
+#endif

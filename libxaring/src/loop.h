@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop of the privileged daemons: descriptors and timers over epoll(7), nothing else.
+ *
+ * Private to this source tree. A source that is removed inside a callback is freed at the top of
+ * the next round, so no callback frees what the loop is holding.
+ *
+ * Thread: one.
+ */
+#ifndef XARING_LOOP_H
+#define XARING_LOOP_H
+
+#include <stdint.h>
+
+struct loop;
+struct loop_source;
+
+/* events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll reports them. */
+typedef void (*loop_io_fn)(void *data, uint32_t events);
+typedef void (*loop_timer_fn)(void *data);
+typedef void (*loop_signal_fn)(void *data, int signal);
+
+/* Returns 0 and sets *out, or a negative errno. */
+int loop_create(struct loop **out);
+void loop_destroy(struct loop *loop); /* frees all sources; closes no descriptor that was added */
+
+/* Polls fd (borrowed). Returns 0 and sets *out, or a negative errno. */
+int loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *data,
+		struct loop_source **out);
+int loop_update_io(struct loop_source *source, uint32_t events);
+
+/* A timer, not armed. */
+int loop_add_timer(struct loop *loop, loop_timer_fn fn, void *data, struct loop_source **out);
+/* Arms it once, or with repeat_ms > 0 again and again. 0, 0 disarms. */
+int loop_arm_timer(struct loop_source *source, uint32_t first_ms, uint32_t repeat_ms);
+
+/* Blocks the signal for the process and delivers it here (signalfd). */
+int loop_add_signal(struct loop *loop, int signal, loop_signal_fn fn, void *data,
+		    struct loop_source **out);
+
+/* Accepts NULL. */
+void loop_remove(struct loop_source *source);
+
+/* Runs until loop_quit(). Returns the code given there, or a negative errno. */
+int loop_run(struct loop *loop);
+void loop_quit(struct loop *loop, int code);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The real-time path of one stream: ring to buffer, once per graph cycle.
+ *
+ * Pure: knows neither PipeWire nor clocks, so that every rule of it is tested in virtual time. All
+ * that a guest can write at any time is read here and in no other file of the worker.
+ *
+ * One cycle of a playback stream, in order:
+ *   1. load the guest's word once. An impossible state is XARING_REASON_WORD.
+ *   2. not this attach: output silence, consume nothing. If the stream is running (or draining) and
+ *      has withdrawn its answer, or never gave one, raise attach so that it answers again.
+ *   3. a new generation or attach: take base as our index, and prime: publish a record with
+ *      pos = base, consume nothing. Prime as well after a pause and after an underrun.
+ *   4. running: consume min(fill, wanted). Fewer than wanted is an underrun: a ramp down from the
+ *      last frame (2 ms), silence, xruns + 1, gap + missing; prime as soon as there is data again.
+ *      All silence between is one gap and one xrun. A consumer ahead of the producer (rewind) is empty.
+ *   5. draining: as running, but fewer than wanted is the end: no ramp, no xrun, and no priming for
+ *      what is left when a stream that never ran is drained (its first cycle primes as always).
+ *   6. paused, stopped: silence, nothing moves. The record is published once more, then no longer.
+ *   7. publish the record.
+ * Broken (XARING_REASON_COUNTER, _WORD, _UNSETTLED) is sticky: silence, nothing is read any more.
+ * UNSETTLED: the word's generation or attach changed in 256 cycles in a row without a frame consumed.
+ *
+ * Floats that are not finite become 0. Nothing else changes a sample.
+ *
+ * Thread: pump_playback() and pump_capture() on the real-time thread, everything else while no
+ * cycle runs, but for the fields marked (main), which the main thread may load at any time.
+ * Blocks: no. Real-time safe: yes. Logs: no.
+ */
+#ifndef XARING_PUMP_H
+#define XARING_PUMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/format.h>
+#include <xaring/pages.h>
+#include <xaring/record.h>
+
+#define PUMP_RAMP_US        2000u
+#define PUMP_UNSETTLED_MAX  256u
+
+/* What the glue knows of this cycle. */
+struct pump_cycle {
+	uint64_t time_ns;  /* when it began, on the backend's clock (the wire's secret is added inside) */
+	uint32_t age_ns;   /* from then to now */
+	uint32_t rate_mhz; /* of the stream against that clock */
+	uint32_t delay;    /* frames from now to the sound of a frame given out in this cycle's buffer */
+};
+
+struct pump {
+	/* Fixed after pump_init(). */
+	enum xaring_direction direction;
+	struct xaring_ring ring;
+	struct xaring_control_page *control;
+	uint32_t rate_hz;
+	uint64_t time_secret_ns;
+	uint8_t silence; /* the byte of silence: 0x80 for U8 */
+	bool scrub;      /* floats */
+	bool is_u8_silence;
+
+	/* Real-time thread. */
+	uint32_t index;  /* our own counter */
+	uint32_t attach; /* as last raised */
+	uint32_t word;   /* as last accepted */
+	uint32_t seq;
+	uint32_t unsettled;
+	bool primed;     /* the next cycle may consume */
+	bool in_gap;
+	bool settled;    /* the last record of a pause or stop is out */
+	uint8_t last[32]; /* the last frame given out, for the ramp */
+
+	/* Real-time thread writes, (main) loads with __atomic_load_n(). */
+	uint32_t state;    /* guest's enum xaring_state as of the last cycle */
+	uint32_t reason;   /* enum xaring_reason, not NONE = broken */
+	uint32_t xruns;
+	uint32_t gap;
+	uint32_t cycles;   /* all */
+	uint32_t idle;     /* cycles in a row in which nothing could be consumed */
+	uint32_t consumed; /* frames, modulo 2^32 */
+};
+
+/* pages stay mapped until the pump is no longer run. frame_bytes is at most 32. */
+void pump_init(struct pump *p, const struct xaring_params *params, const struct xaring_shape *shape,
+	       const struct xaring_pages *pages, uint64_t time_secret_ns);
+
+/*
+ * Asks the guest to answer anew: at the accept of a stream that is not running, and from
+ * pump_playback() itself. The first call takes the number that it finds in the page as the start.
+ */
+void pump_attach(struct pump *p);
+
+/* What the guest is doing, loaded from the page (main thread, sweep): enum xaring_state or -EPROTO. */
+int pump_peek(const struct pump *p);
+
+/* Tells whether all that a draining guest wrote has been consumed (main thread). */
+bool pump_is_drained(const struct pump *p);
+
+/* Fills out with exactly `frames` frames. */
+void pump_playback(struct pump *p, void *out, uint32_t frames, const struct pump_cycle *cycle);
+
+/* Takes exactly `frames` frames; what does not fit is dropped and counted. */
+void pump_capture(struct pump *p, const void *in, uint32_t frames, const struct pump_cycle *cycle);
+
+#endif
