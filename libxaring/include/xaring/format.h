@@ -62,7 +62,7 @@ int xaring_params_shape(const struct xaring_params *params, struct xaring_shape 
 /* A sentence for a person: "rate 4000 Hz is refused: 8000 to 192000 are accepted". Cut to size. */
 void xaring_refusal_text(const struct xaring_refusal *refusal, char *text, uint32_t text_bytes);
 
-/* The errno that an application gets: -EPERM (policy), -EBUSY (limits), -EINVAL (the rest). */
+/* The errno that an application gets: -EPERM (policy), -EBUSY (limits, memory), -EINVAL (the rest). */
 int xaring_refusal_errno(const struct xaring_refusal *refusal);
 
 #endif

@@ -49,7 +49,9 @@ struct xaring_position {
 	uint64_t record_ns;   /* LIVE: of the newest record; FREE: when it began */
 	uint64_t seen_ns;     /* LIVE: when the newest record was seen */
 	uint64_t deadline_ns; /* WAITING: when it becomes FREE */
-	uint32_t frames;      /* quantum of the newest record */
+	uint32_t frames;      /* of the newest record: how far it may be predicted, checked */
+	uint32_t quantum;     /* the last one that was not 0: how often records come */
+	uint32_t age_ns;      /* of the newest record: how long after its time it is there, checked */
 	uint32_t rate_mhz;    /* of the newest record, checked */
 	uint32_t delay;       /* of the newest record, checked */
 };
@@ -100,6 +102,13 @@ uint32_t xaring_position_at(struct xaring_position *p, uint64_t now_ns, uint32_t
  * wants to see the next record: xaring_position_next()); UINT64_MAX when STOPPED.
  */
 uint64_t xaring_position_when(const struct xaring_position *p, uint64_t now_ns, uint32_t index);
+
+/*
+ * When the next record is to be expected: after the quantum of the newest one, and if that is over
+ * soon again (a quarter of a quantum). WAITING: the deadline. STOPPED and FREE: UINT64_MAX, for
+ * none is.
+ */
+uint64_t xaring_position_next(const struct xaring_position *p, uint64_t now_ns);
 
 /*
  * Playback: frames until a frame written at index `written` would sound, never less than what is
