@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The messages of the local socket in bytes, and their way through a socket. Fields are written and
+ * read one by one, so neither padding nor the byte order of a machine shows on the wire. Decoding
+ * accepts exactly one length per type; it decides no policy: whether a format or a rate is accepted
+ * is xaring_params_shape()'s, which has a reason to give.
+ *
+ * Every message begins with its type. All words are 32 bits, little-endian; a 64-bit value is its
+ * low word and its high word. Reserved bytes are sent as 0 and ignored.
+ *
+ *   OPEN, 128 bytes                ACCEPT and RELINK, 64 bytes    REFUSE, 32 bytes
+ *     0 type                         0 type                         0 type
+ *     4 version_min                  4 version                      4 reason
+ *     8 version                      8 features                     8 value
+ *    12 features                    12 capacity                    12 min
+ *    16 direction                   16 epoch (64)                  16 max
+ *    20 format                      24 control_offset (64)         20 reserved
+ *    24 rate_hz                     32 data_offset (64)
+ *    28 channels                    40 data_pages                KICK, 16 bytes
+ *    32 map, 8 bytes                44 reserved                     0 type
+ *    40 buffer                                                      4 kick
+ *    44 period                                                      8 reserved
+ *    48 epoch (64)
+ *    56 name, 64 bytes
+ *   120 reserved
+ */
+#include <xaring/wire.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define OPEN_BYTES   128u
+#define ACCEPT_BYTES 64u
+#define REFUSE_BYTES 32u
+#define KICK_BYTES   16u
+
+/* Room for more descriptors than any message has: what fits is closed by us, the rest by the kernel. */
+#define RECEIVE_FDS_MAX 16
+
+static void put32(uint8_t *bytes, uint32_t at, uint32_t value)
+{
+	for (uint32_t i = 0; i < 4; i++)
+		bytes[at + i] = (uint8_t)(value >> (8 * i));
+}
+
+static void put64(uint8_t *bytes, uint32_t at, uint64_t value)
+{
+	put32(bytes, at, (uint32_t)value);
+	put32(bytes, at + 4, (uint32_t)(value >> 32));
+}
+
+static uint32_t get32(const uint8_t *bytes, uint32_t at)
+{
+	return (uint32_t)bytes[at] | (uint32_t)bytes[at + 1] << 8 | (uint32_t)bytes[at + 2] << 16 |
+	       (uint32_t)bytes[at + 3] << 24;
+}
+
+static uint64_t get64(const uint8_t *bytes, uint32_t at)
+{
+	return get32(bytes, at) | (uint64_t)get32(bytes, at + 4) << 32;
+}
+
+/* The one length of a type, or 0 for an unknown type. */
+static uint32_t type_bytes(uint32_t type)
+{
+	switch (type) {
+	case XARING_MESSAGE_OPEN:
+		return OPEN_BYTES;
+	case XARING_MESSAGE_ACCEPT:
+	case XARING_MESSAGE_RELINK:
+		return ACCEPT_BYTES;
+	case XARING_MESSAGE_REFUSE:
+		return REFUSE_BYTES;
+	case XARING_MESSAGE_KICK:
+		return KICK_BYTES;
+	default:
+		return 0;
+	}
+}
+
+static uint32_t type_fds(enum xaring_message_type type)
+{
+	return type == XARING_MESSAGE_ACCEPT || type == XARING_MESSAGE_RELINK ? XARING_WIRE_FDS : 0;
+}
+
+static void encode_open(const struct xaring_open *open, uint8_t *bytes)
+{
+	put32(bytes, 4, open->version_min);
+	put32(bytes, 8, open->version);
+	put32(bytes, 12, open->features);
+	put32(bytes, 16, (uint32_t)open->params.direction);
+	put32(bytes, 20, (uint32_t)open->params.format);
+	put32(bytes, 24, open->params.rate_hz);
+	put32(bytes, 28, open->params.channels);
+	memcpy(bytes + 32, open->params.map, XARING_CHANNELS_MAX);
+	put32(bytes, 40, open->params.buffer);
+	put32(bytes, 44, open->params.period);
+	put64(bytes, 48, open->epoch);
+	memcpy(bytes + 56, open->name, XARING_NAME_BYTES);
+}
+
+static void encode_accept(const struct xaring_accept *accept, uint8_t *bytes)
+{
+	put32(bytes, 4, accept->version);
+	put32(bytes, 8, accept->features);
+	put32(bytes, 12, accept->capacity);
+	put64(bytes, 16, accept->epoch);
+	put64(bytes, 24, accept->control_offset);
+	put64(bytes, 32, accept->data_offset);
+	put32(bytes, 40, accept->data_pages);
+}
+
+static void encode_refuse(const struct xaring_refusal *refusal, uint8_t *bytes)
+{
+	put32(bytes, 4, (uint32_t)refusal->reason);
+	put32(bytes, 8, refusal->value);
+	put32(bytes, 12, refusal->min);
+	put32(bytes, 16, refusal->max);
+}
+
+uint32_t xaring_wire_encode(const struct xaring_message *message,
+			    uint8_t bytes[XARING_WIRE_MAX_BYTES])
+{
+	memset(bytes, 0, XARING_WIRE_MAX_BYTES);
+	put32(bytes, 0, (uint32_t)message->type);
+	switch (message->type) {
+	case XARING_MESSAGE_OPEN:
+		encode_open(&message->u.open, bytes);
+		break;
+	case XARING_MESSAGE_ACCEPT:
+	case XARING_MESSAGE_RELINK:
+		encode_accept(&message->u.accept, bytes);
+		break;
+	case XARING_MESSAGE_REFUSE:
+		encode_refuse(&message->u.refusal, bytes);
+		break;
+	case XARING_MESSAGE_KICK:
+		put32(bytes, 4, (uint32_t)message->u.kick);
+		break;
+	}
+	return type_bytes((uint32_t)message->type);
+}
+
+static int decode_open(const uint8_t *bytes, struct xaring_open *open)
+{
+	open->version_min = get32(bytes, 4);
+	open->version = get32(bytes, 8);
+	open->features = get32(bytes, 12);
+	open->params.direction = (enum xaring_direction)get32(bytes, 16);
+	open->params.format = (enum xaring_format)get32(bytes, 20);
+	open->params.rate_hz = get32(bytes, 24);
+	open->params.channels = get32(bytes, 28);
+	memcpy(open->params.map, bytes + 32, XARING_CHANNELS_MAX);
+	open->params.buffer = get32(bytes, 40);
+	open->params.period = get32(bytes, 44);
+	open->epoch = get64(bytes, 48);
+	memcpy(open->name, bytes + 56, XARING_NAME_BYTES);
+	return open->version_min > 0 && open->version_min <= open->version ? 0 : -EPROTO;
+}
+
+/* An offset for mmap(): whole pages, and no negative off_t. */
+static bool offset_is_valid(uint64_t offset)
+{
+	return offset % XARING_PAGE_BYTES == 0 && offset <= INT64_MAX;
+}
+
+static bool accept_is_valid(const struct xaring_accept *accept)
+{
+	uint32_t capacity = accept->capacity;
+
+	return accept->version > 0 && capacity > 0 && (capacity & (capacity - 1)) == 0 &&
+	       capacity <= XARING_RING_PAGES_MAX * XARING_PAGE_BYTES && accept->data_pages > 0 &&
+	       accept->data_pages <= XARING_RING_PAGES_MAX &&
+	       offset_is_valid(accept->control_offset) && offset_is_valid(accept->data_offset);
+}
+
+static int decode_accept(const uint8_t *bytes, struct xaring_accept *accept)
+{
+	accept->version = get32(bytes, 4);
+	accept->features = get32(bytes, 8);
+	accept->capacity = get32(bytes, 12);
+	accept->epoch = get64(bytes, 16);
+	accept->control_offset = get64(bytes, 24);
+	accept->data_offset = get64(bytes, 32);
+	accept->data_pages = get32(bytes, 40);
+	return accept_is_valid(accept) ? 0 : -EPROTO;
+}
+
+static int decode_refuse(const uint8_t *bytes, struct xaring_refusal *refusal)
+{
+	uint32_t reason = get32(bytes, 4);
+
+	if (reason == XARING_REASON_NONE || reason > XARING_REASON_INTERNAL)
+		return -EPROTO;
+	refusal->reason = (enum xaring_reason)reason;
+	refusal->value = get32(bytes, 8);
+	refusal->min = get32(bytes, 12);
+	refusal->max = get32(bytes, 16);
+	return 0;
+}
+
+static int decode_kick(const uint8_t *bytes, enum xaring_kick *kick)
+{
+	uint32_t value = get32(bytes, 4);
+
+	if (value < XARING_KICK_START || value > XARING_KICK_ATTACH)
+		return -EPROTO;
+	*kick = (enum xaring_kick)value;
+	return 0;
+}
+
+static void message_init(struct xaring_message *message)
+{
+	memset(message, 0, sizeof(*message));
+	for (uint32_t i = 0; i < XARING_WIRE_FDS; i++)
+		message->fds[i] = -1;
+}
+
+int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_message *message)
+{
+	uint32_t type;
+
+	message_init(message);
+	if (length < 4)
+		return -EPROTO;
+	type = get32(bytes, 0);
+	if (type_bytes(type) == 0 || type_bytes(type) != length)
+		return -EPROTO;
+	message->type = (enum xaring_message_type)type;
+	switch (message->type) {
+	case XARING_MESSAGE_OPEN:
+		return decode_open(bytes, &message->u.open);
+	case XARING_MESSAGE_ACCEPT:
+	case XARING_MESSAGE_RELINK:
+		return decode_accept(bytes, &message->u.accept);
+	case XARING_MESSAGE_REFUSE:
+		return decode_refuse(bytes, &message->u.refusal);
+	case XARING_MESSAGE_KICK:
+		return decode_kick(bytes, &message->u.kick);
+	}
+	return -EPROTO;
+}
+
+/* What sendmsg() and recvmsg() say when the other end is not there any more is one thing to us. */
+static int socket_error(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return -EAGAIN;
+	case EPIPE:
+	case ECONNRESET:
+	case ENOTCONN:
+		return -ENODEV;
+	default:
+		return -error;
+	}
+}
+
+int xaring_wire_send(int fd, const struct xaring_message *message)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * XARING_WIRE_FDS)];
+	} control = {0};
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct iovec iov = {.iov_base = bytes, .iov_len = xaring_wire_encode(message, bytes)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t res;
+
+	if (type_fds(message->type) > 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int) * XARING_WIRE_FDS);
+		memcpy(CMSG_DATA(&control.header), message->fds, sizeof(message->fds));
+	}
+	do {
+		res = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (res < 0 && errno == EINTR);
+	return res < 0 ? socket_error(errno) : 0;
+}
+
+/* Gathers what came along; what does not fit into fds is closed. Returns how many came. */
+static uint32_t take_descriptors(struct msghdr *msg, int fds[XARING_WIRE_FDS])
+{
+	uint32_t count = 0;
+
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		size_t bytes = cmsg->cmsg_len - CMSG_LEN(0);
+
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(cmsg) + at, sizeof(fd));
+			if (count < XARING_WIRE_FDS)
+				fds[count] = fd;
+			else
+				close(fd);
+			count++;
+		}
+	}
+	return count;
+}
+
+int xaring_wire_receive(int fd, struct xaring_message *message)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * RECEIVE_FDS_MAX)];
+	} control;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control.room)};
+	int fds[XARING_WIRE_FDS] = {-1, -1, -1};
+	uint32_t count;
+	ssize_t length;
+	int res;
+
+	message_init(message);
+	do {
+		length = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (length < 0 && errno == EINTR);
+	if (length < 0)
+		return socket_error(errno);
+	/* An empty packet cannot be told from the end, but it can carry descriptors. */
+	count = take_descriptors(&msg, fds);
+	if (length == 0 && count == 0)
+		return -ENODEV;
+	res = msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
+		      ? -EPROTO
+		      : xaring_wire_decode(bytes, (uint32_t)length, message);
+	if (res == 0 && count != type_fds(message->type))
+		res = -EPROTO;
+	memcpy(message->fds, fds, sizeof(fds));
+	if (res < 0)
+		xaring_message_finish(message);
+	return res;
+}
+
+void xaring_message_finish(struct xaring_message *message)
+{
+	for (uint32_t i = 0; i < XARING_WIRE_FDS; i++) {
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+		message->fds[i] = -1;
+	}
+}
