@@ -36,11 +36,20 @@ int xaring_memfd_stream(const struct xaring_shape *shape, int *control, int *dat
 int xaring_memfd_status(int *write, int *read);
 
 /*
+ * Maps a status page, for reading or (the server) for writing as well; the descriptor is borrowed.
+ * Returns 0 and sets *out, -EPROTO when it is no page that can be trusted to stay, or a negative
+ * errno. The unmapping accepts NULL.
+ */
+int xaring_status_map(int fd, bool writable, struct xaring_status_page **out);
+void xaring_status_unmap(struct xaring_status_page *page);
+
+/*
  * Maps a stream's pages. The descriptors are borrowed; they may be closed afterwards.
  *
  * writable: map the data pages for writing as well
  *
- * Returns 0, -EPROTO when a memfd is smaller than the shape says, or a negative errno.
+ * Returns 0, -EPROTO when a descriptor is neither a memfd that is sealed against shrinking and as
+ * large as the shape says, nor a device, or a negative errno.
  */
 int xaring_pages_map(struct xaring_pages *pages, const struct xaring_shape *shape, int control,
 		     uint64_t control_offset, int data, uint64_t data_offset, bool writable);
