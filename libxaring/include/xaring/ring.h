@@ -25,8 +25,8 @@
 
 /* A private view of the data pages. */
 struct xaring_ring {
-	void *data;           /* shared; capacity * frame_bytes */
-	uint32_t capacity;    /* frames, a power of two */
+	void *data;        /* shared; capacity * frame_bytes */
+	uint32_t capacity; /* frames, a power of two */
 	uint32_t frame_bytes;
 };
 
@@ -42,7 +42,7 @@ static inline int xaring_ring_fill(uint32_t prod, uint32_t cons, uint32_t capaci
 {
 	uint32_t ahead = prod - cons;
 
-	if (ahead <= capacity) {
+	if (__builtin_expect(ahead <= capacity, 1)) {
 		*fill = ahead;
 		return 0;
 	}
@@ -65,18 +65,25 @@ static inline int xaring_ring_space(uint32_t prod, uint32_t cons, uint32_t capac
 	return res;
 }
 
-/* Copies frames (<= capacity) from private memory into the ring at index. */
+/*
+ * Copies frames (<= capacity) from private memory into the ring at index. The usual case, no
+ * wrap, is one copy with nothing to remember across it, which is worth a tenth at 256 bytes.
+ */
 static inline void xaring_ring_write(const struct xaring_ring *r, uint32_t index, const void *from,
 				     uint32_t frames)
 {
 	uint32_t at = index & (r->capacity - 1);
-	uint32_t first = frames < r->capacity - at ? frames : r->capacity - at;
-	size_t bytes = (size_t)first * r->frame_bytes;
+	uint32_t tail = r->capacity - at;
+	size_t bytes = (size_t)frames * r->frame_bytes;
+	size_t tail_bytes = (size_t)tail * r->frame_bytes;
+	char *to = (char *)r->data + (size_t)at * r->frame_bytes;
 
-	xaring_copy_out((char *)r->data + (size_t)at * r->frame_bytes, from, bytes);
-	if (frames > first)
-		xaring_copy_out(r->data, (const char *)from + bytes,
-				(size_t)(frames - first) * r->frame_bytes);
+	if (__builtin_expect(frames <= tail, 1)) {
+		xaring_copy_out(to, from, bytes);
+		return;
+	}
+	xaring_copy_out(to, from, tail_bytes);
+	xaring_copy_out(r->data, (const char *)from + tail_bytes, bytes - tail_bytes);
 }
 
 /* Copies frames (<= capacity) from the ring at index into private memory. */
@@ -84,13 +91,17 @@ static inline void xaring_ring_read(const struct xaring_ring *r, uint32_t index,
 				    uint32_t frames)
 {
 	uint32_t at = index & (r->capacity - 1);
-	uint32_t first = frames < r->capacity - at ? frames : r->capacity - at;
-	size_t bytes = (size_t)first * r->frame_bytes;
+	uint32_t tail = r->capacity - at;
+	size_t bytes = (size_t)frames * r->frame_bytes;
+	size_t tail_bytes = (size_t)tail * r->frame_bytes;
+	const char *from = (const char *)r->data + (size_t)at * r->frame_bytes;
 
-	xaring_copy_in(to, (const char *)r->data + (size_t)at * r->frame_bytes, bytes);
-	if (frames > first)
-		xaring_copy_in((char *)to + bytes, r->data,
-			       (size_t)(frames - first) * r->frame_bytes);
+	if (__builtin_expect(frames <= tail, 1)) {
+		xaring_copy_in(to, from, bytes);
+		return;
+	}
+	xaring_copy_in(to, from, tail_bytes);
+	xaring_copy_in((char *)to + tail_bytes, r->data, bytes - tail_bytes);
 }
 
 #endif
