@@ -5,24 +5,8 @@
  * accepts exactly one length per type; it decides no policy: whether a format or a rate is accepted
  * is xaring_params_shape()'s, which has a reason to give.
  *
- * Every message begins with its type. All words are 32 bits, little-endian; a 64-bit value is its
- * low word and its high word. Reserved bytes are sent as 0 and ignored.
- *
- *   OPEN, 128 bytes                ACCEPT and RELINK, 64 bytes    REFUSE, 32 bytes
- *     0 type                         0 type                         0 type
- *     4 version_min                  4 version                      4 reason
- *     8 version                      8 features                     8 value
- *    12 features                    12 capacity                    12 min
- *    16 direction                   16 epoch (64)                  16 max
- *    20 format                      24 control_offset (64)         20 reserved
- *    24 rate_hz                     32 data_offset (64)
- *    28 channels                    40 data_pages                KICK, 16 bytes
- *    32 map, 8 bytes                44 reserved                     0 type
- *    40 buffer                                                      4 kick
- *    44 period                                                      8 reserved
- *    48 epoch (64)
- *    56 name, 64 bytes
- *   120 reserved
+ * Every message begins with its type. The offsets below are those of the tables in
+ * xaring-protocol(7), SOCKET; a 64-bit value is its low word and its high word.
  */
 #include <xaring/wire.h>
 
@@ -32,10 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define OPEN_BYTES   128u
-#define ACCEPT_BYTES 64u
-#define REFUSE_BYTES 32u
-#define KICK_BYTES   16u
+#define OPEN_BYTES   120u
+#define ACCEPT_BYTES 44u
+#define REFUSE_BYTES 20u
+#define KICK_BYTES   8u
 
 /* Room for more descriptors than any message has: what fits is closed by us, the rest by the kernel. */
 #define RECEIVE_FDS_MAX 16
@@ -106,11 +90,11 @@ static void encode_accept(const struct xaring_accept *accept, uint8_t *bytes)
 {
 	put32(bytes, 4, accept->version);
 	put32(bytes, 8, accept->features);
-	put32(bytes, 12, accept->capacity);
-	put64(bytes, 16, accept->epoch);
-	put64(bytes, 24, accept->control_offset);
-	put64(bytes, 32, accept->data_offset);
-	put32(bytes, 40, accept->data_pages);
+	put64(bytes, 12, accept->epoch);
+	put32(bytes, 20, accept->capacity);
+	put32(bytes, 24, accept->data_pages);
+	put64(bytes, 28, accept->control_offset);
+	put64(bytes, 36, accept->data_offset);
 }
 
 static void encode_refuse(const struct xaring_refusal *refusal, uint8_t *bytes)
@@ -181,11 +165,11 @@ static int decode_accept(const uint8_t *bytes, struct xaring_accept *accept)
 {
 	accept->version = get32(bytes, 4);
 	accept->features = get32(bytes, 8);
-	accept->capacity = get32(bytes, 12);
-	accept->epoch = get64(bytes, 16);
-	accept->control_offset = get64(bytes, 24);
-	accept->data_offset = get64(bytes, 32);
-	accept->data_pages = get32(bytes, 40);
+	accept->epoch = get64(bytes, 12);
+	accept->capacity = get32(bytes, 20);
+	accept->data_pages = get32(bytes, 24);
+	accept->control_offset = get64(bytes, 28);
+	accept->data_offset = get64(bytes, 36);
 	return accept_is_valid(accept) ? 0 : -EPROTO;
 }
 
