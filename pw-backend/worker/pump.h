@@ -8,17 +8,25 @@
  * One cycle of a playback stream, in order:
  *   1. load the guest's word once. An impossible state is XARING_REASON_WORD.
  *   2. not this attach: output silence, consume nothing. If the stream is running (or draining) and
- *      has withdrawn its answer, or never gave one, raise attach so that it answers again.
+ *      has withdrawn its answer, or never gave one, raise attach so that it answers again: once for
+ *      this word, and once more whenever PUMP_RETRY_MS went by with the same word (it may have
+ *      answered and withdrawn again between two cycles).
  *   3. a new generation or attach: take base as our index, and prime: publish a record with
  *      pos = base, consume nothing. Prime as well after a pause and after an underrun.
  *   4. running: consume min(fill, wanted). Fewer than wanted is an underrun: a ramp down from the
  *      last frame (2 ms), silence, xruns + 1, gap + missing; prime as soon as there is data again.
- *      All silence between is one gap and one xrun. A consumer ahead of the producer (rewind) is empty.
+ *      All silence between is one gap and one xrun, and its records say frames = 0, for the next
+ *      cycle consumes nothing. A consumer ahead of the producer (rewind) is empty.
  *   5. draining: as running, but fewer than wanted is the end: no ramp, no xrun, and no priming for
  *      what is left when a stream that never ran is drained (its first cycle primes as always).
- *   6. paused, stopped: silence, nothing moves. The record is published once more, then no longer.
- *   7. publish the record.
- * Broken (XARING_REASON_COUNTER, _WORD, _UNSETTLED) is sticky: silence, nothing is read any more.
+ *   6. paused, stopped: silence, nothing moves. The record is published once more, then no longer;
+ *      not at all for a stopped guest whose frames were never taken over (rule 3).
+ *   7. publish the record. Its frames are at most capacity - buffer, so that a guest which follows
+ *      it never overruns the ring, whatever the quantum.
+ * A counter is judged only by the word that it came with: when the word changed meanwhile, the cycle
+ * is silent and the next one looks again.
+ * Broken (XARING_REASON_COUNTER, _WORD, _UNSETTLED) is sticky: silence, nothing is read any more,
+ * and the page says so (XARING_BACKEND_BROKEN and the reason).
  * UNSETTLED: the word's generation or attach changed in 256 cycles in a row without a frame consumed.
  *
  * Floats that are not finite become 0. Nothing else changes a sample.
@@ -38,14 +46,16 @@
 #include <xaring/record.h>
 
 #define PUMP_RAMP_US        2000u
+#define PUMP_RETRY_MS       250u
 #define PUMP_UNSETTLED_MAX  256u
+#define PUMP_FRAME_BYTES_MAX 32u
 
 /* What the glue knows of this cycle. */
 struct pump_cycle {
 	uint64_t time_ns;  /* when it began, on the backend's clock (the wire's secret is added inside) */
 	uint32_t age_ns;   /* from then to now */
 	uint32_t rate_mhz; /* of the stream against that clock */
-	uint32_t delay;    /* frames from now to the sound of a frame given out in this cycle's buffer */
+	uint32_t delay;    /* frames from time_ns to the sound of the first frame of this buffer */
 };
 
 struct pump {
@@ -53,34 +63,43 @@ struct pump {
 	enum xaring_direction direction;
 	struct xaring_ring ring;
 	struct xaring_control_page *control;
+	enum xaring_format format;
 	uint32_t rate_hz;
+	uint32_t predict_max; /* frames of a record */
 	uint64_t time_secret_ns;
-	uint8_t silence; /* the byte of silence: 0x80 for U8 */
-	bool scrub;      /* floats */
-	bool is_u8_silence;
 
 	/* Real-time thread. */
 	uint32_t index;  /* our own counter */
-	uint32_t attach; /* as last raised */
+	uint32_t attach; /* as last raised, 0 = never */
 	uint32_t word;   /* as last accepted */
+	uint32_t seen;   /* as of the last cycle */
+	uint32_t stamp;  /* the guest's, as of this cycle */
 	uint32_t seq;
 	uint32_t unsettled;
+	uint32_t waited; /* frames since attach was raised for the word seen */
+	bool raised;     /* attach was raised for the word seen */
 	bool primed;     /* the next cycle may consume */
 	bool in_gap;
 	bool settled;    /* the last record of a pause or stop is out */
-	uint8_t last[32]; /* the last frame given out, for the ramp */
+	uint32_t xruns_before; /* totals when this attach began */
+	uint32_t gap_before;
+	uint8_t last[PUMP_FRAME_BYTES_MAX]; /* the last frame given out, for the ramp */
 
 	/* Real-time thread writes, (main) loads with __atomic_load_n(). */
 	uint32_t state;    /* guest's enum xaring_state as of the last cycle */
 	uint32_t reason;   /* enum xaring_reason, not NONE = broken */
-	uint32_t xruns;
-	uint32_t gap;
+	uint32_t xruns;    /* of all attaches */
+	uint32_t gap;      /* likewise */
 	uint32_t cycles;   /* all */
-	uint32_t idle;     /* cycles in a row in which nothing could be consumed */
+	uint32_t idle;     /* cycles in a row in which there was nothing to consume */
+	uint32_t drained;  /* 1 = draining, attached, and nothing is left */
 	uint32_t consumed; /* frames, modulo 2^32 */
 };
 
-/* pages stay mapped until the pump is no longer run. frame_bytes is at most 32. */
+/*
+ * Takes the pages over: says ACCEPTED in the backend line. They stay mapped until the pump is no
+ * longer run.
+ */
 void pump_init(struct pump *p, const struct xaring_params *params, const struct xaring_shape *shape,
 	       const struct xaring_pages *pages, uint64_t time_secret_ns);
 
@@ -99,7 +118,10 @@ bool pump_is_drained(const struct pump *p);
 /* Fills out with exactly `frames` frames. */
 void pump_playback(struct pump *p, void *out, uint32_t frames, const struct pump_cycle *cycle);
 
-/* Takes exactly `frames` frames; what does not fit is dropped and counted. */
+/*
+ * Takes exactly `frames` frames; what does not fit is dropped and counted. The rules are those of
+ * playback but for the priming: there is nothing to wait for. Draining is stopped.
+ */
 void pump_capture(struct pump *p, const void *in, uint32_t frames, const struct pump_cycle *cycle);
 
 #endif
