@@ -56,7 +56,7 @@ struct ipc_message {
 			uint64_t control_offset;
 			uint64_t data_offset;
 			uint64_t time_secret_ns; /* 0 with XARING_FEATURE_SAME_CLOCK */
-			uint32_t number;         /* of the stream within its VM and direction: 1, 2, ... */
+			uint32_t number; /* of the stream within its VM and direction: 1, 2, ... */
 			char name[XARING_NAME_BYTES]; /* cleaned, terminated; may be empty */
 		} stream;
 		struct {
@@ -81,6 +81,7 @@ int ipc_send(int fd, const struct ipc_message *message);
 int ipc_receive(int fd, struct ipc_message *message);
 
 /* An empty message: type, vm, stream, no descriptors. */
-void ipc_message_init(struct ipc_message *message, enum ipc_type type, uint32_t vm, uint32_t stream);
+void ipc_message_init(struct ipc_message *message, enum ipc_type type, uint32_t vm,
+		      uint32_t stream);
 
 #endif

@@ -45,14 +45,14 @@
 #include <xaring/pages.h>
 #include <xaring/record.h>
 
-#define PUMP_RAMP_US        2000u
-#define PUMP_RETRY_MS       250u
-#define PUMP_UNSETTLED_MAX  256u
+#define PUMP_RAMP_US         2000u
+#define PUMP_RETRY_MS        250u
+#define PUMP_UNSETTLED_MAX   256u
 #define PUMP_FRAME_BYTES_MAX 32u
 
 /* What the glue knows of this cycle. */
 struct pump_cycle {
-	uint64_t time_ns;  /* when it began, on the backend's clock (the wire's secret is added inside) */
+	uint64_t time_ns;  /* when it began, on the backend's clock; the secret is added inside */
 	uint32_t age_ns;   /* from then to now */
 	uint32_t rate_mhz; /* of the stream against that clock */
 	uint32_t delay;    /* frames from time_ns to the sound of the first frame of this buffer */
@@ -80,7 +80,7 @@ struct pump {
 	bool raised;     /* attach was raised for the word seen */
 	bool primed;     /* the next cycle may consume */
 	bool in_gap;
-	bool settled;    /* the last record of a pause or stop is out */
+	bool settled;          /* the last record of a pause or stop is out */
 	uint32_t xruns_before; /* totals when this attach began */
 	uint32_t gap_before;
 	uint8_t last[PUMP_FRAME_BYTES_MAX]; /* the last frame given out, for the ramp */

@@ -86,7 +86,8 @@ void xaring_client_stop(struct xaring_client *c);
  * Copies frames into the ring at index (playback) or out of it (capture). The caller keeps index
  * within buffer frames of the position. Does not publish. Real-time safe: yes.
  */
-void xaring_client_write(struct xaring_client *c, uint32_t index, const void *from, uint32_t frames);
+void xaring_client_write(struct xaring_client *c, uint32_t index, const void *from,
+			 uint32_t frames);
 void xaring_client_read(struct xaring_client *c, uint32_t index, void *to, uint32_t frames);
 
 /*
@@ -97,12 +98,12 @@ void xaring_client_publish(struct xaring_client *c, uint32_t index);
 
 /* What xaring_client_update() found. */
 struct xaring_client_state {
-	uint32_t pos;       /* the position, never backwards within a start */
-	uint32_t xruns;     /* real gaps that the backend saw since the start */
-	bool drained;       /* draining, and the backend has consumed the last frame */
-	bool linked;        /* has pages of a server */
-	bool attached;      /* the backend consumes: the position follows its records */
-	bool refused;       /* the server refused after setup; *refusal of xaring_client_refusal() */
+	uint32_t pos;   /* the position, never backwards within a start */
+	uint32_t xruns; /* real gaps that the backend saw since the start */
+	bool drained;   /* draining, and the backend has consumed the last frame */
+	bool linked;    /* has pages of a server */
+	bool attached;  /* the backend consumes: the position follows its records */
+	bool refused;   /* the server refused after setup; *refusal of xaring_client_refusal() */
 };
 
 /*

@@ -19,7 +19,7 @@
 #define XARING_CLOCK_AGE_PPM 1000
 
 struct xaring_clock {
-	bool same;      /* both sides read one clock: the offset is zero and known */
+	bool same; /* both sides read one clock: the offset is zero and known */
 	bool has_low;
 	bool has_high;
 	int64_t low_ns;  /* offset >= low_ns, as of low_at_ns */

@@ -26,9 +26,9 @@ struct xaring_params {
 /* What follows from it. */
 struct xaring_shape {
 	uint32_t frame_bytes;
-	uint32_t capacity;   /* frames, a power of two */
+	uint32_t capacity; /* frames, a power of two */
 	uint32_t data_pages;
-	uint32_t pages;      /* data_pages and the control page */
+	uint32_t pages; /* data_pages and the control page */
 };
 
 /* A refusal, or a limit: what was refused, its value, what would be accepted. */

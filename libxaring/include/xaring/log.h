@@ -15,7 +15,7 @@ enum xaring_log_level {
 	XARING_LOG_ERROR,
 	XARING_LOG_WARN,
 	XARING_LOG_INFO,
-	XARING_LOG_DEBUG
+	XARING_LOG_DEBUG,
 };
 
 /* One message without newline. text is borrowed for the call; errno is preserved around it. */

@@ -51,9 +51,9 @@ struct xaring_position {
 	uint64_t deadline_ns; /* WAITING: when it becomes FREE */
 	uint32_t frames;      /* of the newest record: how far it may be predicted, checked */
 	uint32_t quantum;     /* the last one that was not 0: how often records come */
-	uint32_t age_ns;      /* of the newest record: how long after its time it is there, checked */
-	uint32_t rate_mhz;    /* of the newest record, checked */
-	uint32_t delay;       /* of the newest record, checked */
+	uint32_t age_ns;   /* of the newest record: how long after its time it is there, checked */
+	uint32_t rate_mhz; /* of the newest record, checked */
+	uint32_t delay;    /* of the newest record, checked */
 };
 
 /* rate_hz: nominal rate of the stream, 8000 .. 192000. Begins STOPPED at 0. */

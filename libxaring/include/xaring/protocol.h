@@ -36,7 +36,7 @@
 #define XARING_HEADROOM_AT_48K 2048u
 
 enum xaring_direction {
-	XARING_PLAYBACK = 0, /* guest writes, backend reads; data pages are read-only for the backend */
+	XARING_PLAYBACK = 0, /* guest writes, backend reads: data pages are read-only for it */
 	XARING_CAPTURE = 1   /* backend writes, guest reads */
 };
 
@@ -102,21 +102,21 @@ enum xaring_backend_state {
 
 enum xaring_reason {
 	XARING_REASON_NONE = 0,
-	XARING_REASON_VERSION = 1,   /* no common version */
-	XARING_REASON_MESSAGE = 2,   /* a message that is not of the protocol */
+	XARING_REASON_VERSION = 1, /* no common version */
+	XARING_REASON_MESSAGE = 2, /* a message that is not of the protocol */
 	XARING_REASON_DIRECTION = 3,
 	XARING_REASON_FORMAT = 4,
 	XARING_REASON_RATE = 5,
 	XARING_REASON_CHANNELS = 6,
 	XARING_REASON_BUFFER = 7,
-	XARING_REASON_POLICY = 8,    /* this VM or this user may not */
-	XARING_REASON_STREAMS = 9,   /* too many streams of this VM */
-	XARING_REASON_PAGES = 10,    /* too many pages of this VM */
-	XARING_REASON_BUSY = 11,     /* reconnects too often */
-	XARING_REASON_COUNTER = 12,  /* an impossible frame counter */
-	XARING_REASON_WORD = 13,     /* an impossible word */
+	XARING_REASON_POLICY = 8,     /* this VM or this user may not */
+	XARING_REASON_STREAMS = 9,    /* too many streams of this VM */
+	XARING_REASON_PAGES = 10,     /* too many pages of this VM */
+	XARING_REASON_BUSY = 11,      /* reconnects too often */
+	XARING_REASON_COUNTER = 12,   /* an impossible frame counter */
+	XARING_REASON_WORD = 13,      /* an impossible word */
 	XARING_REASON_UNSETTLED = 14, /* a word that changes in every cycle */
-	XARING_REASON_INTERNAL = 15  /* the server could not: out of memory or descriptors */
+	XARING_REASON_INTERNAL = 15   /* the server could not: out of memory or descriptors */
 };
 
 /* Flags of the backend line. They inform; nothing depends on them. */
@@ -126,11 +126,11 @@ enum xaring_reason {
 
 /* Written by the guest only. */
 struct xaring_guest_line {
-	uint32_t alive;  /* 1; the kernel clears its first byte when the last mapping goes */
-	uint32_t word;   /* see above; stored after base and pos */
-	uint32_t base;   /* the index at which the valid frames of this generation begin */
-	uint32_t pos;    /* playback: frames written; capture: frames read; may move back (rewind) */
-	uint32_t stamp;  /* the guest's clock in units of 1024 ns, modulo 2^32, plus a secret */
+	uint32_t alive; /* 1; the kernel clears its first byte when the last mapping goes */
+	uint32_t word;  /* see above; stored after base and pos */
+	uint32_t base;  /* the index at which the valid frames of this generation begin */
+	uint32_t pos;   /* playback: frames written; capture: frames read; may move back (rewind) */
+	uint32_t stamp; /* the guest's clock in units of 1024 ns, modulo 2^32, plus a secret */
 	uint32_t reserved[11];
 };
 
@@ -145,18 +145,18 @@ struct xaring_backend_line {
 
 /* Written by the backend only: the position record, once per cycle, under its sequence counter. */
 struct xaring_record_line {
-	uint32_t seq;       /* odd while it is being written */
-	uint32_t word;      /* the guest's word that this record answers */
-	uint32_t pos;       /* playback: frames consumed; capture: frames delivered */
-	uint32_t frames;    /* the quantum: how far the position may be predicted beyond pos */
-	uint32_t time_lo;   /* when the cycle began, ns of the backend's CLOCK_MONOTONIC plus a secret */
+	uint32_t seq;     /* odd while it is being written */
+	uint32_t word;    /* the guest's word that this record answers */
+	uint32_t pos;     /* playback: frames consumed; capture: frames delivered */
+	uint32_t frames;  /* the quantum: how far the position may be predicted beyond pos */
+	uint32_t time_lo; /* when the cycle began: CLOCK_MONOTONIC in ns, plus a secret */
 	uint32_t time_hi;
-	uint32_t age_ns;    /* from that moment to the writing of this record */
-	uint32_t rate_mhz;  /* the rate of pos against that clock, in 1/1000 frames per second */
-	uint32_t delay;     /* frame i sounds (i - pos + delay) / rate after that moment */
-	uint32_t xruns;     /* gaps so far in this attach: underruns or overruns */
-	uint32_t gap;       /* frames of silence inserted, or dropped, by them */
-	uint32_t echo;      /* the guest's stamp as last seen */
+	uint32_t age_ns;   /* from that moment to the writing of this record */
+	uint32_t rate_mhz; /* the rate of pos against that clock, in 1/1000 frames per second */
+	uint32_t delay;    /* frame i sounds (i - pos + delay) / rate after that moment */
+	uint32_t xruns;    /* gaps so far in this attach: underruns or overruns */
+	uint32_t gap;      /* frames of silence inserted, or dropped, by them */
+	uint32_t echo;     /* the guest's stamp as last seen */
 	uint32_t reserved[4];
 };
 

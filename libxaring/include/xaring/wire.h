@@ -22,10 +22,10 @@
 #include <xaring/format.h>
 #include <xaring/protocol.h>
 
-#define XARING_NAME_BYTES      64
-#define XARING_WIRE_MAX_BYTES  256
-#define XARING_WIRE_FDS        3 /* control page, data pages, status page: in this order */
-#define XARING_SOCKET_DEFAULT  "/run/xaring/socket"
+#define XARING_NAME_BYTES     64
+#define XARING_WIRE_MAX_BYTES 256
+#define XARING_WIRE_FDS       3 /* control page, data pages, status page: in this order */
+#define XARING_SOCKET_DEFAULT "/run/xaring/socket"
 
 enum xaring_message_type {
 	XARING_MESSAGE_OPEN = 1,
@@ -47,16 +47,16 @@ struct xaring_open {
 	uint32_t version;
 	uint32_t features;
 	struct xaring_params params;
-	uint64_t epoch;                /* of the link to return to, 0 = a new stream */
-	char name[XARING_NAME_BYTES];  /* the application, for people; need not be terminated */
+	uint64_t epoch;               /* of the link to return to, 0 = a new stream */
+	char name[XARING_NAME_BYTES]; /* the application, for people; need not be terminated */
 };
 
 /* ACCEPT and RELINK: the pages. Offsets are those to give to mmap(). */
 struct xaring_accept {
 	uint32_t version;
 	uint32_t features;
-	uint64_t epoch;        /* random; names this link */
-	uint32_t capacity;     /* frames; what xaring_params_shape() says, or the link is refused */
+	uint64_t epoch;    /* random; names this link */
+	uint32_t capacity; /* frames; what xaring_params_shape() says, or the link is refused */
 	uint32_t data_pages;
 	uint64_t control_offset;
 	uint64_t data_offset;
