@@ -36,7 +36,7 @@ check() {
 
 # check_number TEXT NUMBER TEST NUMBER: for example  check_number "gaps" 1 -le 1
 check_number() {
-	if [ -n "$2" ] && [ "$2" "$3" "$4" ] 2>/dev/null; then
+	if [ -n "$2" ] && test "$2" "$3" "$4" 2>/dev/null; then
 		pass "$1: $2"
 	else
 		fail "$1: ${2:-nothing}, but should be $3 $4"

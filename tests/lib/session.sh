@@ -76,9 +76,9 @@ session_config_alsa() {
 session_open() {
 	SESSION=$(mktemp -d "${TMPDIR:-/tmp}/xaring-test.XXXXXX") || exit 1
 	if [ -z "${XARING_TEST_KEEP:-}" ]; then
-		at_exit 'rm -rf "$SESSION"'
+		at_exit "rm -rf '$SESSION'"
 	else
-		at_exit 'echo "kept: $SESSION"'
+		at_exit "echo 'kept: $SESSION'"
 	fi
 	mkdir -m 0700 "$SESSION/run"
 	mkdir -p "$SESSION/home" "$SESSION/log"
@@ -90,6 +90,17 @@ session_open() {
 	unset NOTIFY_SOCKET JOURNAL_STREAM PULSE_SERVER DISPLAY WAYLAND_DISPLAY
 	session_config_pipewire
 	session_config_wireplumber
+	session_config_alsa
+	at_exit session_close
+}
+
+# A folder of our own, but the machine's running PipeWire.
+session_here() {
+	SESSION=$(mktemp -d "${TMPDIR:-/tmp}/xaring-test.XXXXXX") || exit 1
+	at_exit "rm -rf '$SESSION'"
+	# The worker becomes the owner of the session and must get through.
+	chmod 0711 "$SESSION"
+	mkdir -p "$SESSION/log"
 	session_config_alsa
 	at_exit session_close
 }
@@ -243,16 +254,16 @@ tap_has_lost() {
 	grep -q ' lost ' "$TAP_LOG"
 }
 
-# tap_pass NS FILE: waits until the recording has gone so many ms beyond now.
+# tap_runs_beyond NS FILE: tells whether the recording has reached that time.
 tap_runs_beyond() {
 	local last
-	last=$(tail -n 1 "$1.times" 2>/dev/null | cut -d' ' -f2)
-	[ -n "$last" ] && [ "$last" -ge "$2" ]
+	last=$(tail -n 1 "$2.times" 2>/dev/null | cut -d' ' -f2)
+	[ -n "$last" ] && [ "$last" -ge "$1" ]
 }
 
 # tap_go_on FILE MS: lets the recording go on for that long.
 tap_go_on() {
 	local until
 	until=$(($("$TOOLS/sound-make" now) + $2 * 1000000))
-	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$1" $until
+	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$until" "$1"
 }

@@ -11,6 +11,8 @@
  *       run. Always exit 0: the caller judges the numbers.
  *   sound-check level CHANNELS RECORDED [FROM_NS TO_NS]
  *       Prints the level in dB of the recording, or of the part between two times.
+ *   sound-check end-level CHANNELS FRAMES RECORDED
+ *       The same of the last FRAMES frames before the silence at the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -431,6 +433,32 @@ static int check_coded(const char *vm, const char *rate, const char *recorded, c
 
 /* ---- level ---- */
 
+static void print_level(double sum, size_t n)
+{
+	printf("%.2f\n", sum > 0 ? 10 * log10(sum / (double)n) : -200.0);
+}
+
+static int check_end_level(const char *channels_text, const char *frames_text, const char *recorded)
+{
+	struct file file = map_file(recorded);
+	const float *samples = (const float *)(const void *)file.bytes;
+	size_t channels = strtoul(channels_text, NULL, 10), n = strtoul(frames_text, NULL, 10);
+	size_t end = file.size / sizeof(float);
+	double sum = 0;
+
+	while (end && samples[end - 1] == 0.0f)
+		end--;
+	n *= channels;
+	if (!n || end < n) {
+		fprintf(stderr, "sound-check: only %zu samples were heard\n", end);
+		return 1;
+	}
+	for (size_t i = end - n; i < end; i++)
+		sum += (double)samples[i] * (double)samples[i];
+	print_level(sum, n);
+	return 0;
+}
+
 static int check_level(const char *channels_text, const char *recorded, uint64_t from_ns,
 		       uint64_t to_ns)
 {
@@ -454,7 +482,7 @@ static int check_level(const char *channels_text, const char *recorded, uint64_t
 		fprintf(stderr, "sound-check: nothing recorded in that time\n");
 		return 1;
 	}
-	printf("%.2f\n", sum > 0 ? 10 * log10(sum / (double)n) : -200.0);
+	print_level(sum, n);
 	return 0;
 }
 
@@ -464,6 +492,8 @@ int main(int argc, char **argv)
 		return check_exact(argv[2], argv[3], argv[4], argv[5]);
 	if ((argc == 5 || argc == 6) && strcmp(argv[1], "coded") == 0)
 		return check_coded(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : NULL);
+	if (argc == 5 && strcmp(argv[1], "end-level") == 0)
+		return check_end_level(argv[2], argv[3], argv[4]);
 	if (argc == 4 && strcmp(argv[1], "level") == 0)
 		return check_level(argv[2], argv[3], 0, UINT64_MAX);
 	if (argc == 6 && strcmp(argv[1], "level") == 0)
@@ -471,6 +501,7 @@ int main(int argc, char **argv)
 				   strtoull(argv[5], NULL, 10));
 	fprintf(stderr, "usage: sound-check exact FORMAT CHANNELS PLAYED RECORDED |\n"
 			"       sound-check coded VM RATE RECORDED [LOG] |\n"
-			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS]\n");
+			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS] |\n"
+			"       sound-check end-level CHANNELS FRAMES RECORDED\n");
 	return 2;
 }
