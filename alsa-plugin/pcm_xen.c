@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ALSA device `xen`: thin callbacks of alsa-lib's ioplug around a stream of libxaring. Decides
+ * nothing that hwparams, position and pollstate can decide, and has no thread.
+ *
+ * start, stop, pointer, transfer, pause and delay come with the PCM's lock, all others without.
+ * The plugin's own lock therefore covers everything below struct pcm_xen but io; it is taken after
+ * the PCM's, and nothing of alsa-lib that takes the PCM's is called under it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <alsa/asoundlib.h>
+#include <alsa/pcm_external.h>
+
+#include <xaring/client.h>
+#include <xaring/log.h>
+
+#include "conf.h"
+#include "hwparams.h"
+#include "pollstate.h"
+#include "position.h"
+
+#define SETUP_TIMEOUT_MS 250
+
+/* Beyond the time of the data itself: the longest rest after a start, and a stalled backend's notice. */
+#define DRAIN_MARGIN_NS UINT64_C(3000000000)
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* How long the application may sleep without a look at the backend. */
+#define SLEEP_MAX_NS     (NS_PER_S / 2)
+#define NOMINAL_SLACK_NS (NS_PER_S / 1000)
+
+struct pcm_xen {
+	snd_pcm_ioplug_t io;
+	pthread_mutex_t lock;
+	struct xaring_client *client;
+	struct xaring_client_state state; /* as last seen */
+	struct hwparams_limits limits;
+	struct position position;
+	uint64_t told_hw; /* what pointer last answered */
+
+	/* Software parameters. */
+	uint64_t avail_min;
+	uint64_t stop_threshold;
+	bool period_event;
+
+	uint64_t armed_ns;   /* what the poll descriptor's timer is set for */
+	uint64_t total_told; /* position.total when the application was last told about a period */
+	uint32_t published;  /* ring index of the application, as last given to the client */
+	uint32_t frame_bytes;
+	bool has_shape;
+	bool is_started; /* from start to stop, pauses included */
+	bool is_draining;
+	bool is_refusal_told;
+};
+
+static struct pcm_xen *pcm_of(const snd_pcm_ioplug_t *io)
+{
+	return io->private_data;
+}
+
+static uint64_t clock_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void tell_refusal(struct pcm_xen *p)
+{
+	struct xaring_refusal refusal;
+	char text[160];
+
+	if (!p->state.refused || p->is_refusal_told)
+		return;
+	p->is_refusal_told = true;
+	xaring_client_refusal(p->client, &refusal);
+	xaring_refusal_text(&refusal, text, sizeof(text));
+	SNDERR("xen: %s; the stream goes on without sound", text);
+}
+
+/* A rewind moves the application's pointer without a callback, so this is asked at every look. */
+static void publish(struct pcm_xen *p, uint32_t index)
+{
+	if (index == p->published)
+		return;
+	p->published = index;
+	xaring_client_publish(p->client, index);
+}
+
+/* Looks where the backend is, and tells it where the application is. */
+static void observe(struct pcm_xen *p, uint64_t now_ns)
+{
+	uint64_t appl = p->io.appl_ptr;
+
+	if (!p->has_shape)
+		return;
+	publish(p, position_index(&p->position, appl));
+	xaring_client_update(p->client, now_ns, &p->state);
+	tell_refusal(p);
+	if (p->is_started)
+		position_advance(&p->position, p->state.pos, appl,
+				 p->is_draining && !p->state.drained);
+}
+
+static uint64_t avail_of(const struct pcm_xen *p, uint64_t appl)
+{
+	return (uint64_t)((int64_t)p->position.buffer - position_fill(&p->position, appl));
+}
+
+static struct pollstate pollstate_of(const struct pcm_xen *p, snd_pcm_state_t state, uint64_t appl)
+{
+	return (struct pollstate){
+		.is_capture = p->io.stream == SND_PCM_STREAM_CAPTURE,
+		.state = state,
+		.avail = avail_of(p, appl),
+		.avail_min = p->avail_min,
+		.buffer = p->position.buffer,
+		.period = (uint32_t)p->io.period_size,
+		.total = p->position.total,
+		.period_event = p->period_event,
+		.total_told = p->total_told,
+	};
+}
+
+/*
+ * When the pointer gets as far as `ahead`.
+ *
+ * The client wants to look at every record; while records come, one of the last quantum is enough,
+ * and the application sleeps for whole periods, whatever the quantum is. But not too long: what ends
+ * the records is noticed at the next look.
+ */
+static uint64_t when_ahead(const struct pcm_xen *p, uint64_t now_ns, int64_t ahead)
+{
+	uint64_t when_ns =
+		xaring_client_when(p->client, now_ns, p->position.index + (uint32_t)ahead);
+	uint64_t nominal_ns = (uint64_t)ahead * NS_PER_S / p->io.rate;
+
+	if (nominal_ns > SLEEP_MAX_NS)
+		nominal_ns = SLEEP_MAX_NS;
+	if (p->state.attached && when_ns < now_ns + nominal_ns &&
+	    now_ns + nominal_ns - when_ns > NOMINAL_SLACK_NS)
+		return now_ns + nominal_ns;
+	return when_ns;
+}
+
+/* Sets the timer of the poll descriptor for the stream as it is in this state. */
+static void rearm(struct pcm_xen *p, uint64_t now_ns, snd_pcm_state_t state, uint64_t appl)
+{
+	struct pollstate s = pollstate_of(p, state, appl);
+	uint64_t when_ns = POLLSTATE_NEVER;
+
+	if (p->has_shape && (state == SND_PCM_STATE_RUNNING || state == SND_PCM_STATE_DRAINING)) {
+		int64_t ahead = pollstate_ahead(&s);
+
+		when_ns = when_ahead(p, now_ns, ahead >= 0 ? ahead : 0);
+	}
+	/* The client compares: after a fork its timer is another one than it was. */
+	p->armed_ns = pollstate_timer(&s, p->armed_ns, now_ns, when_ns);
+	xaring_client_arm(p->client, p->armed_ns);
+}
+
+static void start_stream(struct pcm_xen *p, uint64_t now_ns)
+{
+	publish(p, position_index(&p->position, p->io.appl_ptr));
+	p->state.xruns = 0;
+	p->state.drained = false;
+	xaring_client_start(p->client, now_ns, p->position.index);
+	p->is_started = true;
+	p->is_draining = false;
+}
+
+static void stop_stream(struct pcm_xen *p)
+{
+	if (p->is_started)
+		xaring_client_stop(p->client);
+	p->is_started = false;
+	p->is_draining = false;
+}
+
+static int on_start(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+
+	pthread_mutex_lock(&p->lock);
+	start_stream(p, now_ns);
+	rearm(p, now_ns, SND_PCM_STATE_RUNNING, io->appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+static int on_stop(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+
+	pthread_mutex_lock(&p->lock);
+	stop_stream(p);
+	rearm(p, clock_now_ns(), SND_PCM_STATE_SETUP, io->appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+/* snd_pcm_reset() zeroes both pointers without a callback: what was written is dropped. */
+static void notice_reset(struct pcm_xen *p)
+{
+	if (p->is_started && p->io.hw_ptr != p->told_hw)
+		position_begin(&p->position, p->position.index);
+}
+
+static bool is_xrun(const struct pcm_xen *p)
+{
+	return p->io.state == SND_PCM_STATE_RUNNING && p->is_started &&
+	       position_is_xrun(&p->position, p->state.xruns, avail_of(p, p->io.appl_ptr),
+				p->stop_threshold);
+}
+
+/* Looks at the backend, and stops at an xrun: it would go on with silence otherwise. */
+static int look(struct pcm_xen *p, uint64_t now_ns)
+{
+	notice_reset(p);
+	observe(p, now_ns);
+	if (!is_xrun(p))
+		return 0;
+	stop_stream(p);
+	return -EPIPE;
+}
+
+static snd_pcm_sframes_t on_pointer(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+	int res;
+
+	pthread_mutex_lock(&p->lock);
+	res = look(p, now_ns);
+	rearm(p, now_ns, res < 0 ? SND_PCM_STATE_XRUN : io->state, io->appl_ptr);
+	p->told_hw = p->position.hw;
+	pthread_mutex_unlock(&p->lock);
+	return res < 0 ? res : (snd_pcm_sframes_t)p->told_hw;
+}
+
+static snd_pcm_sframes_t on_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
+				     snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
+{
+	struct pcm_xen *p = pcm_of(io);
+	const char *from = (const char *)areas->addr + (areas->first + areas->step * offset) / 8;
+	uint64_t appl = io->appl_ptr;
+	uint32_t index;
+
+	pthread_mutex_lock(&p->lock);
+	index = position_index(&p->position, appl);
+	xaring_client_write(p->client, index, from, (uint32_t)size);
+	publish(p, index + (uint32_t)size);
+	rearm(p, clock_now_ns(), io->state, appl + size);
+	pthread_mutex_unlock(&p->lock);
+	return (snd_pcm_sframes_t)size;
+}
+
+static int on_delay(snd_pcm_ioplug_t *io, snd_pcm_sframes_t *delay)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+	int32_t fill;
+	int res;
+
+	pthread_mutex_lock(&p->lock);
+	res = look(p, now_ns);
+	fill = position_fill(&p->position, io->appl_ptr);
+	*delay = fill > 0 ? fill : 0;
+	if (res == 0 && p->is_started) {
+		snd_pcm_sframes_t true_delay =
+			(snd_pcm_sframes_t)xaring_client_delay(p->client, now_ns);
+
+		*delay = true_delay > *delay ? true_delay : *delay;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (res < 0)
+		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_XRUN);
+	return io->state == SND_PCM_STATE_XRUN ? -EPIPE : 0;
+}
+
+static int on_prepare(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+
+	pthread_mutex_lock(&p->lock);
+	stop_stream(p);
+	xaring_client_update(p->client, now_ns, &p->state);
+	position_begin(&p->position, p->state.pos);
+	publish(p, p->position.index);
+	p->told_hw = 0;
+	p->total_told = 0;
+	rearm(p, now_ns, SND_PCM_STATE_PREPARED, 0);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+static int on_pause(snd_pcm_ioplug_t *io, int enable)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+
+	pthread_mutex_lock(&p->lock);
+	observe(p, now_ns);
+	if (enable)
+		xaring_client_pause(p->client, now_ns);
+	else
+		xaring_client_resume(p->client, now_ns);
+	rearm(p, now_ns, enable ? SND_PCM_STATE_PAUSED : SND_PCM_STATE_RUNNING, io->appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+/* Begins the drain, and the stream with it when it was never started. */
+static void begin_drain(struct pcm_xen *p, uint64_t now_ns)
+{
+	if (!p->is_started)
+		start_stream(p, now_ns);
+	if (p->is_draining)
+		return;
+	xaring_client_drain(p->client, now_ns);
+	p->is_draining = true;
+}
+
+/* Returns 1 when there is nothing left to wait for, or 0. */
+static int look_drained(struct pcm_xen *p)
+{
+	uint64_t now_ns = clock_now_ns();
+	int done;
+
+	pthread_mutex_lock(&p->lock);
+	observe(p, now_ns);
+	done = !p->is_started || p->state.drained;
+	if (!done)
+		rearm(p, now_ns, SND_PCM_STATE_DRAINING, p->io.appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return done;
+}
+
+/* Waits for the end of the drain; an application must not hang here whatever the backend does. */
+static int wait_drained(struct pcm_xen *p, uint64_t deadline_ns)
+{
+	struct pollfd pfd = {.fd = p->io.poll_fd, .events = POLLIN};
+
+	while (!look_drained(p)) {
+		uint64_t now_ns = clock_now_ns();
+
+		if (now_ns >= deadline_ns) {
+			xaring_log(XARING_LOG_WARN, "drain: given up, the backend takes no data");
+			return 0;
+		}
+		if (poll(&pfd, 1, (int)((deadline_ns - now_ns) / 1000000) + 1) < 0 &&
+		    errno == EINTR && p->io.nonblock == 2)
+			return -EINTR;
+	}
+	return 0;
+}
+
+static int on_drain(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
+	uint64_t data_ns = 0;
+	int32_t fill;
+
+	pthread_mutex_lock(&p->lock);
+	fill = position_fill(&p->position, io->appl_ptr);
+	if (fill > 0) {
+		begin_drain(p, now_ns);
+		data_ns = (uint64_t)fill * NS_PER_S / io->rate;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (fill <= 0)
+		return 0;
+	if (io->nonblock == 1)
+		return look_drained(p) ? 0 : -EAGAIN;
+	return wait_drained(p, now_ns + data_ns + DRAIN_MARGIN_NS);
+}
+
+static int on_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned int nfds,
+			   unsigned short *revents)
+{
+	struct pcm_xen *p = pcm_of(io);
+	struct pollstate s;
+
+	if (nfds != 1)
+		return -EINVAL;
+	*revents = 0;
+	if (pfd->revents & ~POLLIN) {
+		*revents = POLLERR;
+		return 0;
+	}
+	/* Moves the pointers, finds xruns, and ends a drain that nobody waits for. */
+	snd_pcm_avail_update(io->pcm);
+
+	pthread_mutex_lock(&p->lock);
+	s = pollstate_of(p, io->state, io->appl_ptr);
+	if (pfd->revents)
+		*revents = pollstate_events(&s);
+	p->total_told = p->position.total;
+	rearm(p, clock_now_ns(), io->state, io->appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+static int on_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
+{
+	struct pcm_xen *p = pcm_of(io);
+	snd_pcm_uframes_t avail_min, stop_threshold, boundary;
+	int period_event;
+
+	snd_pcm_sw_params_get_avail_min(params, &avail_min);
+	snd_pcm_sw_params_get_stop_threshold(params, &stop_threshold);
+	snd_pcm_sw_params_get_boundary(params, &boundary);
+	snd_pcm_sw_params_get_period_event(params, &period_event);
+
+	pthread_mutex_lock(&p->lock);
+	p->avail_min = avail_min;
+	p->stop_threshold = stop_threshold;
+	p->period_event = period_event;
+	p->position.boundary = boundary;
+	rearm(p, clock_now_ns(), io->state, io->appl_ptr);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+/* One clear sentence for the person, and the limits for the application's next try. */
+static int refuse(struct pcm_xen *p, int error, const struct xaring_refusal *refusal)
+{
+	char text[160];
+
+	if (refusal->reason == XARING_REASON_NONE)
+		return error;
+	xaring_refusal_text(refusal, text, sizeof(text));
+	SNDERR("xen: %s", text);
+	if (hwparams_narrow(&p->limits, refusal, p->frame_bytes))
+		hwparams_apply(&p->limits, &p->io);
+	return error;
+}
+
+static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
+{
+	struct pcm_xen *p = pcm_of(io);
+	struct xaring_refusal refusal = {.reason = XARING_REASON_NONE};
+	struct xaring_params params;
+	int res;
+
+	(void)unused;
+	res = hwparams_choice(io, &params);
+	if (res < 0)
+		return res;
+	pthread_mutex_lock(&p->lock);
+	p->frame_bytes = xaring_format_bytes(params.format) * params.channels;
+	p->is_refusal_told = false;
+	res = xaring_client_setup(p->client, &params, SETUP_TIMEOUT_MS, &refusal);
+	p->has_shape = res == 0;
+	p->state = (struct xaring_client_state){0};
+	p->published = 0;
+	p->position = (struct position){.buffer = (uint32_t)io->buffer_size};
+	pthread_mutex_unlock(&p->lock);
+	return res < 0 ? refuse(p, res, &refusal) : 0;
+}
+
+static int on_hw_free(snd_pcm_ioplug_t *io)
+{
+	struct pcm_xen *p = pcm_of(io);
+
+	pthread_mutex_lock(&p->lock);
+	stop_stream(p);
+	xaring_client_release(p->client);
+	p->has_shape = false;
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+static void destroy(struct pcm_xen *p)
+{
+	xaring_client_close(p->client);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+static int on_close(snd_pcm_ioplug_t *io)
+{
+	destroy(pcm_of(io));
+	return 0;
+}
+
+static void on_dump(snd_pcm_ioplug_t *io, snd_output_t *out)
+{
+	struct pcm_xen *p = pcm_of(io);
+	char text[200];
+
+	pthread_mutex_lock(&p->lock);
+	xaring_client_describe(p->client, text, sizeof(text));
+	pthread_mutex_unlock(&p->lock);
+	snd_output_printf(out, "%s\n%s\n", io->name, text);
+	if (p->has_shape) {
+		snd_output_printf(out, "Its setup is:\n");
+		snd_pcm_dump_setup(io->pcm, out);
+	}
+}
+
+static snd_pcm_chmap_query_t **on_query_chmaps(snd_pcm_ioplug_t *io)
+{
+	(void)io;
+	return hwparams_query_chmaps();
+}
+
+static snd_pcm_chmap_t *on_get_chmap(snd_pcm_ioplug_t *io)
+{
+	return hwparams_chmap(io->channels);
+}
+
+static int on_set_chmap(snd_pcm_ioplug_t *io, const snd_pcm_chmap_t *map)
+{
+	return hwparams_check_chmap(io->channels, map);
+}
+
+static const snd_pcm_ioplug_callback_t callbacks = {
+	.start = on_start,
+	.stop = on_stop,
+	.pointer = on_pointer,
+	.transfer = on_transfer,
+	.close = on_close,
+	.hw_params = on_hw_params,
+	.hw_free = on_hw_free,
+	.sw_params = on_sw_params,
+	.prepare = on_prepare,
+	.drain = on_drain,
+	.pause = on_pause,
+	.poll_revents = on_poll_revents,
+	.dump = on_dump,
+	.delay = on_delay,
+	.query_chmaps = on_query_chmaps,
+	.get_chmap = on_get_chmap,
+	.set_chmap = on_set_chmap,
+};
+
+static void print_log(enum xaring_log_level level, const char *text)
+{
+	(void)level;
+	fprintf(stderr, "xaring[%d]: %s\n", (int)getpid(), text);
+}
+
+static void set_log(void)
+{
+	const char *debug = getenv("XARING_DEBUG");
+
+	if (debug && strcmp(debug, "0") != 0 && *debug)
+		xaring_log_set(print_log, XARING_LOG_DEBUG);
+}
+
+static int create(const struct conf *conf, struct pcm_xen **out)
+{
+	const char *name = conf->name[0] ? conf->name : program_invocation_short_name;
+	struct pcm_xen *p = calloc(1, sizeof(*p));
+	int res;
+
+	if (!p)
+		return -ENOMEM;
+	res = xaring_client_create(conf->socket, name, &p->client);
+	if (res < 0) {
+		free(p);
+		return res;
+	}
+	pthread_mutex_init(&p->lock, NULL);
+	hwparams_init(&p->limits);
+	p->armed_ns = POLLSTATE_NEVER;
+	p->io = (snd_pcm_ioplug_t){
+		.version = SND_PCM_IOPLUG_VERSION,
+		.name = "Sound of the host, by xaring",
+		.flags = SND_PCM_IOPLUG_FLAG_BOUNDARY_WA | SND_PCM_IOPLUG_FLAG_MONOTONIC,
+		.callback = &callbacks,
+		.private_data = p,
+		.poll_fd = xaring_client_poll_fd(p->client),
+		.poll_events = POLLIN,
+	};
+	*out = p;
+	return 0;
+}
+
+/* alsa-lib calls the close callback when a PCM that exists is deleted, and destroys p with it. */
+static int open_pcm(struct pcm_xen *p, const char *name, snd_pcm_stream_t stream, int mode)
+{
+	int res = snd_pcm_ioplug_create(&p->io, name, stream, mode);
+
+	if (res < 0) {
+		destroy(p);
+		return res;
+	}
+	res = hwparams_apply(&p->limits, &p->io);
+	if (res < 0)
+		snd_pcm_ioplug_delete(&p->io);
+	return res;
+}
+
+/* The two names that alsa-lib looks up; everything else is hidden. */
+#pragma GCC visibility push(default)
+
+SND_PCM_PLUGIN_DEFINE_FUNC(xen);
+
+SND_PCM_PLUGIN_DEFINE_FUNC(xen)
+{
+	struct conf settings;
+	struct pcm_xen *p;
+	char error[200];
+	int res;
+
+	(void)root;
+	set_log();
+	res = conf_read(conf, &settings, error, sizeof(error));
+	if (res < 0) {
+		SNDERR("xen: %s", error);
+		return res;
+	}
+	if (stream != SND_PCM_STREAM_PLAYBACK) {
+		SNDERR("xen: %s: only playback is offered", name);
+		return -ENODEV;
+	}
+	res = create(&settings, &p);
+	if (res < 0)
+		return res;
+	res = open_pcm(p, name, stream, mode);
+	if (res < 0)
+		return res;
+	*pcmp = p->io.pcm;
+	return 0;
+}
+
+SND_PCM_PLUGIN_SYMBOL(xen);
+
+#pragma GCC visibility pop
