@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The objects of the worker that know PipeWire: the worker, its VMs, their streams.
+ *
+ * A worker has one context and one real-time thread. A guest is a VM: one client of PipeWire. A
+ * stream is one node. All functions are the main thread's; only the pump of a stream runs on the
+ * real-time thread.
+ */
+#ifndef XARING_GLUE_H
+#define XARING_GLUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <pipewire/pipewire.h>
+
+#include <xaring/pages.h>
+
+#include "../ipc.h"
+#include "pump.h"
+#include "session.h"
+
+struct worker {
+	struct pw_main_loop *main_loop;
+	struct pw_loop *loop;
+	struct pw_context *context;
+	struct spa_handle *pin;    /* keeps the plugin of all nodes loaded */
+	struct spa_source *broker; /* fd 3 */
+	struct spa_source *sweep;
+	struct spa_list guests;
+	uint32_t streams;
+	int result;
+};
+
+struct guest {
+	struct spa_list link;
+	struct worker *worker;
+	struct ipc_message vm; /* the IPC_VM */
+	struct spa_list streams;
+	struct pw_core *core;
+	struct spa_hook core_listener;
+	struct spa_source *timer; /* the next thing to do about the connection */
+	uint32_t retry_ms;        /* between tries; 0 = the next is at once */
+	bool is_lost;             /* the core is dead and waits to be freed */
+	bool is_asked;            /* the broker owes us a socket */
+	bool was_linked;
+};
+
+struct stream {
+	struct spa_list link;
+	struct guest *guest;
+	struct ipc_message open; /* the IPC_STREAM, without descriptors */
+	struct session session;
+	struct xaring_shape shape;
+	struct xaring_pages pages; /* control is NULL when unmapped */
+	struct pump pump;
+	struct pw_stream *node; /* NULL = none */
+	struct spa_hook node_listener;
+	struct spa_source *timer; /* tail, failure */
+	bool is_failed;           /* the node is dead and waits to be freed */
+	bool is_closing;          /* events of the node do not count any more */
+	bool is_muted;
+
+	/* Shared with the real-time thread, by __atomic_ only. */
+	struct pump *rt_pump; /* NULL = silence */
+	uint32_t rt_busy;     /* 1 while a cycle uses what it found there */
+	uint32_t rt_frames;   /* of the last cycle */
+	uint32_t rt_delay;    /* downstream, in frames */
+};
+
+/* Sends a message to the broker. A broker that is gone ends the worker. */
+int worker_send(struct worker *w, struct ipc_message *message);
+
+/* Counts streams: the sweep runs while there are any. */
+void worker_count_stream(struct worker *w, int change);
+
+/* Arms a timer once, in so many ms; 0 = at once. */
+void worker_arm(struct worker *w, struct spa_source *timer, uint32_t ms);
+
+uint64_t worker_now_ns(void);
+
+/* A VM. vm: an IPC_VM. Returns 0 and sets *out, or -ENOMEM. */
+int guest_create(struct worker *w, const struct ipc_message *vm, struct guest **out);
+
+/* Ends all streams, disconnects. */
+void guest_destroy(struct guest *g);
+
+/* The answer to IPC_WANT. Takes fd. */
+void guest_take_socket(struct guest *g, int error, int fd);
+
+/* Asks for a socket if streams need one, unless one is asked for. */
+void guest_want(struct guest *g);
+
+/* Once a second. */
+void guest_sweep(struct guest *g);
+
+struct stream *guest_find_stream(struct guest *g, uint32_t id);
+
+/*
+ * Maps the pages of a new stream and makes its node as soon as PipeWire is there. Takes the
+ * descriptors. When this fails the broker is told, and nothing is left.
+ */
+void stream_open(struct guest *g, struct ipc_message *message);
+
+void stream_linked(struct stream *s);
+void stream_lost(struct stream *s);
+void stream_kick(struct stream *s);
+void stream_sweep(struct stream *s);
+bool stream_is_playing(const struct stream *s);
+
+/* The guest is gone. The stream may be freed when this returns. */
+void stream_end(struct stream *s);
+
+/* Ends and frees the stream at once, whatever still sounds. */
+void stream_destroy(struct stream *s);
+
+/* The node of a stream (node.c). */
+
+/* Makes the node on the guest's core. Returns 0 or a negative errno. */
+int node_create(struct stream *s, bool active);
+void node_destroy(struct stream *s);
+
+/* Takes the pump from the real-time thread: it is not in use any more when this returns. */
+void node_detach(struct stream *s);
+
+/* How long what was handed out may still sound. */
+uint32_t node_tail_ms(const struct stream *s);
+
+/* The node failed, or its mute changed (stream.c). */
+void stream_node_failed(struct stream *s, const char *why);
+void stream_node_muted(struct stream *s, bool muted);
+
+#endif

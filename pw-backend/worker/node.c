@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The node of a stream: a pw_stream, and what it does on the real-time thread.
+ *
+ * on_process() and what it calls allocate nothing, lock nothing, log nothing and make no system
+ * call but for reading the clock.
+ */
+#include "glue.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include <spa/param/audio/format-utils.h>
+#include <spa/param/props.h>
+
+#include <xaring/log.h>
+
+#include "looks.h"
+
+#define TAIL_MS_MAX    500u
+#define CYCLE_AGE_MAX  UINT64_C(1000000000)
+#define FRAMES_UNKNOWN 1024u
+
+/* Of enum xaring_format. */
+static const enum spa_audio_format spa_formats[] = {
+	[XARING_FORMAT_U8] = SPA_AUDIO_FORMAT_U8,
+	[XARING_FORMAT_S16] = SPA_AUDIO_FORMAT_S16_LE,
+	[XARING_FORMAT_S24] = SPA_AUDIO_FORMAT_S24_32_LE,
+	[XARING_FORMAT_S24_3] = SPA_AUDIO_FORMAT_S24_LE,
+	[XARING_FORMAT_S32] = SPA_AUDIO_FORMAT_S32_LE,
+	[XARING_FORMAT_FLOAT] = SPA_AUDIO_FORMAT_F32_LE,
+};
+
+/* Of the numbers of ALSA's channel map. */
+static const enum spa_audio_channel spa_channels[XARING_CHANNEL_LAST + 1] = {
+	[0] = SPA_AUDIO_CHANNEL_UNKNOWN, [1] = SPA_AUDIO_CHANNEL_NA,
+	[2] = SPA_AUDIO_CHANNEL_MONO,    [3] = SPA_AUDIO_CHANNEL_FL,
+	[4] = SPA_AUDIO_CHANNEL_FR,      [5] = SPA_AUDIO_CHANNEL_RL,
+	[6] = SPA_AUDIO_CHANNEL_RR,      [7] = SPA_AUDIO_CHANNEL_FC,
+	[8] = SPA_AUDIO_CHANNEL_LFE,     [9] = SPA_AUDIO_CHANNEL_SL,
+	[10] = SPA_AUDIO_CHANNEL_SR,     [11] = SPA_AUDIO_CHANNEL_RC,
+	[12] = SPA_AUDIO_CHANNEL_FLC,    [13] = SPA_AUDIO_CHANNEL_FRC,
+	[14] = SPA_AUDIO_CHANNEL_RLC,    [15] = SPA_AUDIO_CHANNEL_RRC,
+	[16] = SPA_AUDIO_CHANNEL_FLW,    [17] = SPA_AUDIO_CHANNEL_FRW,
+	[18] = SPA_AUDIO_CHANNEL_FLH,    [19] = SPA_AUDIO_CHANNEL_FCH,
+	[20] = SPA_AUDIO_CHANNEL_FRH,    [21] = SPA_AUDIO_CHANNEL_TC,
+	[22] = SPA_AUDIO_CHANNEL_TFL,    [23] = SPA_AUDIO_CHANNEL_TFR,
+	[24] = SPA_AUDIO_CHANNEL_TFC,    [25] = SPA_AUDIO_CHANNEL_TRL,
+	[26] = SPA_AUDIO_CHANNEL_TRR,    [27] = SPA_AUDIO_CHANNEL_TRC,
+	[28] = SPA_AUDIO_CHANNEL_TFLC,   [29] = SPA_AUDIO_CHANNEL_TFRC,
+	[30] = SPA_AUDIO_CHANNEL_TSL,    [31] = SPA_AUDIO_CHANNEL_TSR,
+	[32] = SPA_AUDIO_CHANNEL_LLFE,   [33] = SPA_AUDIO_CHANNEL_RLFE,
+	[34] = SPA_AUDIO_CHANNEL_BC,     [35] = SPA_AUDIO_CHANNEL_BLC,
+	[36] = SPA_AUDIO_CHANNEL_BRC,
+};
+
+static const struct spa_pod *build_format(const struct xaring_params *params,
+					  struct spa_pod_builder *builder)
+{
+	struct spa_audio_info_raw info = {
+		.format = spa_formats[params->format],
+		.rate = params->rate_hz,
+		.channels = params->channels,
+	};
+	uint8_t map[XARING_CHANNELS_MAX];
+
+	memcpy(map, params->map, sizeof(map));
+	if (map[0] == XARING_CHANNEL_UNKNOWN)
+		xaring_map_default(params->channels, map);
+	for (uint32_t i = 0; i < params->channels; i++)
+		info.position[i] = spa_channels[map[i]];
+	return spa_format_audio_raw_build(builder, SPA_PARAM_EnumFormat, &info);
+}
+
+/* How many frames lie between the node and the sound, in the stream's rate. */
+static uint32_t downstream(const struct stream *s, const struct pw_time *time)
+{
+	uint64_t rate = s->pump.rate_hz;
+	uint64_t frames = time->buffered;
+
+	if (time->delay > 0 && time->rate.denom > 0)
+		frames += (uint64_t)time->delay * time->rate.num * rate / time->rate.denom;
+	return frames < 2 * rate ? (uint32_t)frames : 0;
+}
+
+static void look_at_cycle(struct stream *s, uint32_t frames, struct pump_cycle *cycle)
+{
+	struct pw_time time = {0};
+	uint64_t now = worker_now_ns(), began;
+	uint32_t delay;
+
+	pw_stream_get_time_n(s->node, &time, sizeof(time));
+	began = time.now > 0 ? (uint64_t)time.now : now;
+	if (began > now || now - began > CYCLE_AGE_MAX)
+		began = now;
+	delay = downstream(s, &time);
+
+	cycle->time_ns = began;
+	cycle->age_ns = (uint32_t)(now - began);
+	cycle->rate_mhz = s->pump.rate_hz * 1000u;
+	cycle->delay = delay;
+	__atomic_store_n(&s->rt_delay, delay, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->rt_frames, frames, __ATOMIC_RELAXED);
+}
+
+static void fill(struct stream *s, void *to, uint32_t frames)
+{
+	struct pump_cycle cycle;
+	struct pump *pump;
+
+	/* Either this cycle sees that the pump is gone, or node_detach() sees that it is in use. */
+	__atomic_store_n(&s->rt_busy, 1, __ATOMIC_SEQ_CST);
+	pump = __atomic_load_n(&s->rt_pump, __ATOMIC_SEQ_CST);
+	if (pump) {
+		look_at_cycle(s, frames, &cycle);
+		pump_playback(pump, to, frames, &cycle);
+	} else {
+		memset(to, s->pump.format == XARING_FORMAT_U8 ? 0x80 : 0,
+		       (size_t)frames * s->shape.frame_bytes);
+	}
+	__atomic_store_n(&s->rt_busy, 0, __ATOMIC_SEQ_CST);
+}
+
+static void on_process(void *data)
+{
+	struct stream *s = data;
+	struct pw_buffer *buffer = pw_stream_dequeue_buffer(s->node);
+	struct spa_data *d;
+	uint32_t room, frames;
+
+	if (!buffer)
+		return;
+	d = &buffer->buffer->datas[0];
+	room = d->data ? d->maxsize / s->shape.frame_bytes : 0;
+	/* Always exactly what the graph wants: 0.3.65 loses a shorter last buffer. */
+	frames = buffer->requested ? (uint32_t)SPA_MIN(buffer->requested, (uint64_t)room)
+				   : SPA_MIN(room, FRAMES_UNKNOWN);
+	if (frames > 0)
+		fill(s, d->data, frames);
+	d->chunk->offset = 0;
+	d->chunk->stride = (int32_t)s->shape.frame_bytes;
+	d->chunk->size = frames * s->shape.frame_bytes;
+	buffer->size = frames;
+	pw_stream_queue_buffer(s->node, buffer);
+}
+
+static void on_state_changed(void *data, enum pw_stream_state before, enum pw_stream_state now,
+			     const char *error)
+{
+	struct stream *s = data;
+
+	(void)before;
+	if (s->is_closing)
+		return;
+	if (now == PW_STREAM_STATE_ERROR || now == PW_STREAM_STATE_UNCONNECTED)
+		stream_node_failed(s, error ? error : "disconnected");
+}
+
+static void on_control_info(void *data, uint32_t id, const struct pw_stream_control *control)
+{
+	if (id == SPA_PROP_mute && control->n_values > 0)
+		stream_node_muted(data, control->values[0] > 0.5f);
+}
+
+static const struct pw_stream_events events = {
+	PW_VERSION_STREAM_EVENTS,
+	.state_changed = on_state_changed,
+	.control_info = on_control_info,
+	.process = on_process,
+};
+
+int node_create(struct stream *s, bool active)
+{
+	struct guest *g = s->guest;
+	uint8_t bytes[1024];
+	struct spa_pod_builder builder = SPA_POD_BUILDER_INIT(bytes, sizeof(bytes));
+	struct pw_properties *looks = looks_of_node(g->worker->context, &g->vm, &s->open);
+	enum pw_stream_flags flags =
+		PW_STREAM_FLAG_AUTOCONNECT | PW_STREAM_FLAG_MAP_BUFFERS | PW_STREAM_FLAG_RT_PROCESS;
+	const struct spa_pod *format;
+	int res;
+
+	if (!looks)
+		return -ENOMEM;
+	s->node = pw_stream_new(g->core, "xaring", looks);
+	if (!s->node)
+		return -errno;
+	s->is_failed = false;
+	pw_stream_add_listener(s->node, &s->node_listener, &events, s);
+	if (!active)
+		flags |= PW_STREAM_FLAG_INACTIVE;
+	format = build_format(&s->open.u.stream.params, &builder);
+	__atomic_store_n(&s->rt_pump, &s->pump, __ATOMIC_SEQ_CST);
+	res = pw_stream_connect(s->node, PW_DIRECTION_OUTPUT, PW_ID_ANY, flags, &format, 1);
+	if (res < 0)
+		node_destroy(s);
+	return res;
+}
+
+void node_destroy(struct stream *s)
+{
+	struct pw_stream *node = s->node;
+
+	if (!node)
+		return;
+	/*
+	 * The listener stays until the real-time thread has let go of the node: taking it away
+	 * earlier would change the callback under a running cycle.
+	 */
+	s->is_closing = true;
+	pw_stream_disconnect(node);
+	spa_hook_remove(&s->node_listener);
+	pw_stream_destroy(node);
+	s->node = NULL;
+	s->is_closing = false;
+	s->is_failed = false;
+}
+
+void node_detach(struct stream *s)
+{
+	__atomic_store_n(&s->rt_pump, NULL, __ATOMIC_SEQ_CST);
+	/* The rest of a cycle takes microseconds, on a thread of higher priority. */
+	while (__atomic_load_n(&s->rt_busy, __ATOMIC_SEQ_CST))
+		sched_yield();
+}
+
+uint32_t node_tail_ms(const struct stream *s)
+{
+	uint64_t frames = __atomic_load_n(&s->rt_delay, __ATOMIC_RELAXED) +
+			  2 * (uint64_t)__atomic_load_n(&s->rt_frames, __ATOMIC_RELAXED);
+	uint64_t ms = frames * 1000 / s->pump.rate_hz + 1;
+
+	return ms < TAIL_MS_MAX ? (uint32_t)ms : TAIL_MS_MAX;
+}

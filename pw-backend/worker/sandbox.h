@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What takes the worker's privileges away, so that a guest which takes it over gains nothing but
+ * the sound of the others.
+ *
+ * Thread: main. Logs: no.
+ */
+#ifndef XARING_SANDBOX_H
+#define XARING_SANDBOX_H
+
+/*
+ * Before the first thread: room for descriptors, no core files, no new privileges, no capabilities
+ * but CAP_SYS_NICE, with which threads may become real-time ones.
+ * Returns 0, or a negative errno when a privilege could not be given up.
+ */
+int sandbox_prepare(void);
+
+/* The last capability of the calling thread: to be called in each. Returns 0 or a negative errno. */
+int sandbox_drop_capabilities(void);
+
+/*
+ * After all is loaded, before the first guest: only the system calls that playing needs, in every
+ * thread and for good. Every thread must have begun to run its own code: the C library's start of
+ * a thread needs calls that are refused then. Returns 0 or a negative errno.
+ */
+int sandbox_close(void);
+
+#endif

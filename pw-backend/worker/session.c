@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The states of one stream. Decides only; what it decides is done in stream.c.
+ */
+#include "session.h"
+
+#include <string.h>
+
+void session_init(struct session *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->phase = SESSION_WAITING;
+	s->patience = SESSION_STALL_SWEEPS;
+}
+
+bool session_is_playing(const struct session_look *look)
+{
+	return look->guest == XARING_STATE_RUNNING ||
+	       (look->guest == XARING_STATE_DRAINING && !look->drained);
+}
+
+static bool is_over(const struct session *s)
+{
+	return s->phase == SESSION_TAIL || s->phase == SESSION_BROKEN || s->phase == SESSION_ENDED;
+}
+
+static uint32_t activate(struct session *s, const struct session_look *look)
+{
+	s->phase = SESSION_ACTIVE;
+	s->quiet = 0;
+	s->stalled = 0;
+	s->cycles = look->cycles;
+	return SESSION_DO_ACTIVATE;
+}
+
+uint32_t session_linked(struct session *s, const struct session_look *look)
+{
+	if (s->phase != SESSION_WAITING)
+		return 0;
+	s->phase = SESSION_IDLE;
+	if (!session_is_playing(look))
+		return SESSION_DO_CREATE;
+	return SESSION_DO_CREATE | activate(s, look);
+}
+
+uint32_t session_lost(struct session *s)
+{
+	switch (s->phase) {
+	case SESSION_IDLE:
+	case SESSION_ACTIVE:
+		s->phase = SESSION_WAITING;
+		return SESSION_DO_DESTROY;
+	case SESSION_TAIL:
+		return session_tail_over(s);
+	default:
+		return 0;
+	}
+}
+
+uint32_t session_failed(struct session *s)
+{
+	return session_lost(s);
+}
+
+uint32_t session_kick(struct session *s, const struct session_look *look)
+{
+	if (s->phase == SESSION_ACTIVE)
+		s->quiet = 0;
+	if (s->phase != SESSION_IDLE || !session_is_playing(look))
+		return 0;
+	return activate(s, look);
+}
+
+/* The guest's fault: the pump found something impossible, or the word is. */
+static uint32_t found_broken(struct session *s, const struct session_look *look)
+{
+	uint32_t todo = SESSION_DO_CONDEMN;
+
+	s->reason = look->reason != XARING_REASON_NONE ? look->reason : XARING_REASON_WORD;
+	if (s->phase != SESSION_WAITING)
+		todo |= SESSION_DO_DESTROY;
+	s->phase = SESSION_BROKEN;
+	return todo;
+}
+
+/* The graph does not run the node although it should: what was linked once may never be again. */
+static uint32_t found_stalled(struct session *s)
+{
+	if (++s->stalled < s->patience)
+		return 0;
+	s->stalled = 0;
+	if (s->patience < SESSION_STALL_SWEEPS_MAX)
+		s->patience *= 2;
+	return SESSION_DO_DESTROY | SESSION_DO_CREATE | SESSION_DO_ACTIVATE;
+}
+
+static uint32_t sweep_active(struct session *s, const struct session_look *look)
+{
+	bool ran = look->cycles != s->cycles;
+
+	s->cycles = look->cycles;
+	if (session_is_playing(look)) {
+		s->quiet = 0;
+		if (!ran)
+			return found_stalled(s);
+		s->stalled = 0;
+		s->patience = SESSION_STALL_SWEEPS;
+		return 0;
+	}
+	if (++s->quiet < SESSION_QUIET_SWEEPS)
+		return 0;
+	s->phase = SESSION_IDLE;
+	return SESSION_DO_DEACTIVATE;
+}
+
+uint32_t session_sweep(struct session *s, const struct session_look *look)
+{
+	if (is_over(s))
+		return 0;
+	if (look->reason != XARING_REASON_NONE || look->guest < 0)
+		return found_broken(s, look);
+	switch (s->phase) {
+	case SESSION_WAITING:
+		return look->linked ? session_linked(s, look) : 0;
+	case SESSION_IDLE:
+		return session_is_playing(look) ? activate(s, look) : 0;
+	case SESSION_ACTIVE:
+		return sweep_active(s, look);
+	default:
+		return 0;
+	}
+}
+
+uint32_t session_end(struct session *s)
+{
+	enum session_phase before = s->phase;
+
+	s->phase = SESSION_ENDED;
+	switch (before) {
+	case SESSION_ACTIVE:
+		s->phase = SESSION_TAIL;
+		return SESSION_DO_DETACH | SESSION_DO_LINGER;
+	case SESSION_IDLE:
+		return SESSION_DO_DETACH | SESSION_DO_DESTROY | SESSION_DO_FREE;
+	case SESSION_WAITING:
+	case SESSION_BROKEN:
+		return SESSION_DO_DETACH | SESSION_DO_FREE;
+	case SESSION_TAIL:
+		s->phase = SESSION_TAIL;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+uint32_t session_tail_over(struct session *s)
+{
+	if (s->phase != SESSION_TAIL)
+		return 0;
+	s->phase = SESSION_ENDED;
+	return SESSION_DO_DESTROY | SESSION_DO_FREE;
+}
+
+bool session_report(const struct session *s, const struct session_look *look, uint64_t now_ns,
+		    struct session_report *report)
+{
+	bool broken = s->phase == SESSION_BROKEN;
+
+	report->backend = broken ? XARING_BACKEND_BROKEN : XARING_BACKEND_ACCEPTED;
+	report->reason = broken ? s->reason : XARING_REASON_NONE;
+	report->state = look->guest < 0 ? XARING_STATE_STOPPED : (uint32_t)look->guest;
+	report->xruns = look->xruns;
+	report->gap = look->gap;
+
+	if (!s->was_told)
+		return true;
+	if (memcmp(report, &s->told, sizeof(*report)) == 0)
+		return false;
+	return report->backend != s->told.backend ||
+	       now_ns - s->told_ns >= SESSION_REPORT_INTERVAL_NS;
+}
+
+void session_told(struct session *s, const struct session_report *report, uint64_t now_ns)
+{
+	s->told = *report;
+	s->told_ns = now_ns;
+	s->was_told = true;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One stream on the main thread: its pages, its session, and carrying out what the session decides.
+ */
+#include "glue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <spa/utils/result.h>
+
+#include <xaring/log.h>
+#include <xaring/shared.h>
+
+#define LOG(s, level, format, ...)                                                                 \
+	xaring_log(level, "vm %s %s %u: " format, (s)->guest->vm.u.vm.name,                        \
+		   (s)->open.u.stream.params.direction == XARING_CAPTURE ? "capture" : "playback", \
+		   (s)->open.u.stream.number, ##__VA_ARGS__)
+
+static void look(const struct stream *s, struct session_look *look)
+{
+	const struct pump *p = &s->pump;
+
+	*look = (struct session_look){
+		.linked = s->guest->core && !s->guest->is_lost,
+		.reason = __atomic_load_n(&p->reason, __ATOMIC_RELAXED),
+		.cycles = __atomic_load_n(&p->cycles, __ATOMIC_RELAXED),
+		.xruns = __atomic_load_n(&p->xruns, __ATOMIC_RELAXED),
+		.gap = __atomic_load_n(&p->gap, __ATOMIC_RELAXED),
+	};
+	if (s->pages.control) {
+		look->guest = pump_peek(p);
+		look->drained = pump_is_drained(p);
+	}
+}
+
+static void close_fds(struct ipc_message *message)
+{
+	for (int i = 0; i < IPC_FDS_MAX; i++) {
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+		message->fds[i] = -1;
+	}
+}
+
+static void send_gone(struct worker *w, const struct ipc_message *open)
+{
+	struct ipc_message message;
+
+	ipc_message_init(&message, IPC_GONE, open->vm, open->stream);
+	worker_send(w, &message);
+}
+
+static void send_state(struct stream *s, const struct session_report *report)
+{
+	struct ipc_message message;
+
+	ipc_message_init(&message, IPC_STATE, s->open.vm, s->open.stream);
+	message.u.state.backend = report->backend;
+	message.u.state.reason = report->reason;
+	message.u.state.state = report->state;
+	message.u.state.xruns = report->xruns;
+	message.u.state.gap = report->gap;
+	if (worker_send(s->guest->worker, &message) == 0)
+		session_told(&s->session, report, worker_now_ns());
+}
+
+static void report(struct stream *s, const struct session_look *look)
+{
+	struct session_report report;
+
+	if (s->pages.control && session_report(&s->session, look, worker_now_ns(), &report))
+		send_state(s, &report);
+}
+
+static void detach(struct stream *s)
+{
+	if (!s->pages.control)
+		return;
+	node_detach(s);
+	xaring_pages_unmap(&s->pages);
+	s->pages.control = NULL;
+	send_gone(s->guest->worker, &s->open);
+}
+
+static void condemn(struct stream *s)
+{
+	uint32_t reason = s->session.reason;
+
+	LOG(s, XARING_LOG_WARN, "the guest broke the protocol (reason %u), the stream is shut",
+	    reason);
+	xaring_store(&s->pages.control->backend.status,
+		     XARING_BACKEND_BROKEN | reason << XARING_BACKEND_REASON_SHIFT);
+}
+
+static void create_node(struct stream *s, bool active)
+{
+	int res = node_create(s, active);
+
+	if (res == 0)
+		return;
+	LOG(s, XARING_LOG_WARN, "PipeWire refused the node (%s), trying again", spa_strerror(res));
+	(void)session_failed(&s->session);
+}
+
+static void stream_free(struct stream *s)
+{
+	struct worker *w = s->guest->worker;
+
+	pw_loop_destroy_source(w->loop, s->timer);
+	spa_list_remove(&s->link);
+	free(s);
+	worker_count_stream(w, -1);
+}
+
+/* In the order of the bits. Nothing may be done with s after SESSION_DO_FREE. */
+static void carry_out(struct stream *s, uint32_t todo)
+{
+	bool active = todo & SESSION_DO_ACTIVATE;
+
+	if (todo & SESSION_DO_DETACH)
+		detach(s);
+	if (todo & SESSION_DO_CONDEMN)
+		condemn(s);
+	if (todo & SESSION_DO_DESTROY)
+		node_destroy(s);
+	if (todo & SESSION_DO_CREATE)
+		create_node(s, active);
+	else if (active)
+		pw_stream_set_active(s->node, true);
+	if (todo & SESSION_DO_DEACTIVATE)
+		pw_stream_set_active(s->node, false);
+	if (todo & SESSION_DO_LINGER)
+		worker_arm(s->guest->worker, s->timer, node_tail_ms(s));
+	if (todo & SESSION_DO_FREE)
+		stream_free(s);
+}
+
+static void on_timer(void *data, uint64_t expirations)
+{
+	struct stream *s = data;
+
+	(void)expirations;
+	if (s->is_failed)
+		carry_out(s, session_failed(&s->session));
+	else
+		carry_out(s, session_tail_over(&s->session));
+}
+
+void stream_node_failed(struct stream *s, const char *why)
+{
+	if (s->is_failed)
+		return;
+	/* The news of a lost connection comes here as well; that is the guest's business. */
+	LOG(s, XARING_LOG_DEBUG, "the node failed: %s", why);
+	s->is_failed = true;
+	worker_arm(s->guest->worker, s->timer, 0);
+}
+
+void stream_node_muted(struct stream *s, bool muted)
+{
+	s->is_muted = muted;
+	if (s->pages.control)
+		xaring_store(&s->pages.control->backend.flags, muted ? XARING_FLAG_MUTED : 0);
+}
+
+static int map_pages(struct stream *s, struct ipc_message *message)
+{
+	const struct xaring_params *params = &message->u.stream.params;
+	struct xaring_refusal refusal;
+	int res = xaring_params_shape(params, &s->shape, &refusal);
+
+	if (res < 0)
+		return res;
+	return xaring_pages_map(&s->pages, &s->shape, message->fds[0],
+				message->u.stream.control_offset, message->fds[1],
+				message->u.stream.data_offset, params->direction == XARING_CAPTURE);
+}
+
+static void init_pump(struct stream *s)
+{
+	int state;
+
+	pump_init(&s->pump, &s->open.u.stream.params, &s->shape, &s->pages,
+		  s->open.u.stream.time_secret_ns);
+	state = pump_peek(&s->pump);
+	/* A running guest is asked by the first cycle, so that it rests no longer than needed. */
+	if (state != XARING_STATE_RUNNING && state != XARING_STATE_DRAINING)
+		pump_attach(&s->pump);
+}
+
+static int stream_create(struct guest *g, struct ipc_message *message, struct stream **out)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	int res = -ENOMEM;
+
+	if (!s)
+		return res;
+	s->guest = g;
+	s->open = *message;
+	s->timer = pw_loop_add_timer(g->worker->loop, on_timer, s);
+	if (!s->timer)
+		goto error_free;
+	res = map_pages(s, message);
+	if (res < 0)
+		goto error_timer;
+	session_init(&s->session);
+	init_pump(s);
+	spa_list_append(&g->streams, &s->link);
+	*out = s;
+	return 0;
+
+error_timer:
+	pw_loop_destroy_source(g->worker->loop, s->timer);
+error_free:
+	free(s);
+	return res;
+}
+
+static void send_refusal(struct worker *w, const struct ipc_message *open)
+{
+	struct ipc_message message;
+
+	ipc_message_init(&message, IPC_STATE, open->vm, open->stream);
+	message.u.state.backend = XARING_BACKEND_REFUSED;
+	message.u.state.reason = XARING_REASON_INTERNAL;
+	worker_send(w, &message);
+	send_gone(w, open);
+}
+
+void stream_open(struct guest *g, struct ipc_message *message)
+{
+	struct session_look l;
+	struct stream *s = NULL;
+	int res = -EOPNOTSUPP;
+
+	/* No message asks a worker of this build to record. */
+	if (message->u.stream.params.direction == XARING_PLAYBACK)
+		res = stream_create(g, message, &s);
+	close_fds(message);
+	if (res < 0) {
+		xaring_log(XARING_LOG_ERROR, "vm %s: a stream cannot be opened: %s",
+			   g->vm.u.vm.name, spa_strerror(res));
+		send_refusal(g->worker, message);
+		return;
+	}
+	worker_count_stream(g->worker, 1);
+	LOG(s, XARING_LOG_DEBUG, "opened: %s, %u Hz, %u channels, buffer %u frames",
+	    xaring_format_name(s->open.u.stream.params.format), s->open.u.stream.params.rate_hz,
+	    s->open.u.stream.params.channels, s->open.u.stream.params.buffer);
+	look(s, &l);
+	report(s, &l);
+	if (l.linked)
+		stream_linked(s);
+	else
+		guest_want(g);
+}
+
+void stream_linked(struct stream *s)
+{
+	struct session_look l;
+
+	look(s, &l);
+	carry_out(s, session_linked(&s->session, &l));
+}
+
+void stream_lost(struct stream *s)
+{
+	carry_out(s, session_lost(&s->session));
+}
+
+void stream_kick(struct stream *s)
+{
+	struct session_look l;
+
+	look(s, &l);
+	carry_out(s, session_kick(&s->session, &l));
+	report(s, &l);
+}
+
+void stream_sweep(struct stream *s)
+{
+	struct session_look l;
+	uint32_t todo;
+
+	look(s, &l);
+	todo = session_sweep(&s->session, &l);
+	if (todo & SESSION_DO_CREATE && s->node)
+		LOG(s, XARING_LOG_INFO, "PipeWire does not run the node, making it anew");
+	carry_out(s, todo);
+	report(s, &l);
+}
+
+bool stream_is_playing(const struct stream *s)
+{
+	struct session_look l;
+
+	look(s, &l);
+	return s->pages.control && session_is_playing(&l);
+}
+
+void stream_end(struct stream *s)
+{
+	LOG(s, XARING_LOG_DEBUG, "closed");
+	carry_out(s, session_end(&s->session));
+}
+
+void stream_destroy(struct stream *s)
+{
+	detach(s);
+	node_destroy(s);
+	stream_free(s);
+}
