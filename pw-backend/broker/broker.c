@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Brings VMs, their sources and the worker together: what the worker says about a stream reaches
+ * its source, and a new worker is told all that there is. Nothing the worker says is taken for
+ * granted.
+ */
+#include "broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+
+#include "broker-private.h"
+#include "clock.h"
+#include "lease.h"
+#include "loop.h"
+#include "source-local.h"
+#include "vm.h"
+
+#define TICK_MS 50
+
+void broker_tick(struct broker *b)
+{
+	if (b->ticking)
+		return;
+	b->ticking = true;
+	loop_arm_timer(b->tick, TICK_MS, TICK_MS);
+}
+
+static struct vm *find_vm(const struct broker *b, uint32_t id)
+{
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		if (vm->id == id)
+			return vm;
+	}
+	return NULL;
+}
+
+/* The worker's time to unmap is over: what it does not give back is taken. */
+static bool check_ending(struct broker *b, const struct vm *vm, uint64_t now_ms)
+{
+	bool any = false;
+
+	for (const struct lease *l = vm->leases; l; l = l->next) {
+		if (!l->ending)
+			continue;
+		any = true;
+		if (now_ms >= l->deadline_ms)
+			supervisor_kill(b->supervisor, "it did not unmap a stream in time");
+	}
+	return any;
+}
+
+static void on_tick(void *data)
+{
+	struct broker *b = data;
+	uint64_t now_ms = clock_now_ms();
+	bool busy = false;
+
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		busy |= check_ending(b, vm, now_ms);
+		busy |= local_tick(vm->local, now_ms);
+	}
+	if (busy)
+		return;
+	b->ticking = false;
+	loop_arm_timer(b->tick, 0, 0);
+}
+
+static void announce_vm(struct broker *b, const struct vm *vm)
+{
+	struct ipc_message m;
+
+	ipc_message_init(&m, IPC_VM, vm->id, 0);
+	memcpy(m.u.vm.name, vm->title, sizeof(m.u.vm.name));
+	memcpy(m.u.vm.key, vm->key, sizeof(m.u.vm.key));
+	m.u.vm.domid = -1;
+	supervisor_send(b->supervisor, &m);
+}
+
+static void on_worker_start(void *data)
+{
+	struct broker *b = data;
+
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		announce_vm(b, vm);
+		for (struct lease *l = vm->leases; l; l = l->next)
+			lease_announce(l);
+	}
+}
+
+static void release_ending(struct vm *vm)
+{
+	struct lease *next;
+
+	for (struct lease *l = vm->leases; l; l = next) {
+		next = l->next;
+		if (l->ending)
+			lease_release(l);
+	}
+	local_retry(vm->local);
+}
+
+static void on_worker_end(void *data)
+{
+	struct broker *b = data;
+
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		vm_set_backend(vm, false);
+		release_ending(vm);
+	}
+}
+
+static int handle_ready(struct broker *b)
+{
+	for (struct vm *vm = b->vms; vm; vm = vm->next)
+		vm_set_backend(vm, true);
+	if (b->setup.on_ready)
+		b->setup.on_ready(b->setup.data);
+	return 0;
+}
+
+static int handle_want(struct broker *b, const struct ipc_message *m)
+{
+	struct ipc_message answer;
+	int fd;
+
+	if (!find_vm(b, m->vm))
+		return -EPROTO;
+	fd = b->setup.remote(b->setup.data);
+	if (fd == -ESTALE) {
+		supervisor_kill(b->supervisor, "the sound server belongs to another user now");
+		return 0;
+	}
+	ipc_message_init(&answer, IPC_SOCKET, m->vm, 0);
+	answer.error = fd < 0 ? fd : 0;
+	answer.fds[0] = fd < 0 ? -1 : fd;
+	supervisor_send(b->supervisor, &answer);
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+/*
+ * Finds the stream that a message is about. Returns 0 and sets *out, to NULL when the stream has
+ * ended meanwhile; -EPROTO when there never was one.
+ */
+static int find_lease(const struct broker *b, const struct ipc_message *m, struct lease **out)
+{
+	struct vm *vm = find_vm(b, m->vm);
+
+	if (!vm || m->stream == 0 || m->stream > b->last_lease)
+		return -EPROTO;
+	*out = lease_find(vm, m->stream);
+	return 0;
+}
+
+static int handle_state(struct broker *b, const struct ipc_message *m)
+{
+	struct xaring_refusal refusal = {.reason = (enum xaring_reason)m->u.state.reason};
+	uint32_t backend = m->u.state.backend;
+	struct lease *l;
+	int res = find_lease(b, m, &l);
+
+	if (res < 0)
+		return res;
+	if (backend > XARING_BACKEND_BROKEN || m->u.state.reason > XARING_REASON_INTERNAL ||
+	    m->u.state.state > XARING_STATE_PAUSED)
+		return -EPROTO;
+	if (backend != XARING_BACKEND_BROKEN && backend != XARING_BACKEND_REFUSED)
+		return 0;
+	if (m->u.state.reason == XARING_REASON_NONE)
+		return -EPROTO;
+	if (l && !l->ending)
+		l->on_refused(l->source, &refusal);
+	return 0;
+}
+
+/* GONE for a stream that nobody has ended: the worker could not keep it. */
+static int handle_gone(struct broker *b, const struct ipc_message *m)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+	struct lease *l;
+	struct vm *vm;
+	int res = find_lease(b, m, &l);
+
+	if (res < 0 || !l)
+		return res;
+	vm = l->vm;
+	l->mapped = false;
+	if (l->ending)
+		lease_release(l);
+	else
+		l->on_refused(l->source, &refusal);
+	local_retry(vm->local);
+	return 0;
+}
+
+static int on_worker_message(void *data, struct ipc_message *m)
+{
+	switch (m->type) {
+	case IPC_READY:
+		return handle_ready(data);
+	case IPC_WANT:
+		return handle_want(data, m);
+	case IPC_STATE:
+		return handle_state(data, m);
+	case IPC_GONE:
+		return handle_gone(data, m);
+	default:
+		for (int i = 0; i < IPC_FDS_MAX; i++) {
+			if (m->fds[i] >= 0)
+				close(m->fds[i]);
+		}
+		return -EPROTO;
+	}
+}
+
+static const struct supervisor_events worker_events = {
+	.on_worker_start = on_worker_start,
+	.on_worker_message = on_worker_message,
+	.on_worker_end = on_worker_end,
+};
+
+int broker_create(const struct broker_setup *setup, struct broker **out)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+	int res;
+
+	if (!b)
+		return -ENOMEM;
+	b->setup = *setup;
+	b->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (b->spare_fd < 0) {
+		res = -errno;
+		goto err_free;
+	}
+	res = loop_add_timer(setup->loop, on_tick, b, &b->tick);
+	if (res < 0)
+		goto err_spare;
+	res = supervisor_create(setup->loop, &worker_events, b, setup->spawn, setup->data,
+				&b->supervisor);
+	if (res < 0)
+		goto err_tick;
+	*out = b;
+	return 0;
+
+err_tick:
+	loop_remove(b->tick);
+err_spare:
+	close(b->spare_fd);
+err_free:
+	free(b);
+	return res;
+}
+
+/* The worker goes first, so that pages are unmapped before they are given up. */
+void broker_destroy(struct broker *b)
+{
+	if (!b)
+		return;
+	supervisor_destroy(b->supervisor);
+	b->supervisor = NULL;
+	while (b->vms) {
+		struct vm *vm = b->vms;
+
+		b->vms = vm->next;
+		local_close(vm->local);
+		while (vm->leases)
+			lease_release(vm->leases);
+		vm_destroy(vm);
+	}
+	loop_remove(b->tick);
+	if (b->spare_fd >= 0)
+		close(b->spare_fd);
+	free(b);
+}
+
+int broker_add_vm(struct broker *b, const struct broker_vm *setup, const struct policy *policy)
+{
+	struct vm **at = &b->vms;
+	struct vm *vm;
+	int res = vm_create(b->last_vm + 1, setup->key, setup->title, policy, &vm);
+
+	if (res < 0)
+		return res;
+	vm->broker = b;
+	res = local_open(vm, setup->socket, setup->mode, &vm->local);
+	if (res < 0) {
+		vm_destroy(vm);
+		return res;
+	}
+	b->last_vm++;
+	while (*at)
+		at = &(*at)->next;
+	*at = vm;
+	if (supervisor_is_alive(b->supervisor))
+		announce_vm(b, vm);
+	vm_set_backend(vm, supervisor_is_ready(b->supervisor));
+	return 0;
+}
+
+int broker_set_policy(struct broker *b, const char *key, const struct policy *policy)
+{
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		if (strcmp(vm->key, key) == 0) {
+			vm_set_policy(vm, policy);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+void broker_start(struct broker *b)
+{
+	supervisor_start(b->supervisor);
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The life of a lease between its source (the socket) and the worker. Judges nothing: what comes
+ * here is allowed. Never looks into the pages.
+ */
+#include "lease.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+
+#include "broker-private.h"
+#include "clock.h"
+#include "vm.h"
+
+/* Pages that the worker does not unmap in this time are taken from it by killing it. */
+#define GONE_MS 1000
+
+struct lease *lease_find(const struct vm *vm, uint32_t id)
+{
+	for (struct lease *l = vm->leases; l; l = l->next) {
+		if (l->id == id)
+			return l;
+	}
+	return NULL;
+}
+
+static bool number_is_taken(const struct vm *vm, enum xaring_direction direction, uint32_t number)
+{
+	for (const struct lease *l = vm->leases; l; l = l->next) {
+		if (l->params.direction == direction && l->number == number)
+			return true;
+	}
+	return false;
+}
+
+/* The smallest that is free, so that node names stay the same from one start to the next. */
+static uint32_t free_number(const struct vm *vm, enum xaring_direction direction)
+{
+	uint32_t number = 1;
+
+	while (number_is_taken(vm, direction, number))
+		number++;
+	return number;
+}
+
+int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out)
+{
+	struct lease *l = calloc(1, sizeof(*l));
+	const struct xaring_open *open = setup->open;
+
+	if (!l) {
+		close(setup->control);
+		close(setup->data);
+		return -ENOMEM;
+	}
+	l->vm = vm;
+	l->id = ++vm->broker->last_lease;
+	l->number = free_number(vm, open->params.direction);
+	l->params = open->params;
+	l->features = setup->grant->features;
+	l->pages = setup->grant->shape.pages;
+	xaring_text_clean(l->name, sizeof(l->name), open->name, sizeof(open->name));
+	l->control = setup->control;
+	l->data = setup->data;
+	l->on_refused = setup->on_refused;
+	l->source = setup->source;
+	l->mapped = true;
+
+	vm->use.streams++;
+	vm->use.pages += l->pages;
+	l->next = vm->leases;
+	vm->leases = l;
+	lease_announce(l);
+	*out = l;
+	return 0;
+}
+
+void lease_announce(const struct lease *l)
+{
+	struct ipc_message m;
+
+	ipc_message_init(&m, IPC_STREAM, l->vm->id, l->id);
+	m.u.stream.params = l->params;
+	m.u.stream.features = l->features;
+	m.u.stream.number = l->number;
+	memcpy(m.u.stream.name, l->name, sizeof(m.u.stream.name));
+	m.fds[0] = l->control;
+	m.fds[1] = l->data;
+	supervisor_send(l->vm->broker->supervisor, &m);
+}
+
+/* A kick is a hint: a worker that is behind finds the work by itself. */
+void lease_kick(const struct lease *l, enum xaring_kick kick)
+{
+	struct supervisor *supervisor = l->vm->broker->supervisor;
+	struct ipc_message m;
+
+	if (supervisor_is_congested(supervisor))
+		return;
+	ipc_message_init(&m, IPC_KICK, l->vm->id, l->id);
+	m.u.kick.kick = kick;
+	supervisor_send(supervisor, &m);
+}
+
+void lease_end(struct lease *l)
+{
+	struct supervisor *supervisor = l->vm->broker->supervisor;
+	struct ipc_message m;
+
+	l->source = NULL;
+	if (!l->mapped || !supervisor_is_alive(supervisor)) {
+		lease_release(l);
+		return;
+	}
+	l->ending = true;
+	l->deadline_ms = clock_now_ms() + GONE_MS;
+	broker_tick(l->vm->broker);
+	ipc_message_init(&m, IPC_END, l->vm->id, l->id);
+	supervisor_send(supervisor, &m);
+}
+
+void lease_release(struct lease *l)
+{
+	struct vm *vm = l->vm;
+	struct lease **at = &vm->leases;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	vm->use.streams--;
+	vm->use.pages -= l->pages;
+	close(l->control);
+	close(l->data);
+	free(l);
+}
+
+void lease_describe(const struct lease *l, char *text, uint32_t text_bytes)
+{
+	snprintf(text, text_bytes, "%s %u",
+		 l->params.direction == XARING_PLAYBACK ? "playback" : "capture", l->number);
+}

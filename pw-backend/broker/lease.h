@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lease: the pages that a stream has, from the broker's side, and what the worker knows of them.
+ *
+ * One that its guest has left is *ending* until the worker has unmapped its pages: it counts as
+ * in use, and its number is not given to another one.
+ *
+ * Thread: the loop's. Blocks: no. Logs: no.
+ */
+#ifndef XARING_BROKER_LEASE_H
+#define XARING_BROKER_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/wire.h>
+
+#include "policy.h"
+
+struct vm;
+
+/* Tells the stream's source that the worker does not play it (any more). It calls lease_end(). */
+typedef void (*lease_refused_fn)(void *data, const struct xaring_refusal *refusal);
+
+struct lease_setup {
+	const struct xaring_open *open;
+	const struct policy_grant *grant;
+	int control; /* taken over, also on failure */
+	int data;    /* likewise; as the worker gets it: for reading only (playback) */
+	lease_refused_fn on_refused;
+	void *source;
+};
+
+struct lease {
+	struct lease *next; /* of the VM */
+	struct vm *vm;
+	uint32_t id;     /* never used twice */
+	uint32_t number; /* within VM and direction: 1, 2, ... */
+	struct xaring_params params;
+	uint32_t features;
+	uint32_t pages;
+	char name[XARING_NAME_BYTES];
+	int control;
+	int data;
+	lease_refused_fn on_refused;
+	void *source;
+	bool mapped; /* by the worker, or will be when there is one */
+	bool ending;
+	uint64_t deadline_ms; /* ending: when the worker is killed */
+};
+
+/* Makes a lease and tells the worker. It is the VM's. Returns 0 or -ENOMEM. */
+int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out);
+
+/* Tells the worker (a new one, if need be) what it is to play. */
+void lease_announce(const struct lease *lease);
+
+void lease_kick(const struct lease *lease, enum xaring_kick kick);
+
+/* The guest is gone: the worker is told, and the lease goes when it says GONE. */
+void lease_end(struct lease *lease);
+
+/* The pages are unmapped: gives everything back, frees the lease. */
+void lease_release(struct lease *lease);
+
+/* The VM's lease with this id, or NULL. */
+struct lease *lease_find(const struct vm *vm, uint32_t id);
+
+/* Writes "playback 3" and the like. */
+void lease_describe(const struct lease *lease, char *text, uint32_t text_bytes);
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The lock file. flock(2) and not the pid decides, so a stale file is no obstacle.
+ */
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static pid_t read_pid(int fd)
+{
+	char text[24] = "";
+	ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
+	char *end;
+	long pid;
+
+	if (length <= 0)
+		return 0;
+	pid = strtol(text, &end, 10);
+	return end != text && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+static int write_pid(int fd)
+{
+	char text[24];
+	int length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) < 0)
+		return -errno;
+	if (pwrite(fd, text, (size_t)length, 0) != length)
+		return -EIO;
+	return 0;
+}
+
+int lock_take(const char *path, pid_t *owner)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+	int res;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		res = -errno;
+		*owner = read_pid(fd);
+		goto err_close;
+	}
+	res = write_pid(fd);
+	if (res < 0)
+		goto err_close;
+	return fd;
+
+err_close:
+	close(fd);
+	return res;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One daemon for each runtime folder: a lock file that holds the pid of its owner.
+ *
+ * Thread: one. Blocks: no. Logs: no.
+ */
+#ifndef XARING_BROKER_LOCK_H
+#define XARING_BROKER_LOCK_H
+
+#include <sys/types.h>
+
+/*
+ * Takes the lock. The file stays when the lock is given up: removing it would let two daemons hold
+ * locks of the same name.
+ *
+ * Returns the descriptor that holds it. Returns -EWOULDBLOCK when another process has it, and sets
+ * *owner to its pid, 0 when the file does not tell; or another negative errno.
+ */
+int lock_take(const char *path, pid_t *owner);
+
+#endif

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+/*
+ * xaring-pw: puts the broker together from command line, configuration and environment, and runs
+ * it; or, re-executed with --worker, becomes the worker.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+
+#include "../worker/worker.h"
+#include "broker.h"
+#include "config.h"
+#include "journal.h"
+#include "lock.h"
+#include "loop.h"
+#include "notify.h"
+#include "options.h"
+#include "spawn.h"
+
+/* Beside those of the streams: our own, one moment's connections and messages under way. */
+#define DESCRIPTORS_BASE       128
+#define DESCRIPTORS_PER_VM     40
+#define DESCRIPTORS_PER_STREAM 6
+
+struct daemon {
+	struct options options;
+	struct config *config;
+	char runtime_dir[PATH_MAX];
+	char pipewire[PATH_MAX];
+	int lock;
+	struct spawn spawn;
+	struct loop *loop;
+	struct broker *broker;
+	bool announced;
+};
+
+/* Says what failed and ends with that code. */
+__attribute__((format(printf, 2, 3))) static int fail(int code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("xaring-pw: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+/* Only what nobody but the administrator writes is read: policy is in it. */
+static int load_config(const struct options *options, struct config **out,
+		       char error[CONFIG_ERROR_BYTES])
+{
+	static const char *const system_folders[] = {XARING_DATADIR "/pipewire",
+						     XARING_SYSCONFDIR "/pipewire"};
+	const char *const *folders = options->config_dir ? &options->config_dir : system_folders;
+	struct stat st;
+
+	if (options->config_dir && (stat(options->config_dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
+		snprintf(error, CONFIG_ERROR_BYTES,
+			 "--config-dir %s is refused: a folder that can be read is accepted",
+			 options->config_dir);
+		return -ENOENT;
+	}
+	return config_load(folders, options->config_dir ? 1 : 2, out, error);
+}
+
+static int add_option_vms(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->options.vm_count; i++) {
+		const char *name = d->options.vms[i];
+		int res = config_add_vm(d->config, name, NULL, NULL);
+
+		if (res == -EEXIST)
+			return fail(EXIT_USAGE, "--vm %s is refused: each name is accepted once",
+				    name);
+		if (res < 0)
+			return fail(EXIT_FAILURE, "out of memory");
+	}
+	return 0;
+}
+
+static int read_config(struct daemon *d)
+{
+	char error[CONFIG_ERROR_BYTES];
+
+	if (load_config(&d->options, &d->config, error) < 0)
+		return fail(EXIT_USAGE, "%s", error);
+	if (!d->config->found)
+		xaring_log(XARING_LOG_INFO, "there is no xaring-pw.conf: defaults are used");
+	return add_option_vms(d);
+}
+
+/* The value of a variable that is set and not empty, or NULL. */
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] ? value : NULL;
+}
+
+static int find_runtime_dir(struct daemon *d)
+{
+	const char *session = environment("XDG_RUNTIME_DIR");
+	const char *given = d->options.runtime_dir;
+
+	if (given)
+		snprintf(d->runtime_dir, sizeof(d->runtime_dir), "%s", given);
+	else if (geteuid() == 0)
+		snprintf(d->runtime_dir, sizeof(d->runtime_dir), "/run/xaring");
+	else if (session)
+		snprintf(d->runtime_dir, sizeof(d->runtime_dir), "%s/xaring", session);
+	else
+		return fail(EXIT_USAGE, "there is no $XDG_RUNTIME_DIR to put the sockets in: give "
+					"--runtime-dir DIR");
+	return 0;
+}
+
+static int find_pipewire(struct daemon *d)
+{
+	const char *remote = environment("PIPEWIRE_REMOTE");
+	const char *folder = environment("PIPEWIRE_RUNTIME_DIR");
+	const char *path = d->options.pipewire;
+
+	if (!path)
+		path = d->config->pipewire_socket;
+	if (!path && remote && remote[0] == '/')
+		path = remote;
+	if (!folder)
+		folder = environment("XDG_RUNTIME_DIR");
+	if (path)
+		snprintf(d->pipewire, sizeof(d->pipewire), "%s", path);
+	else if (folder)
+		snprintf(d->pipewire, sizeof(d->pipewire), "%s/pipewire-0", folder);
+	else
+		return fail(EXIT_USAGE, "it is not known where PipeWire listens: give --pipewire "
+					"SOCKET, or pipewire.socket in xaring.properties of "
+					"xaring-pw.conf");
+	return 0;
+}
+
+static int make_folder(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return fail(EXIT_FAILURE, "the folder %s cannot be made: %s", path,
+			    strerror(errno));
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return fail(EXIT_FAILURE,
+			    "%s is no folder: remove it, or give another "
+			    "--runtime-dir",
+			    path);
+	return 0;
+}
+
+static int take_lock(struct daemon *d)
+{
+	char path[PATH_MAX + 32];
+	pid_t owner = 0;
+	int res = make_folder(d->runtime_dir);
+
+	if (res != 0)
+		return res;
+	snprintf(path, sizeof(path), "%s/xaring-pw.lock", d->runtime_dir);
+	d->lock = lock_take(path, &owner);
+	if (d->lock == -EWOULDBLOCK)
+		return fail(EXIT_LOCKED,
+			    "another one is running (pid %d) with the runtime folder %s",
+			    (int)owner, d->runtime_dir);
+	if (d->lock < 0)
+		return fail(EXIT_FAILURE, "the lock %s cannot be taken: %s", path,
+			    strerror(-d->lock));
+	return 0;
+}
+
+/* What the limits of all VMs allow together; should the hard limit be less, it is met later. */
+static void raise_descriptor_limit(const struct config *config)
+{
+	rlim_t wanted = DESCRIPTORS_BASE;
+	struct policy policy;
+	struct rlimit limit;
+
+	for (unsigned i = 0; i < config->vm_count; i++) {
+		config_policy(config, &config->vms[i], &policy);
+		wanted += DESCRIPTORS_PER_VM + DESCRIPTORS_PER_STREAM * policy.max_streams;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		xaring_log(XARING_LOG_WARN,
+			   "only %llu of the %llu descriptors for all streams at once are allowed: "
+			   "raise the hard limit (LimitNOFILE=)",
+			   (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
+static int add_vm(struct daemon *d, const struct config_vm *vm, const char *socket)
+{
+	const struct broker_vm setup = {.key = vm->key,
+					.title = vm->title,
+					.socket = socket,
+					.mode = 0666};
+	struct policy policy;
+	int res;
+
+	config_policy(d->config, vm, &policy);
+	res = broker_add_vm(d->broker, &setup, &policy);
+	if (res == -EINVAL)
+		return fail(EXIT_USAGE,
+			    "vm %s: the path %s is too long: at most 107 bytes are "
+			    "accepted, give a shorter --runtime-dir",
+			    vm->key, socket);
+	if (res < 0)
+		return fail(EXIT_FAILURE, "vm %s cannot listen at %s: %s", vm->key, socket,
+			    strerror(-res));
+	xaring_log(XARING_LOG_INFO, "vm %s listens at %s", vm->key, socket);
+	return 0;
+}
+
+static int add_configured_vms(struct daemon *d)
+{
+	char path[PATH_MAX + 80];
+	int res;
+
+	snprintf(path, sizeof(path), "%s/vm", d->runtime_dir);
+	res = make_folder(path);
+	for (unsigned i = 0; i < d->config->vm_count && res == 0; i++) {
+		const struct config_vm *vm = &d->config->vms[i];
+
+		snprintf(path, sizeof(path), "%s/vm/%s", d->runtime_dir, vm->key);
+		res = add_vm(d, vm, vm->socket ? vm->socket : path);
+	}
+	return res;
+}
+
+/* Without any VM there is one: the machine itself. */
+static int add_vms(struct daemon *d)
+{
+	char path[PATH_MAX + 16];
+
+	if (d->config->vm_count > 0)
+		return add_configured_vms(d);
+	if (config_add_vm(d->config, "local", NULL, NULL) < 0)
+		return fail(EXIT_FAILURE, "out of memory");
+	snprintf(path, sizeof(path), "%s/socket", d->runtime_dir);
+	return add_vm(d, &d->config->vms[0], path);
+}
+
+static int connect_pipewire(void *data)
+{
+	const struct daemon *d = data;
+
+	return spawn_connect(&d->spawn);
+}
+
+static int spawn(void *data, struct supervisor_child *child)
+{
+	struct daemon *d = data;
+
+	return spawn_worker(&d->spawn, child);
+}
+
+static void on_ready(void *data)
+{
+	struct daemon *d = data;
+
+	if (d->announced)
+		return;
+	d->announced = true;
+	xaring_log(XARING_LOG_INFO, "ready, playing to %s", d->pipewire);
+	notify_send("READY=1\nSTATUS=Ready");
+}
+
+static void on_stop(void *data, int signal)
+{
+	struct daemon *d = data;
+
+	(void)signal;
+	loop_quit(d->loop, EXIT_SUCCESS);
+}
+
+/* VMs and sockets stay as they are: they are made at the start only. */
+static void on_reload(void *data, int signal)
+{
+	struct daemon *d = data;
+	char error[CONFIG_ERROR_BYTES];
+	struct config *fresh;
+	struct policy policy;
+
+	(void)signal;
+	if (load_config(&d->options, &fresh, error) < 0) {
+		xaring_log(XARING_LOG_ERROR, "%s; the rules stay as they were", error);
+		return;
+	}
+	for (unsigned i = 0; i < d->config->vm_count; i++) {
+		config_policy(fresh, &d->config->vms[i], &policy);
+		broker_set_policy(d->broker, d->config->vms[i].key, &policy);
+	}
+	config_destroy(fresh);
+	xaring_log(XARING_LOG_INFO, "the rules were read again");
+}
+
+static int watch_signals(struct daemon *d)
+{
+	struct loop_source *unused;
+	int res = loop_add_signal(d->loop, SIGTERM, on_stop, d, &unused);
+
+	if (res == 0)
+		res = loop_add_signal(d->loop, SIGINT, on_stop, d, &unused);
+	if (res == 0)
+		res = loop_add_signal(d->loop, SIGHUP, on_reload, d, &unused);
+	return res;
+}
+
+static int create_broker(struct daemon *d)
+{
+	const struct broker_setup setup = {.loop = d->loop,
+					   .spawn = spawn,
+					   .remote = connect_pipewire,
+					   .on_ready = on_ready,
+					   .data = d};
+	int res = watch_signals(d);
+
+	if (res == 0)
+		res = broker_create(&setup, &d->broker);
+	return res == 0 ? 0 : fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
+}
+
+static int run_broker(struct daemon *d)
+{
+	int res = loop_create(&d->loop);
+
+	if (res < 0)
+		return fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit(d->config);
+	res = create_broker(d);
+	if (res == 0)
+		res = add_vms(d);
+	if (res == 0) {
+		broker_start(d->broker);
+		res = loop_run(d->loop);
+		notify_send("STOPPING=1");
+	}
+	broker_destroy(d->broker);
+	loop_destroy(d->loop);
+	return res < 0 ? fail(EXIT_FAILURE, "the broker fails: %s", strerror(-res)) : res;
+}
+
+static int run_daemon(struct daemon *d)
+{
+	int res = read_config(d);
+
+	if (res == 0)
+		res = find_runtime_dir(d);
+	if (res == 0)
+		res = find_pipewire(d);
+	if (res == 0)
+		res = take_lock(d);
+	if (res != 0)
+		return res;
+	d->spawn = (struct spawn){.pipewire = d->pipewire,
+				  .config = d->options.config_dir,
+				  .verbose = d->options.verbose};
+	return run_broker(d);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d;
+	int code;
+
+	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+		return worker_main(argc, argv);
+	code = options_parse(&d.options, argc, argv);
+	if (code < 0) {
+		journal_start(d.options.verbose);
+		code = run_daemon(&d);
+	}
+	config_destroy(d.config);
+	options_finish(&d.options);
+	return code;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reads the command line and says what it may contain. Opens nothing.
+ */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+static const char help[] =
+	"Usage: xaring-pw [OPTION]...\n"
+	"Plays what virtual machines play into PipeWire: each is a client of its own, with its\n"
+	"name, its volume and its limits. Runs in the foreground until it is told to stop.\n"
+	"\n"
+	"      --runtime-dir DIR  where the sockets and the lock are (default: /run/xaring as\n"
+	"                         root, else $XDG_RUNTIME_DIR/xaring); VM listens at DIR/vm/VM,\n"
+	"                         the one VM that there is without configuration at DIR/socket\n"
+	"      --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
+	"      --pipewire SOCKET  PipeWire's socket, an absolute path (default: as configured,\n"
+	"                         else $PIPEWIRE_REMOTE, else pipewire-0 in\n"
+	"                         $PIPEWIRE_RUNTIME_DIR or $XDG_RUNTIME_DIR)\n"
+	"      --vm NAME          another local VM, besides those that are configured; any number\n"
+	"      --verbose          say more\n"
+	"      --help             show this and end\n"
+	"      --version          show the version and end\n"
+	"\n"
+	"SIGHUP reads the rules again, SIGTERM and SIGINT stop.\n"
+	"Exit codes: 0 stopped, 1 failed, 2 wrong usage or configuration, 3 another one is\n"
+	"running with this runtime folder. More: xaring-pw(8), xaring-pw.conf(5).\n";
+
+enum option_code {
+	OPTION_RUNTIME_DIR = 256,
+	OPTION_CONFIG_DIR,
+	OPTION_PIPEWIRE,
+	OPTION_VM,
+	OPTION_VERBOSE,
+	OPTION_HELP,
+	OPTION_VERSION
+};
+
+static const struct option known[] = {
+	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
+	{"pipewire", required_argument, NULL, OPTION_PIPEWIRE},
+	{"vm", required_argument, NULL, OPTION_VM},
+	{"verbose", no_argument, NULL, OPTION_VERBOSE},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+static int refuse(const char *option, const char *value, const char *accepted)
+{
+	fprintf(stderr, "xaring-pw: %s %s is refused: %s\n", option, value, accepted);
+	return EXIT_USAGE;
+}
+
+static int take_path(const char **to, const char *option)
+{
+	if (optarg[0] != '/')
+		return refuse(option, optarg, "an absolute path is accepted");
+	*to = optarg;
+	return -1;
+}
+
+static int take_folder(const char **to, const char *option)
+{
+	if (optarg[0] == '\0')
+		return refuse(option, "\"\"", "a folder is accepted");
+	*to = optarg;
+	return -1;
+}
+
+static int take_vm(struct options *o)
+{
+	char **grown;
+
+	if (!config_key_is_valid(optarg))
+		return refuse("--vm", optarg,
+			      "1 to 63 of A-Z, a-z, 0-9, \".\", \"_\" and \"-\" are accepted");
+	grown = reallocarray(o->vms, o->vm_count + 1, sizeof(*grown));
+	if (!grown) {
+		fprintf(stderr, "xaring-pw: out of memory\n");
+		return EXIT_FAILURE;
+	}
+	o->vms = grown;
+	grown[o->vm_count++] = optarg;
+	return -1;
+}
+
+static int print_and_end(const char *text)
+{
+	fputs(text, stdout);
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int take(struct options *o, int code)
+{
+	switch (code) {
+	case OPTION_RUNTIME_DIR:
+		return take_folder(&o->runtime_dir, "--runtime-dir");
+	case OPTION_CONFIG_DIR:
+		return take_folder(&o->config_dir, "--config-dir");
+	case OPTION_PIPEWIRE:
+		return take_path(&o->pipewire, "--pipewire");
+	case OPTION_VM:
+		return take_vm(o);
+	case OPTION_VERBOSE:
+		o->verbose = true;
+		return -1;
+	case OPTION_HELP:
+		return print_and_end(help);
+	case OPTION_VERSION:
+		return print_and_end("xaring-pw " XARING_VERSION "\n");
+	default:
+		fprintf(stderr, "Try: xaring-pw --help\n");
+		return EXIT_USAGE;
+	}
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	int code, res;
+
+	memset(o, 0, sizeof(*o));
+	while ((code = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		res = take(o, code);
+		if (res >= 0)
+			return res;
+	}
+	if (optind < argc)
+		return refuse("the argument", argv[optind], "only options are accepted");
+	return -1;
+}
+
+void options_finish(struct options *o)
+{
+	free(o->vms);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line of xaring-pw.
+ *
+ * Thread: one. Blocks: no. Logs: prints help and what is wrong.
+ */
+#ifndef XARING_BROKER_OPTIONS_H
+#define XARING_BROKER_OPTIONS_H
+
+#include <stdbool.h>
+
+#define EXIT_USAGE  2 /* wrong usage or configuration */
+#define EXIT_LOCKED 3 /* another one is running */
+
+struct options {
+	const char *runtime_dir; /* or NULL */
+	const char *config_dir;  /* or NULL */
+	const char *pipewire;    /* or NULL */
+	char **vms;              /* vm_count names, checked */
+	unsigned vm_count;
+	bool verbose;
+};
+
+/*
+ * Reads the command line. Owner: the caller; options_finish().
+ * Returns -1 to go on, or the exit code to end with.
+ */
+int options_parse(struct options *options, int argc, char **argv);
+void options_finish(struct options *options);
+
+#endif

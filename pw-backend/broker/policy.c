@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The limits of a VM and the judgement of its wishes. Decides only; nothing is opened, counted or
+ * logged here, so that every rule is tested without a socket.
+ */
+#include "policy.h"
+
+#include <errno.h>
+
+#include <xaring/server.h>
+
+#define STREAMS_DEFAULT      8
+#define RECONNECT_MS_DEFAULT 250
+
+void policy_init(struct policy *policy)
+{
+	policy->playback = true;
+	policy->max_streams = STREAMS_DEFAULT;
+	policy->max_pages = XARING_GUEST_PAGES_MAX;
+	policy->reconnect_ms = RECONNECT_MS_DEFAULT;
+}
+
+static int refuse(struct xaring_refusal *refusal, enum xaring_reason reason, int error)
+{
+	refusal->reason = reason;
+	refusal->value = 0;
+	refusal->min = 0;
+	refusal->max = 0;
+	return error;
+}
+
+static int check_version(const struct xaring_open *open, struct policy_grant *grant,
+			 struct xaring_refusal *refusal)
+{
+	int res = xaring_server_agree(open, &grant->version, &grant->features);
+
+	if (res == 0)
+		return 0;
+	refuse(refusal, XARING_REASON_VERSION, res);
+	refusal->value = open->version;
+	refusal->min = XARING_PROTOCOL_VERSION_MIN;
+	refusal->max = XARING_PROTOCOL_VERSION;
+	return res;
+}
+
+static int check_streams(const struct policy *policy, const struct policy_use *use,
+			 struct xaring_refusal *refusal)
+{
+	if (use->streams < policy->max_streams)
+		return 0;
+	refuse(refusal, XARING_REASON_STREAMS, -EDQUOT);
+	refusal->value = use->streams + 1;
+	refusal->min = 1;
+	refusal->max = policy->max_streams;
+	return -EDQUOT;
+}
+
+/* The range that is offered is what is left, so that a client can ask again for less. */
+static int check_pages(const struct policy *policy, const struct policy_use *use, uint32_t pages,
+		       struct xaring_refusal *refusal)
+{
+	uint32_t left = policy->max_pages > use->pages ? policy->max_pages - use->pages : 0;
+
+	if (pages <= left)
+		return 0;
+	refuse(refusal, XARING_REASON_PAGES, -EDQUOT);
+	refusal->value = pages;
+	if (left >= POLICY_PAGES_MIN) {
+		refusal->min = POLICY_PAGES_MIN;
+		refusal->max = left;
+	}
+	return -EDQUOT;
+}
+
+int policy_check(const struct policy *policy, const struct policy_use *use,
+		 const struct xaring_open *open, struct policy_grant *grant,
+		 struct xaring_refusal *refusal)
+{
+	int res = check_version(open, grant, refusal);
+
+	if (res < 0)
+		return res;
+	res = xaring_params_shape(&open->params, &grant->shape, refusal);
+	if (res < 0)
+		return res;
+	if (open->params.direction != XARING_PLAYBACK || !policy->playback)
+		return refuse(refusal, XARING_REASON_POLICY, -EACCES);
+	res = check_streams(policy, use, refusal);
+	if (res < 0)
+		return res;
+	return check_pages(policy, use, grant->shape.pages, refusal);
+}
+
+void policy_bucket_init(struct policy_bucket *bucket, uint32_t burst, uint32_t refill_ms,
+			uint64_t now_ms)
+{
+	bucket->burst = burst;
+	bucket->refill_ms = refill_ms;
+	bucket->level = burst;
+	bucket->since_ms = now_ms;
+}
+
+bool policy_bucket_has(struct policy_bucket *bucket, uint64_t now_ms)
+{
+	uint64_t gained;
+
+	if (now_ms < bucket->since_ms)
+		return bucket->level > 0;
+	gained = (now_ms - bucket->since_ms) / bucket->refill_ms;
+	if (gained >= bucket->burst - bucket->level) {
+		bucket->level = bucket->burst;
+		bucket->since_ms = now_ms;
+	} else {
+		bucket->level += (uint32_t)gained;
+		bucket->since_ms += gained * bucket->refill_ms;
+	}
+	return bucket->level > 0;
+}
+
+bool policy_bucket_take(struct policy_bucket *bucket, uint64_t now_ms)
+{
+	if (!policy_bucket_has(bucket, now_ms))
+		return false;
+	bucket->level--;
+	return true;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a VM may do, and whether a stream that it asks for is within that.
+ *
+ * Pure: knows neither sockets nor configuration files; times come from the caller.
+ * Thread: one per object. Blocks: no. Logs: no.
+ */
+#ifndef XARING_BROKER_POLICY_H
+#define XARING_BROKER_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/wire.h>
+
+/* Accepted values of the configuration; the defaults are in policy_init(). */
+#define POLICY_STREAMS_MIN      1u
+#define POLICY_STREAMS_MAX      128u
+#define POLICY_PAGES_MIN        2u
+#define POLICY_PAGES_MAX        XARING_GUEST_PAGES_MAX
+#define POLICY_RECONNECT_MS_MIN 1u
+#define POLICY_RECONNECT_MS_MAX 60000u
+
+struct policy {
+	bool playback;
+	uint32_t max_streams;
+	uint32_t max_pages;    /* control pages included */
+	uint32_t reconnect_ms; /* new streams in the long run: one in this time */
+};
+
+/* What the VM's streams take now. */
+struct policy_use {
+	uint32_t streams;
+	uint32_t pages;
+};
+
+/* What was agreed on for a stream that is allowed. */
+struct policy_grant {
+	uint32_t version;
+	uint32_t features;
+	struct xaring_shape shape;
+};
+
+/* What a VM may do of which nothing is said. */
+void policy_init(struct policy *policy);
+
+/*
+ * Judges an OPEN: version, shape, direction, streams, pages, in this order.
+ *
+ * Returns 0 and sets *grant; -EDQUOT when only the streams in use stand in the way, or
+ * another negative errno when the stream is never allowed; both set *refusal.
+ */
+int policy_check(const struct policy *policy, const struct policy_use *use,
+		 const struct xaring_open *open, struct policy_grant *grant,
+		 struct xaring_refusal *refusal);
+
+/*
+ * A bucket of tokens: holds at most burst, gains one every refill_ms.
+ */
+struct policy_bucket {
+	uint32_t burst;
+	uint32_t refill_ms;
+	uint32_t level;
+	uint64_t since_ms; /* when the level was last counted */
+};
+
+/* A full bucket. burst and refill_ms are at least 1. */
+void policy_bucket_init(struct policy_bucket *bucket, uint32_t burst, uint32_t refill_ms,
+			uint64_t now_ms);
+
+/* Takes a token, or returns false when there is none. */
+bool policy_bucket_take(struct policy_bucket *bucket, uint64_t now_ms);
+
+/* Tells whether a token is there. */
+bool policy_bucket_has(struct policy_bucket *bucket, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Starts workers: the same program, re-executed so that nothing of the broker's memory is in them.
+ * As root the worker becomes the user whose sound server it plays to, before it is executed.
+ */
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+
+#include "remote.h"
+
+#define WORKER_FD  3
+#define NOBODY_UID 65534
+#define NOBODY_GID 65534
+
+extern char **environ;
+
+/* As whom a worker runs; uid 0 means: no change. */
+struct identity {
+	uid_t uid;
+	gid_t gid;
+	char name[64]; /* empty when the user has no account */
+	char home[PATH_MAX];
+};
+
+/* Without a sound server there is nobody to become; but never is a worker root for that. */
+static void find_identity(const struct spawn *spawn, struct identity *id)
+{
+	const struct passwd *account;
+
+	memset(id, 0, sizeof(*id));
+	if (geteuid() != 0)
+		return;
+	if (remote_owner(spawn->pipewire, &id->uid, &id->gid) < 0) {
+		id->uid = NOBODY_UID;
+		id->gid = NOBODY_GID;
+	}
+	if (id->uid == 0)
+		return;
+	account = getpwuid(id->uid);
+	if (!account)
+		return;
+	id->gid = account->pw_gid;
+	snprintf(id->name, sizeof(id->name), "%s", account->pw_name);
+	snprintf(id->home, sizeof(id->home), "%s", account->pw_dir);
+}
+
+static int become(const struct identity *id)
+{
+	int res;
+
+	if (id->uid == 0)
+		return 0;
+	res = id->name[0] ? initgroups(id->name, id->gid) : setgroups(0, NULL);
+	if (res < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
+	    setresuid(id->uid, id->uid, id->uid) < 0)
+		return -errno;
+	/* Nothing may lead back. */
+	return setuid(0) == 0 ? -EPERM : 0;
+}
+
+static void set_environment(const struct spawn *spawn, const struct identity *id)
+{
+	char folder[PATH_MAX];
+
+	unsetenv("NOTIFY_SOCKET");
+	if (spawn->config)
+		setenv("PIPEWIRE_CONFIG_DIR", spawn->config, 1);
+	if (id->uid == 0)
+		return;
+	unsetenv("XDG_CONFIG_HOME");
+	unsetenv("XDG_STATE_HOME");
+	unsetenv("XDG_CACHE_HOME");
+	unsetenv("DBUS_SESSION_BUS_ADDRESS");
+	setenv("HOME", id->home[0] ? id->home : "/", 1);
+	setenv("USER", id->name, 1);
+	setenv("LOGNAME", id->name, 1);
+	snprintf(folder, sizeof(folder), "%s", spawn->pipewire);
+	setenv("XDG_RUNTIME_DIR", dirname(folder), 1);
+}
+
+/* What guests play is not for files. */
+static void forbid_core_files(void)
+{
+	const struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static int prepare_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	signal(SIGPIPE, SIG_DFL);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+/* Only what the worker is to have stays open: its socket, and the three usual ones. */
+static int prepare_descriptors(int fd)
+{
+	if (fd == WORKER_FD) {
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			return -errno;
+	} else if (dup2(fd, WORKER_FD) < 0) {
+		return -errno;
+	}
+	return close_range(WORKER_FD + 1, ~0u, 0) < 0 ? -errno : 0;
+}
+
+/* A worker without its broker ends: by its socket, and by this, should it be stuck. */
+static int tie_to_broker(pid_t broker)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == broker ? 0 : -ESRCH;
+}
+
+static int prepare_child(const struct spawn *spawn, const struct identity *id, int fd, pid_t broker)
+{
+	int res = prepare_signals();
+
+	if (res == 0)
+		res = prepare_descriptors(fd);
+	if (res == 0)
+		res = become(id);
+	/* After the change of the user, which takes it back. */
+	if (res == 0)
+		res = tie_to_broker(broker);
+	if (res == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		res = -errno;
+	forbid_core_files();
+	set_environment(spawn, id);
+	return res;
+}
+
+__attribute__((noreturn)) static void run_child(const struct spawn *spawn,
+						const struct identity *id, int fd, pid_t broker)
+{
+	char name[] = "xaring-pw", worker[] = "--worker", verbose[] = "--verbose";
+	char *const argv[] = {name, worker, spawn->verbose ? verbose : NULL, NULL};
+	int res = prepare_child(spawn, id, fd, broker);
+
+	if (res == 0) {
+		execve("/proc/self/exe", argv, environ);
+		res = -errno;
+	}
+	fprintf(stderr, "xaring-pw: the worker cannot be started: %s\n", strerror(-res));
+	_exit(EXIT_FAILURE);
+}
+
+static int start_process(struct spawn *spawn, int fd, struct supervisor_child *child)
+{
+	struct identity id;
+	pid_t broker = getpid();
+	int res;
+
+	find_identity(spawn, &id);
+	child->pid = fork();
+	if (child->pid < 0)
+		return -errno;
+	if (child->pid == 0)
+		run_child(spawn, &id, fd, broker);
+	spawn->uid = id.uid;
+	child->pidfd = pidfd_open(child->pid, 0);
+	if (child->pidfd < 0) {
+		res = -errno;
+		kill(child->pid, SIGKILL);
+		waitpid(child->pid, NULL, 0);
+		return res;
+	}
+	if (id.uid != 0)
+		xaring_log(XARING_LOG_INFO, "worker (pid %d) runs as uid %u%s%s", (int)child->pid,
+			   id.uid, id.name[0] ? ", " : "", id.name);
+	return 0;
+}
+
+int spawn_worker(void *data, struct supervisor_child *child)
+{
+	int pair[2];
+	int res;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	res = start_process(data, pair[1], child);
+	close(pair[1]);
+	if (res < 0) {
+		close(pair[0]);
+		return res;
+	}
+	child->fd = pair[0];
+	return 0;
+}
+
+int spawn_connect(const struct spawn *spawn)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() == 0 && remote_owner(spawn->pipewire, &uid, &gid) == 0 && uid != spawn->uid)
+		return -ESTALE;
+	return remote_connect(spawn->pipewire);
+}

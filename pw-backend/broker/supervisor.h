@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker process: starting it, talking to it, ending it, starting another when it dies.
+ *
+ * Knows nothing of VMs and streams. How a worker is made is the caller's, so that tests can be the
+ * worker themselves.
+ *
+ * Thread: one, the loop's. Blocks: no, but for supervisor_destroy(). Logs: what happens to workers.
+ */
+#ifndef XARING_BROKER_SUPERVISOR_H
+#define XARING_BROKER_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "../ipc.h"
+
+struct loop;
+struct supervisor;
+
+/* A worker that was started. */
+struct supervisor_child {
+	int fd;    /* our end of the socketpair */
+	int pidfd; /* readable when it is dead, -1 when it is no process */
+	pid_t pid; /* 0 when it is no process */
+};
+
+/* Starts a worker. Returns 0 and sets *child, whose descriptors belong to the supervisor then. */
+typedef int (*supervisor_spawn_fn)(void *data, struct supervisor_child *child);
+
+/* No callback may destroy the supervisor. */
+struct supervisor_events {
+	/* A new worker listens: nothing that an earlier one was told is known to it. */
+	void (*on_worker_start)(void *data);
+	/* It has sent a message; returns -EPROTO when that makes no sense, and the worker is killed.
+	 * The descriptors of the message are the callee's. */
+	int (*on_worker_message)(void *data, struct ipc_message *message);
+	/* It is dead: all that it had mapped is unmapped. */
+	void (*on_worker_end)(void *data);
+};
+
+/* events and data are borrowed. Owner: the caller; supervisor_destroy(). */
+int supervisor_create(struct loop *loop, const struct supervisor_events *events, void *data,
+		      supervisor_spawn_fn spawn, void *spawn_data, struct supervisor **out);
+
+/* Ends the worker: asks by closing its socket, kills it after a second. Accepts NULL. */
+void supervisor_destroy(struct supervisor *s);
+
+/* Starts the first worker; when that fails, tries again later. */
+void supervisor_start(struct supervisor *s);
+
+/*
+ * Sends, or queues while the worker does not read. Descriptors are borrowed. Without a worker
+ * nothing is sent. A worker that lets the queue overflow is killed.
+ */
+void supervisor_send(struct supervisor *s, const struct ipc_message *message);
+
+/* Tells whether messages wait for the worker to read. */
+bool supervisor_is_congested(const struct supervisor *s);
+
+/* Kills the worker: `why` completes the sentence "worker is killed: ...". */
+void supervisor_kill(struct supervisor *s, const char *why);
+
+/* Tells whether there is a worker that may still touch pages, one that was killed just now included. */
+bool supervisor_is_alive(const struct supervisor *s);
+
+/* Tells whether a worker has said READY and lives. */
+bool supervisor_is_ready(const struct supervisor *s);
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Keeps what belongs to a VM and not to one of its streams. Opens no socket, talks to nobody.
+ */
+#include "vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+#include <xaring/shared.h>
+
+#include "clock.h"
+
+/* Programs that look for a device that works open and close a dozen streams in a moment. */
+#define OPENS_BURST 120
+
+/* 10 lines in a minute after a burst of 20. */
+#define LINES_BURST     20
+#define LINES_REFILL_MS 6000
+
+static int make_status(struct vm *vm)
+{
+	int write, res;
+
+	res = xaring_memfd_status(&write, &vm->status_read);
+	if (res < 0)
+		return res;
+	res = xaring_status_map(write, true, &vm->status);
+	close(write);
+	if (res < 0)
+		close(vm->status_read);
+	return res;
+}
+
+int vm_create(uint32_t id, const char *key, const char *title, const struct policy *policy,
+	      struct vm **out)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	uint64_t now_ms = clock_now_ms();
+	int res;
+
+	if (!vm)
+		return -ENOMEM;
+	vm->id = id;
+	vm->policy = *policy;
+	snprintf(vm->key, sizeof(vm->key), "%s", key);
+	xaring_text_clean(vm->title, sizeof(vm->title), title, strlen(title));
+	if (vm->title[0] == '\0')
+		snprintf(vm->title, sizeof(vm->title), "%s", key);
+	policy_bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
+	policy_bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
+	res = make_status(vm);
+	if (res < 0) {
+		free(vm);
+		return res;
+	}
+	*out = vm;
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	xaring_status_unmap(vm->status);
+	close(vm->status_read);
+	free(vm);
+}
+
+void vm_set_policy(struct vm *vm, const struct policy *policy)
+{
+	vm->policy = *policy;
+	vm->opens.refill_ms = policy->reconnect_ms;
+}
+
+void vm_set_backend(struct vm *vm, bool present)
+{
+	uint32_t flags = vm->status_flags & ~XARING_STATUS_BACKEND;
+
+	if (present)
+		flags |= XARING_STATUS_BACKEND;
+	if (flags == vm->status_flags)
+		return;
+	vm->status_flags = flags;
+	xaring_store(&vm->status->flags, flags);
+	xaring_store(&vm->status->serial, ++vm->status_serial);
+}
+
+bool vm_may_open(struct vm *vm)
+{
+	return policy_bucket_take(&vm->opens, clock_now_ms());
+}
+
+void vm_log_limit(struct vm *vm, const char *text)
+{
+	if (!policy_bucket_take(&vm->lines, clock_now_ms())) {
+		vm->unsaid++;
+		return;
+	}
+	if (vm->unsaid > 0)
+		xaring_log(XARING_LOG_WARN, "vm %s %s (and %u lines like this before)", vm->key,
+			   text, vm->unsaid);
+	else
+		xaring_log(XARING_LOG_WARN, "vm %s %s", vm->key, text);
+	vm->unsaid = 0;
+}
+
+void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)
+{
+	char reason[160];
+	char line[200];
+
+	vm->refused++;
+	xaring_refusal_text(refusal, reason, sizeof(reason));
+	snprintf(line, sizeof(line), "%s: %s", what, reason);
+	vm_log_limit(vm, line);
+}

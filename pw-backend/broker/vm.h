@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM as the broker sees it: identity, policy, what it uses, the status page that its programs
+ * read. Knows neither how it is reached nor the worker.
+ *
+ * Thread: the loop's. Blocks: no. Logs: refusals, at a limited rate.
+ */
+#ifndef XARING_BROKER_VM_H
+#define XARING_BROKER_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/pages.h>
+
+#include "../ipc.h"
+#include "policy.h"
+
+struct broker;
+struct local;
+struct lease;
+
+struct vm {
+	struct vm *next;
+	struct broker *broker;
+	uint32_t id; /* never used twice */
+	char key[IPC_VM_NAME_BYTES];
+	char title[IPC_VM_NAME_BYTES];
+
+	struct policy policy;
+	struct policy_use use;      /* streams that are ending included */
+	struct policy_bucket opens; /* new streams */
+	struct policy_bucket lines; /* of the log */
+	uint32_t unsaid;            /* lines that were not logged */
+	uint32_t refused;
+
+	struct xaring_status_page *status; /* ours alone to write */
+	int status_read;                   /* what clients get */
+	uint32_t status_flags;
+	uint32_t status_serial;
+
+	struct lease *leases;
+	struct local *local;
+};
+
+/* Owner: the caller; vm_destroy(). Returns 0 or a negative errno. */
+int vm_create(uint32_t id, const char *key, const char *title, const struct policy *policy,
+	      struct vm **out);
+void vm_destroy(struct vm *vm);
+
+void vm_set_policy(struct vm *vm, const struct policy *policy);
+
+/* Tells the VM's programs whether a worker is there. */
+void vm_set_backend(struct vm *vm, bool present);
+
+/* Takes a token for a new stream. */
+bool vm_may_open(struct vm *vm);
+
+/* Logs one line about what this VM is not given; lines beyond the rate are only counted. */
+void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal);
+void vm_log_limit(struct vm *vm, const char *text);
+
+#endif
