@@ -19,9 +19,6 @@
 /* After so many seconds a free clock's frames are a multiple of every step at every rate. */
 #define FREE_REBASE_S ((uint64_t)XARING_POSITION_STEP)
 
-/* The look for a record that is late; a quarter of a quantum, but no busy loop. */
-#define LATE_LOOK_MIN_NS UINT64_C(500000)
-
 static uint64_t frames_in(uint64_t ns, uint32_t rate_mhz)
 {
 	if (ns > LONGEST_S * 2 * NS_PER_S)
@@ -98,7 +95,6 @@ static void take_values(struct xaring_position *p, const struct xaring_record *r
 	uint32_t nominal = p->rate_hz * 1000;
 	uint32_t off = r->rate_mhz > nominal ? r->rate_mhz - nominal : nominal - r->rate_mhz;
 	uint32_t longest = LONGEST_S * p->rate_hz;
-	uint64_t quantum_ns;
 
 	p->rate_mhz = off > nominal / 20 ? nominal : r->rate_mhz;
 	p->delay = r->delay > longest ? 0 : r->delay;
@@ -107,8 +103,6 @@ static void take_values(struct xaring_position *p, const struct xaring_record *r
 		p->frames = (uint32_t)((uint64_t)XARING_HEADROOM_AT_48K * p->rate_hz / 48000);
 	if (p->frames)
 		p->quantum = p->frames;
-	quantum_ns = time_of(p->quantum, nominal);
-	p->age_ns = r->age_ns > quantum_ns ? (uint32_t)quantum_ns : r->age_ns;
 }
 
 int xaring_position_record(struct xaring_position *p, const struct xaring_record *record,
@@ -260,21 +254,6 @@ uint64_t xaring_position_when(const struct xaring_position *p, uint64_t now_ns, 
 		break;
 	}
 	return UINT64_MAX;
-}
-
-uint64_t xaring_position_next(const struct xaring_position *p, uint64_t now_ns)
-{
-	uint64_t quantum_ns, at;
-
-	if (p->mode == XARING_POSITION_WAITING)
-		return later(now_ns, p->deadline_ns);
-	if (p->mode != XARING_POSITION_LIVE)
-		return UINT64_MAX;
-	quantum_ns = time_of(p->quantum, p->rate_mhz);
-	at = p->record_ns + quantum_ns + p->age_ns;
-	if (at > now_ns)
-		return at;
-	return now_ns + later(quantum_ns / 4, LATE_LOOK_MIN_NS);
 }
 
 /* LIVE: frames between frame `index` and the sound, by the record alone. */

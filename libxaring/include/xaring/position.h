@@ -51,9 +51,8 @@ struct xaring_position {
 	uint64_t deadline_ns; /* WAITING: when it becomes FREE */
 	uint32_t frames;      /* of the newest record: how far it may be predicted, checked */
 	uint32_t quantum;     /* the last one that was not 0: how often records come */
-	uint32_t age_ns;   /* of the newest record: how long after its time it is there, checked */
-	uint32_t rate_mhz; /* of the newest record, checked */
-	uint32_t delay;    /* of the newest record, checked */
+	uint32_t rate_mhz;    /* of the newest record, checked */
+	uint32_t delay;       /* of the newest record, checked */
 };
 
 /* rate_hz: nominal rate of the stream, 8000 .. 192000. Begins STOPPED at 0. */
@@ -98,17 +97,10 @@ uint32_t xaring_position_at(struct xaring_position *p, uint64_t now_ns, uint32_t
  * When the position will reach index, on the guest's clock: the moment to set a timer for.
  *
  * Returns the time; now_ns when it is there already; the moment the records become stale or the
- * wait is over when prediction ends before index (look again then; the caller looks earlier if it
- * wants to see the next record: xaring_position_next()); UINT64_MAX when STOPPED.
+ * wait is over when prediction ends before index (look again then, or earlier for the next
+ * record); UINT64_MAX when STOPPED.
  */
 uint64_t xaring_position_when(const struct xaring_position *p, uint64_t now_ns, uint32_t index);
-
-/*
- * When the next record is to be expected: after the quantum of the newest one, and if that is over
- * soon again (a quarter of a quantum). WAITING: the deadline. STOPPED and FREE: UINT64_MAX, for
- * none is.
- */
-uint64_t xaring_position_next(const struct xaring_position *p, uint64_t now_ns);
 
 /*
  * Playback: frames until a frame written at index `written` would sound, never less than what is
