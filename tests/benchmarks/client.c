@@ -5,7 +5,8 @@
  *
  * bench-client STREAMS [idle|impulse]: plays until SIGTERM. Says "ready" on standard output when
  * all streams run (idle: when they are connected and paused). impulse: one loud frame at the
- * beginning of every 50th cycle, logged as "ns of the cycle".
+ * beginning of every 50th cycle, logged with the
+ * time of the cycle as "impulse NS 0".
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -185,6 +186,6 @@ int main(int argc, char **argv)
 		open_stream(&c, core, i);
 	pw_main_loop_run(c.loop);
 	for (uint32_t i = 0; i < c.n_log; i++)
-		printf("%" PRIu64 "\n", c.log[i]);
+		printf("impulse %" PRIu64 " 0\n", c.log[i]);
 	return 0;
 }

@@ -32,15 +32,15 @@
 
 #include <alsa/asoundlib.h>
 
-#define RATE_HZ       48000u
-#define FRAME_BYTES   4u
-#define STREAMS_MAX   256u
-#define PERIOD_MAX    8192u
-#define PER_PORT      8u
-#define IMPULSE_HZ    2u
-#define LOG_MAX       4096u
-#define PROBE_NS      500000
-#define CLOSE_NS      1000000
+#define RATE_HZ     48000u
+#define FRAME_BYTES 4u
+#define STREAMS_MAX 256u
+#define PERIOD_MAX  8192u
+#define PER_PORT    8u
+#define IMPULSE_HZ  2u
+#define LOG_MAX     4096u
+#define PROBE_NS    500000
+#define CLOSE_NS    1000000
 
 enum mode { MODE_PLAY, MODE_IDLE, MODE_IMPULSE, MODE_PROBE };
 
@@ -253,8 +253,9 @@ static void play_period(struct stream *s)
 
 	memset(samples, 0, period * FRAME_BYTES);
 	wait_room(s);
-	if (mode == MODE_IMPULSE && s->number == 1 && ++s->periods % (RATE_HZ / IMPULSE_HZ / period) == 0 &&
-	    s->frames >= buffer && n_impulses < LOG_MAX)
+	if (mode == MODE_IMPULSE && s->number == 1 &&
+	    ++s->periods % (RATE_HZ / IMPULSE_HZ / period) == 0 && s->frames >= buffer &&
+	    n_impulses < LOG_MAX)
 		res = write_impulse(s, samples);
 	else
 		res = write_period(s, samples);
