@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# shellcheck finds nothing in the scripts.
+# The scripts are clean for shellcheck.
 
 . "$XARING_SOURCE/tests/style/style.sh" || exit 1
 need shellcheck
