@@ -12,6 +12,9 @@
 #define ANSWER_PAUSE_MS     100u
 #define ANSWER_PAUSE_MAX_MS 1000u
 
+/* A cycle that takes longer to write its record is one that is late. */
+#define AGE_MAX_NS 5000000u
+
 bool client_is_moving(const struct xaring_client *c)
 {
 	return c->state == XARING_STATE_RUNNING || c->state == XARING_STATE_DRAINING;
@@ -93,6 +96,7 @@ int client_take_record(struct xaring_client *c, uint64_t now_ns)
 				     c->shape.capacity);
 	if (res < 0)
 		return res;
+	c->age_ns = record.age_ns < AGE_MAX_NS ? record.age_ns : AGE_MAX_NS;
 	c->failed = 0;
 	c->drained = c->state == XARING_STATE_DRAINING && record.pos == c->published;
 	return 0;

@@ -82,6 +82,7 @@ struct xaring_client {
 	uint32_t xruns;      /* since start */
 	uint32_t xruns_last; /* of the newest record of this attach */
 	bool xruns_known;
+	uint32_t age_ns;    /* of the newest record: how long after its time it is there, bounded */
 	bool drained;       /* a record says so */
 	uint32_t failed;    /* answers in a row that no record followed */
 	uint64_t answer_ns; /* no answer before */
