@@ -5,8 +5,8 @@
  *
  * bench-client STREAMS [idle|impulse]: plays until SIGTERM. Says "ready" on standard output when
  * all streams run (idle: when they are connected and paused). impulse: one loud frame at the
- * beginning of every 50th cycle, logged with the
- * time of the cycle as "impulse NS 0".
+ * beginning of every 50th cycle; at the end a line "impulse NS DELAY" for each, with the time of
+ * its cycle and what PipeWire told about its delay, in frames.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -25,6 +25,11 @@
 
 struct client;
 
+struct impulse {
+	uint64_t ns;
+	int64_t delay;
+};
+
 struct stream {
 	struct client *client;
 	struct pw_stream *stream;
@@ -42,7 +47,7 @@ struct client {
 	bool idle;
 	bool impulse;
 	int16_t samples[QUANTUM_MAX * 2];
-	uint64_t log[LOG_MAX];
+	struct impulse log[LOG_MAX];
 	uint32_t n_log;
 };
 
@@ -58,12 +63,17 @@ static void on_io(void *data, uint32_t id, void *area, uint32_t size)
 static void strike(struct stream *s, int16_t *samples)
 {
 	struct client *c = s->client;
+	struct pw_time t = {0};
+	int64_t delay;
 
-	memset(samples, 0, FRAME_BYTES * 64);
 	if (++s->cycles % IMPULSE_EVERY || !s->position || c->n_log == LOG_MAX)
 		return;
 	samples[0] = samples[1] = 30000;
-	c->log[c->n_log++] = s->position->clock.nsec;
+	pw_stream_get_time_n(s->stream, &t, sizeof(t));
+	delay = t.rate.denom ? t.delay * 48000 * t.rate.num / t.rate.denom : 0;
+	c->log[c->n_log++] =
+		(struct impulse){s->position->clock.nsec,
+				 delay + (int64_t)(t.queued / FRAME_BYTES + t.buffered)};
 }
 
 static void on_process(void *data)
@@ -186,6 +196,6 @@ int main(int argc, char **argv)
 		open_stream(&c, core, i);
 	pw_main_loop_run(c.loop);
 	for (uint32_t i = 0; i < c.n_log; i++)
-		printf("impulse %" PRIu64 " 0\n", c.log[i]);
+		printf("impulse %" PRIu64 " %" PRId64 "\n", c.log[i].ns, c.log[i].delay);
 	return 0;
 }
