@@ -162,7 +162,7 @@ static void scale_sample(const struct pump *p, uint8_t *to, const uint8_t *from,
 
 	if (p->format == XARING_FORMAT_FLOAT) {
 		memcpy(&f, from, sizeof(f));
-		f = f * (float)part / (float)whole;
+		f *= (float)part / (float)whole;
 		memcpy(to, &f, sizeof(f));
 		return;
 	}

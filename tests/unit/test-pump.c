@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The numbered rules of pump.h, one by one, on pages in memory; and what a hostile guest gets. */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -308,6 +309,22 @@ static void ramps_in_every_format(void **state)
 	ramp_of(XARING_FORMAT_S32, "\xff\xff\xff\x7f", 2147483647.0);
 	ramp_of(XARING_FORMAT_S32, "\x00\x00\x00\x80", -2147483648.0);
 	ramp_of(XARING_FORMAT_FLOAT, &one, 1.0);
+}
+
+static void ramp_of_the_largest_float_is_finite(void **state)
+{
+	const float largest = -FLT_MAX;
+	float value;
+
+	(void)state;
+	begin_with(XARING_FORMAT_FLOAT, 1, XARING_PLAYBACK);
+	guest_starts(1, 0, QUANTUM);
+	memcpy((uint8_t *)pages.data + (QUANTUM - 1) * 4, &largest, 4);
+	run_cycles(3);
+	for (uint32_t i = 0; i < QUANTUM; i++) {
+		memcpy(&value, out + i * 4, 4);
+		assert_true(isfinite(value));
+	}
 }
 
 static void u8_is_silent_in_the_middle(void **state)
@@ -798,6 +815,7 @@ int main(void)
 		RULE(ramp_goes_down_to_silence),
 		RULE(ramp_is_cut_to_what_is_missing),
 		RULE(ramps_in_every_format),
+		RULE(ramp_of_the_largest_float_is_finite),
 		RULE(u8_is_silent_in_the_middle),
 		RULE(only_floats_that_are_not_finite_change),
 		RULE(rewind_is_an_empty_ring),
