@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing: at once, whatever the state; what a wrong configuration says. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "case.h"
+
+static void open_without_server_is_instant(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+
+	case_open(c, 0); /* loads the module, which takes its time */
+	snd_pcm_close(c->pcm);
+	begin_ns = case_now_ns();
+	case_open(c, 0);
+	assert_true(case_now_ns() - begin_ns < 100 * NS_PER_MS);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_OPEN);
+	assert_int_equal(snd_pcm_poll_descriptors_count(c->pcm), 1);
+	if (!case_is_other())
+		assert_int_equal(snd_pcm_type(c->pcm), SND_PCM_TYPE_IOPLUG);
+}
+
+static void open_does_not_connect(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 1024);
+	case_open(c, 0);
+	case_pass(50);
+	assert_int_equal(fake_streams(c->backend), 0);
+	case_shape(c, (struct shape){0});
+	assert_int_equal(fake_streams(c->backend), 1);
+}
+
+/* Brings the PCM into each state and closes it there. */
+static void close_in_each_state(void **state)
+{
+	struct test_case *c = *state;
+
+	case_serve(c, 1024);
+	for (int s = 0; s < 8; s++) {
+		snd_pcm_t *pcm = case_open(c, s == 6 ? SND_PCM_NONBLOCK : 0);
+
+		c->written = 0;
+		if (s >= 1)
+			case_shape(c, (struct shape){.start = s == 1 ? FOREVER : 1});
+		if (s == 2)
+			snd_pcm_drop(pcm);
+		if (s >= 3)
+			case_write(c, 3000, 3000);
+		if (s == 4)
+			assert_int_equal(snd_pcm_pause(pcm, 1), 0);
+		if (s == 5)
+			assert_int_equal(snd_pcm_drain(pcm), 0);
+		if (s == 6)
+			assert_int_equal(snd_pcm_drain(pcm), -EAGAIN);
+		if (s == 7)
+			case_wait_until(snd_pcm_avail(pcm) == -EPIPE);
+		assert_int_equal(snd_pcm_close(pcm), 0);
+		c->pcm = NULL;
+	}
+	if (c->backend)
+		case_wait_until(fake_streams_alive(c->backend) == 0);
+}
+
+static void play_a_little(struct test_case *c)
+{
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1});
+	case_write(c, 500, 500);
+	assert_int_equal(snd_pcm_drop(c->pcm), 0);
+	assert_int_equal(snd_pcm_hw_free(c->pcm), 0);
+	case_shape(c, (struct shape){.rate = 44100});
+	assert_int_equal(snd_pcm_close(c->pcm), 0);
+	c->pcm = NULL;
+}
+
+static void no_descriptor_leaks(void **state)
+{
+	struct test_case *c = *state;
+	uint32_t before;
+
+	play_a_little(c);
+	before = case_descriptors();
+	for (int i = 0; i < 5; i++)
+		play_a_little(c);
+	assert_int_equal(case_descriptors(), before);
+	case_serve(c, 1024);
+	before = case_descriptors();
+	for (int i = 0; i < 5; i++)
+		play_a_little(c);
+	if (c->backend)
+		case_wait_until(fake_streams_alive(c->backend) == 0);
+	assert_int_equal(case_descriptors(), before);
+}
+
+static void assert_refused(struct test_case *c, const char *config, const char *key,
+			   const char *value)
+{
+	snd_pcm_t *pcm = NULL;
+
+	c->errors[0] = '\0';
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_PLAYBACK, 0, config, &pcm), -EINVAL);
+	assert_non_null(strstr(c->errors, key));
+	assert_non_null(strstr(c->errors, value));
+	assert_non_null(strstr(c->errors, "accepted"));
+	c->errors[0] = '\0';
+}
+
+static void wrong_configuration_is_refused(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	assert_refused(c, "sokcet \"/x\"", "sokcet", "/x");
+	assert_refused(c, "rate 48000", "rate", "48000");
+	assert_refused(c, "name 5", "name", "5");
+	assert_refused(c, "name { a b }", "name", "{...}");
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	fclose(file);
+}
+
+/* The file that is installed, with the module of the build. */
+static void installed_definition_is_listed_and_opens(void **state)
+{
+	struct test_case *c = *state;
+	char path[120], text[600], *name, *description;
+	void **hints, **hint;
+	bool found = false;
+
+	if (case_is_other())
+		return;
+	snprintf(path, sizeof(path), "%s/conf", c->dir);
+	snprintf(text, sizeof(text), "pcm_type.xen { lib \"%s\" }\n<%s/60-xen.conf>\n", PLUGIN,
+		 CONF_DIR);
+	write_text(path, text);
+	setenv("ALSA_CONFIG_PATH", path, 1);
+	setenv("XARING_SOCKET", c->socket, 1);
+	snd_config_update_free_global();
+	assert_int_equal(snd_device_name_hint(-1, "pcm", &hints), 0);
+	for (hint = hints; *hint; hint++) {
+		name = snd_device_name_get_hint(*hint, "NAME");
+		description = snd_device_name_get_hint(*hint, "DESC");
+		if (name && strcmp(name, "xen") == 0 && description)
+			found = strstr(description, "xaring") != NULL;
+		free(name);
+		free(description);
+	}
+	snd_device_name_free_hint(hints);
+	assert_true(found);
+
+	case_serve(c, 1024);
+	assert_int_equal(snd_pcm_open(&c->pcm, "xen", SND_PCM_STREAM_PLAYBACK, 0), 0);
+	case_shape(c, (struct shape){0});
+	assert_int_equal(fake_streams(c->backend), 1);
+	snd_pcm_close(c->pcm);
+	unsetenv("XARING_SOCKET");
+	snprintf(text, sizeof(text), "xen:SOCKET=%s,NAME=Radio", c->socket);
+	assert_int_equal(snd_pcm_open(&c->pcm, text, SND_PCM_STREAM_PLAYBACK, 0), 0);
+	case_shape(c, (struct shape){0});
+	assert_int_equal(fake_streams(c->backend), 2);
+	snd_pcm_close(c->pcm);
+	c->pcm = NULL;
+	unsetenv("ALSA_CONFIG_PATH");
+	snd_config_update_free_global();
+	unlink(path);
+}
+
+static void dump_describes_the_link(void **state)
+{
+	struct test_case *c = *state;
+	snd_output_t *out;
+	char *text;
+
+	if (case_is_other())
+		return;
+	case_open(c, 0);
+	assert_int_equal(snd_output_buffer_open(&out), 0);
+	snd_pcm_dump(c->pcm, out);
+	case_shape(c, (struct shape){0});
+	snd_pcm_dump(c->pcm, out);
+	snd_output_putc(out, 0);
+	snd_output_buffer_string(out, &text);
+	assert_non_null(strstr(text, c->socket));
+	assert_non_null(strstr(text, "S16_LE"));
+	snd_output_close(out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		case_test(open_without_server_is_instant),
+		case_test(open_does_not_connect),
+		case_test(close_in_each_state),
+		case_test(no_descriptor_leaks),
+		case_test(wrong_configuration_is_refused),
+		case_test(installed_definition_is_listed_and_opens),
+		case_test(dump_describes_the_link),
+	};
+
+	return case_run(tests);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the ALSA tests share.
+ */
+#include "case.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xaring/format.h>
+
+#define PROGRAM_SECONDS 110
+
+static struct test_case *present; /* for alsa-lib's error handler, which has no argument */
+
+uint64_t case_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+void case_pass(uint32_t ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+bool case_is_other(void)
+{
+	return getenv("XARING_TEST_PCM") != NULL;
+}
+
+static void keep_error(const char *file, int line, const char *function, int error,
+		       const char *format, ...)
+{
+	size_t length = strlen(present->errors);
+	va_list list;
+
+	(void)file;
+	(void)line;
+	(void)function;
+	(void)error;
+	va_start(list, format);
+	vsnprintf(present->errors + length, sizeof(present->errors) - length, format, list);
+	va_end(list);
+	length = strlen(present->errors);
+	snprintf(present->errors + length, sizeof(present->errors) - length, "\n");
+}
+
+int case_setup(void **state)
+{
+	struct test_case *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -1;
+	strcpy(c->dir, "/tmp/xaring-alsa-XXXXXX");
+	if (!mkdtemp(c->dir)) {
+		free(c);
+		return -1;
+	}
+	snprintf(c->socket, sizeof(c->socket), "%s/socket", c->dir);
+	present = c;
+	snd_lib_error_set_handler(keep_error);
+	*state = c;
+	return 0;
+}
+
+int case_teardown(void **state)
+{
+	struct test_case *c = *state;
+
+	if (c->pcm)
+		snd_pcm_close(c->pcm);
+	fake_stop(c->backend);
+	if (c->errors[0])
+		print_message("alsa-lib said: %s", c->errors);
+	unlink(c->socket);
+	rmdir(c->dir);
+	snd_lib_error_set_handler(NULL);
+	present = NULL;
+	free(c);
+	return 0;
+}
+
+int case_run_group(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	alarm(PROGRAM_SECONDS);
+	return _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+}
+
+void case_serve(struct test_case *c, uint32_t quantum)
+{
+	struct fake_options options = {.quantum = quantum};
+
+	if (!case_is_other())
+		assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
+}
+
+int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,
+		  snd_pcm_t **out)
+{
+	char text[600];
+	snd_config_t *top;
+	int res;
+
+	if (case_is_other())
+		return snd_pcm_open(out, getenv("XARING_TEST_PCM"), stream, mode);
+	snprintf(text, sizeof(text),
+		 "pcm_type.xen { lib \"%s\" } pcm.xen { type xen socket \"%s\" %s }", PLUGIN,
+		 c->socket, config ? config : "");
+	assert_int_equal(snd_config_load_string(&top, text, 0), 0);
+	res = snd_pcm_open_lconf(out, "xen", stream, mode, top);
+	snd_config_delete(top);
+	return res;
+}
+
+snd_pcm_t *case_open(struct test_case *c, int mode)
+{
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_PLAYBACK, mode, NULL, &c->pcm), 0);
+	return c->pcm;
+}
+
+static void set_defaults(struct shape *s)
+{
+	if (!s->access)
+		s->access = SND_PCM_ACCESS_RW_INTERLEAVED;
+	if (!s->format)
+		s->format = SND_PCM_FORMAT_S16_LE;
+	if (!s->channels)
+		s->channels = 2;
+	if (!s->rate)
+		s->rate = 48000;
+	if (!s->period)
+		s->period = 1024;
+	if (!s->buffer)
+		s->buffer = 4096;
+	if (!s->start)
+		s->start = s->buffer;
+	if (!s->stop)
+		s->stop = s->buffer;
+	if (!s->avail_min)
+		s->avail_min = s->period;
+}
+
+static void set_software(snd_pcm_t *pcm, const struct shape *s)
+{
+	snd_pcm_uframes_t boundary;
+	snd_pcm_sw_params_t *sw;
+
+	snd_pcm_sw_params_alloca(&sw);
+	assert_int_equal(snd_pcm_sw_params_current(pcm, sw), 0);
+	snd_pcm_sw_params_get_boundary(sw, &boundary);
+	snd_pcm_sw_params_set_start_threshold(pcm, sw, s->start == FOREVER ? boundary : s->start);
+	snd_pcm_sw_params_set_stop_threshold(pcm, sw, s->stop == FOREVER ? boundary : s->stop);
+	snd_pcm_sw_params_set_avail_min(pcm, sw, s->avail_min);
+	snd_pcm_sw_params_set_period_event(pcm, sw, s->period_event);
+	assert_int_equal(snd_pcm_sw_params(pcm, sw), 0);
+}
+
+int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape s)
+{
+	snd_pcm_hw_params_t *hw;
+	int res;
+
+	set_defaults(&s);
+	snd_pcm_hw_params_alloca(&hw);
+	assert_true(snd_pcm_hw_params_any(pcm, hw) >= 0);
+	res = snd_pcm_hw_params_set_access(pcm, hw, s.access);
+	if (res == 0)
+		res = snd_pcm_hw_params_set_format(pcm, hw, s.format);
+	if (res == 0)
+		res = snd_pcm_hw_params_set_channels(pcm, hw, s.channels);
+	if (res == 0)
+		res = snd_pcm_hw_params_set_rate(pcm, hw, s.rate, 0);
+	if (res == 0)
+		res = snd_pcm_hw_params_set_period_size(pcm, hw, s.period, 0);
+	if (res == 0)
+		res = snd_pcm_hw_params_set_buffer_size(pcm, hw, s.buffer);
+	if (res == 0)
+		res = snd_pcm_hw_params(pcm, hw);
+	if (res < 0)
+		return res;
+	set_software(pcm, &s);
+	c->format = s.format;
+	c->frame_bytes = s.channels * (uint32_t)snd_pcm_format_physical_width(s.format) / 8;
+	return 0;
+}
+
+void case_shape(struct test_case *c, struct shape shape)
+{
+	assert_int_equal(case_try_shape(c, c->pcm, shape), 0);
+}
+
+/* A number that looks random, of a number. */
+static uint32_t mix(uint32_t n)
+{
+	n = (n ^ 61) ^ (n >> 16);
+	n *= 9;
+	n ^= n >> 4;
+	n *= 0x27d4eb2d;
+	return n ^ n >> 15;
+}
+
+static void fill_sample(const struct test_case *c, uint8_t *to, uint32_t bytes, uint32_t n)
+{
+	uint32_t value = mix(n);
+	float f = (float)(int32_t)value / 2147483648.0f;
+
+	if (c->format == SND_PCM_FORMAT_FLOAT_LE)
+		memcpy(to, &f, sizeof(f));
+	else
+		memcpy(to, &value, bytes);
+}
+
+void case_fill(const struct test_case *c, void *to, uint32_t first, uint32_t frames)
+{
+	uint32_t bytes = (uint32_t)snd_pcm_format_physical_width(c->format) / 8;
+	uint32_t channels = c->frame_bytes / bytes;
+	uint8_t *at = to;
+
+	for (uint32_t n = first * channels; n < (first + frames) * channels; n++, at += bytes)
+		fill_sample(c, at, bytes, n);
+}
+
+static snd_pcm_sframes_t write_mmap(struct test_case *c, uint32_t frames)
+{
+	const snd_pcm_channel_area_t *areas;
+	snd_pcm_uframes_t offset, size = frames;
+	snd_pcm_sframes_t avail = snd_pcm_avail_update(c->pcm);
+	int res;
+
+	if (avail <= 0)
+		return avail < 0 ? avail : -EAGAIN;
+	res = snd_pcm_mmap_begin(c->pcm, &areas, &offset, &size);
+	if (res < 0)
+		return res;
+	case_fill(c, (char *)areas->addr + areas->first / 8 + offset * c->frame_bytes, c->written,
+		  (uint32_t)size);
+	return snd_pcm_mmap_commit(c->pcm, offset, size);
+}
+
+static bool is_mmap(snd_pcm_t *pcm)
+{
+	snd_pcm_access_t access;
+	snd_pcm_hw_params_t *hw;
+
+	snd_pcm_hw_params_alloca(&hw);
+	assert_int_equal(snd_pcm_hw_params_current(pcm, hw), 0);
+	assert_int_equal(snd_pcm_hw_params_get_access(hw, &access), 0);
+	return access == SND_PCM_ACCESS_MMAP_INTERLEAVED;
+}
+
+snd_pcm_sframes_t case_write_some(struct test_case *c, uint32_t frames)
+{
+	snd_pcm_sframes_t res;
+	void *buffer;
+
+	if (is_mmap(c->pcm)) {
+		res = write_mmap(c, frames);
+	} else {
+		buffer = malloc((size_t)frames * c->frame_bytes);
+		assert_non_null(buffer);
+		case_fill(c, buffer, c->written, frames);
+		res = snd_pcm_writei(c->pcm, buffer, frames);
+		free(buffer);
+	}
+	if (res > 0)
+		c->written += (uint32_t)res;
+	return res;
+}
+
+/* Of an access that does not start the stream by itself, when the buffer is full. */
+static void start_if_prepared(struct test_case *c)
+{
+	if (snd_pcm_state(c->pcm) == SND_PCM_STATE_PREPARED)
+		assert_int_equal(snd_pcm_start(c->pcm), 0);
+}
+
+void case_write(struct test_case *c, uint32_t frames, uint32_t piece)
+{
+	while (frames > 0) {
+		snd_pcm_sframes_t res = case_write_some(c, frames < piece ? frames : piece);
+
+		/* 0: full and not started, which a kernel device calls -EAGAIN. */
+		if (res == -EAGAIN || res == 0) {
+			start_if_prepared(c);
+			assert_int_equal(snd_pcm_wait(c->pcm, 5000), 1);
+			continue;
+		}
+		assert_true(res > 0);
+		frames -= (uint32_t)res;
+	}
+}
+
+void case_wait_consumed(struct test_case *c, uint32_t i, uint32_t frames)
+{
+	if (c->backend)
+		case_wait_until(fake_consumed(c->backend, i) >= frames);
+}
+
+void case_expect(struct test_case *c, uint32_t i, uint32_t first, uint32_t frames)
+{
+	uint32_t count;
+	char *sound, *expected;
+
+	if (!c->backend)
+		return;
+	case_wait_consumed(c, i, frames);
+	sound = fake_sound(c->backend, i, &count);
+	expected = malloc((size_t)frames * c->frame_bytes + 1);
+	assert_non_null(expected);
+	case_fill(c, expected, first, frames);
+	assert_int_equal(count, frames);
+	if (frames)
+		assert_memory_equal(sound, expected, (size_t)frames * c->frame_bytes);
+	free(expected);
+	free(sound);
+}
+
+uint32_t case_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	uint32_t count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+unsigned short case_poll(snd_pcm_t *pcm, int timeout_ms)
+{
+	struct pollfd pfds[8];
+	unsigned short revents = 0;
+	int count = snd_pcm_poll_descriptors(pcm, pfds, 8);
+
+	assert_in_range(count, 1, 8);
+	if (poll(pfds, (nfds_t)count, timeout_ms) > 0)
+		assert_int_equal(snd_pcm_poll_descriptors_revents(pcm, pfds, (unsigned int)count,
+								  &revents),
+				 0);
+	return revents;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the ALSA tests share: one temporary folder and one backend for each test, the PCM opened
+ * through alsa-lib from a configuration in memory, sound that says which frame it is, and deadlines.
+ *
+ * With XARING_TEST_PCM=NAME the tests run on that PCM of the system instead, without a backend,
+ * and check what does not need one: what a kernel device fails here is wrong in the test.
+ */
+#ifndef XARING_TESTS_ALSA_CASE_H
+#define XARING_TESTS_ALSA_CASE_H
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <alsa/asoundlib.h>
+#include <cmocka.h>
+
+#include "fake-backend.h"
+
+#define NS_PER_S  UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+#define FOREVER LONG_MAX /* a threshold: the boundary */
+
+struct test_case {
+	char dir[64];
+	char socket[96];
+	struct fake_backend *backend;
+	snd_pcm_t *pcm;       /* of case_open(); closed by the teardown */
+	uint32_t frame_bytes; /* of case_shape() */
+	snd_pcm_format_t format;
+	uint32_t written;  /* frames of case_write() so far */
+	char errors[2000]; /* what alsa-lib was asked to print */
+};
+
+/* Hardware and software parameters; what is 0 has a default. */
+struct shape {
+	snd_pcm_access_t access;     /* RW_INTERLEAVED */
+	snd_pcm_format_t format;     /* S16_LE (0 is S8, which nobody wants here) */
+	unsigned int channels;       /* 2 */
+	unsigned int rate;           /* 48000 */
+	snd_pcm_uframes_t period;    /* 1024 */
+	snd_pcm_uframes_t buffer;    /* 4096 */
+	snd_pcm_uframes_t start;     /* the buffer; FOREVER */
+	snd_pcm_uframes_t stop;      /* the buffer; FOREVER */
+	snd_pcm_uframes_t avail_min; /* the period */
+	bool period_event;
+};
+
+int case_setup(void **state);
+int case_teardown(void **state);
+#define case_test(f) cmocka_unit_test_setup_teardown(f, case_setup, case_teardown)
+
+/* Runs the group; a program that hangs ends with SIGALRM and so fails. */
+#define case_run(tests) case_run_group(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
+int case_run_group(const char *name, const struct CMUnitTest *tests, size_t count);
+
+/* Tells whether XARING_TEST_PCM names the PCM: no backend then. */
+bool case_is_other(void);
+
+/* Starts the backend with this quantum at 48 kHz. */
+void case_serve(struct test_case *c, uint32_t quantum);
+
+/* Opens; must succeed. config: further keys of the definition, or NULL. */
+snd_pcm_t *case_open(struct test_case *c, int mode);
+int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,
+		  snd_pcm_t **out);
+
+/* Sets hardware and software parameters. Returns what snd_pcm_hw_params() does; the rest must work. */
+int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape shape);
+void case_shape(struct test_case *c, struct shape shape);
+
+/* Fills frames number first, first + 1, ... */
+void case_fill(const struct test_case *c, void *to, uint32_t first, uint32_t frames);
+
+/*
+ * Writes the next frames in one piece after the other of at most `piece`, as its access wants it,
+ * waiting with snd_pcm_wait() where the PCM does not block. Must succeed.
+ */
+void case_write(struct test_case *c, uint32_t frames, uint32_t piece);
+
+/* One write of whichever access of the next frames. Returns what alsa-lib did. */
+snd_pcm_sframes_t case_write_some(struct test_case *c, uint32_t frames);
+
+/* Waits until the backend has consumed that many frames of stream i, at most 5 s. */
+void case_wait_consumed(struct test_case *c, uint32_t i, uint32_t frames);
+
+/* The backend has consumed frames number first ... of stream i, and nothing else. */
+void case_expect(struct test_case *c, uint32_t i, uint32_t first, uint32_t frames);
+
+/* Waits up to 5 s for a condition, looking every millisecond. */
+#define case_wait_until(condition)                                   \
+	do {                                                         \
+		uint64_t case_end_ns = case_now_ns() + 5 * NS_PER_S; \
+		while (!(condition)) {                               \
+			assert_true(case_now_ns() < case_end_ns);    \
+			poll(NULL, 0, 1);                            \
+		}                                                    \
+	} while (0)
+
+uint64_t case_now_ns(void);
+void case_pass(uint32_t ms); /* lets time pass: where that is what is tested */
+
+/* Descriptors that this process has open. */
+uint32_t case_descriptors(void);
+
+/* One poll of the PCM's descriptors, and what alsa-lib makes of it. */
+unsigned short case_poll(snd_pcm_t *pcm, int timeout_ms);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The backend of the plugin's tests. Everything happens on its thread under one lock; the functions
+ * for the test take the lock.
+ */
+#include "fake-backend.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+#include <xaring/pages.h>
+#include <xaring/server.h>
+
+#include "pump.h"
+
+#define GRAPH_HZ      48000u
+#define NS_PER_S      UINT64_C(1000000000)
+#define FRAME_BYTES   32u
+#define CYCLE_MAX     (8192u * 4)
+#define CYCLES_MISSED 4u
+
+struct fake_stream {
+	int fd; /* -1 = gone */
+	bool is_open;
+	struct xaring_params params;
+	struct xaring_shape shape;
+	struct xaring_pages pages;
+	struct pump pump;
+	uint64_t rest; /* of frames * GRAPH_HZ, carried to the next cycle */
+	char *sound;   /* what was consumed */
+	uint32_t frames, room;
+};
+
+struct fake_backend {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	struct fake_options options;
+	struct xaring_listener *listener;
+	int wake_fd;
+	int timer_fd;
+	int status_fd; /* read-only, for the clients */
+	int status_write_fd;
+	bool is_stalled;
+	bool is_over;
+	uint64_t cycles; /* since the start */
+	uint64_t began_ns;
+	uint32_t count;
+	struct fake_stream streams[FAKE_STREAMS_MAX];
+	char out[CYCLE_MAX * FRAME_BYTES];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void stream_end(struct fake_stream *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	xaring_pages_unmap(&s->pages);
+}
+
+/* Keeps the frames that the pump took: they come first in the buffer. */
+static void stream_keep(struct fake_stream *s, const void *from, uint32_t frames)
+{
+	if (s->frames + frames > s->room) {
+		s->room = (s->frames + frames) * 2;
+		s->sound = realloc(s->sound, (size_t)s->room * s->shape.frame_bytes);
+		if (!s->sound)
+			abort();
+	}
+	memcpy(s->sound + (size_t)s->frames * s->shape.frame_bytes, from,
+	       (size_t)frames * s->shape.frame_bytes);
+	s->frames += frames;
+}
+
+static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t time_ns)
+{
+	uint64_t want = (uint64_t)b->options.quantum * s->params.rate_hz + s->rest;
+	uint32_t frames = (uint32_t)(want / GRAPH_HZ);
+	uint32_t before = s->pump.consumed;
+	uint64_t age_ns = now_ns() - time_ns;
+	struct pump_cycle cycle = {
+		.time_ns = time_ns,
+		.age_ns = age_ns < NS_PER_S ? (uint32_t)age_ns : (uint32_t)NS_PER_S,
+		.rate_mhz = s->params.rate_hz * 1000,
+		.delay = frames,
+	};
+
+	s->rest = want % GRAPH_HZ;
+	pump_playback(&s->pump, b->out, frames, &cycle);
+	stream_keep(s, b->out, s->pump.consumed - before);
+}
+
+static void run_cycle(struct fake_backend *b)
+{
+	uint64_t expired, time_ns;
+
+	if (read(b->timer_fd, &expired, sizeof(expired)) != sizeof(expired))
+		return;
+	/* A machine too busy for the deadline makes late cycles, as a sound server does. */
+	if (expired > CYCLES_MISSED)
+		expired = CYCLES_MISSED;
+	for (; expired > 0; expired--) {
+		time_ns = now_ns();
+		for (uint32_t i = 0; !b->is_stalled && i < b->count; i++)
+			if (b->streams[i].fd >= 0 && b->streams[i].is_open)
+				stream_cycle(b, &b->streams[i], time_ns);
+		b->cycles++;
+	}
+}
+
+/* Makes the pages, maps them and gives them to the client. Returns 0 or a negative errno. */
+static int stream_give(struct fake_backend *b, struct fake_stream *s, uint32_t features)
+{
+	struct xaring_accept accept = {
+		.version = XARING_PROTOCOL_VERSION,
+		.features = features & XARING_FEATURE_SAME_CLOCK,
+		.epoch = now_ns() | 1,
+		.capacity = s->shape.capacity,
+		.data_pages = s->shape.data_pages,
+	};
+	int control, data, data_read, res;
+
+	res = xaring_memfd_stream(&s->shape, &control, &data, &data_read);
+	if (res < 0)
+		return res;
+	res = xaring_pages_map(&s->pages, &s->shape, control, 0, data_read, 0, false);
+	if (res == 0) {
+		pump_init(&s->pump, &s->params, &s->shape, &s->pages, 0);
+		pump_attach(&s->pump);
+		res = xaring_server_send_pages(s->fd, XARING_MESSAGE_ACCEPT, &accept, control, data,
+					       b->status_fd);
+	}
+	close(control);
+	close(data);
+	close(data_read);
+	return res;
+}
+
+static void stream_open(struct fake_backend *b, struct fake_stream *s,
+			const struct xaring_open *open)
+{
+	struct xaring_refusal refusal = b->options.refusal;
+	uint32_t version, features;
+
+	if (b->options.is_mute)
+		return;
+	s->params = open->params;
+	if (refusal.reason == XARING_REASON_NONE &&
+	    xaring_server_agree(open, &version, &features) == 0 &&
+	    xaring_params_shape(&s->params, &s->shape, &refusal) == 0) {
+		s->is_open = stream_give(b, s, features) == 0;
+		if (!s->is_open)
+			stream_end(s);
+		return;
+	}
+	xaring_server_send_refusal(s->fd, &refusal);
+	stream_end(s);
+}
+
+static void stream_receive(struct fake_backend *b, struct fake_stream *s)
+{
+	struct xaring_message message;
+	int res = xaring_wire_receive(s->fd, &message);
+
+	if (res == -EAGAIN)
+		return;
+	if (res < 0 || (message.type == XARING_MESSAGE_OPEN && s->is_open)) {
+		stream_end(s);
+		return;
+	}
+	if (message.type == XARING_MESSAGE_OPEN)
+		stream_open(b, s, &message.u.open);
+	xaring_message_finish(&message);
+}
+
+static void take_client(struct fake_backend *b)
+{
+	struct xaring_peer peer;
+	int fd = xaring_listener_accept(b->listener, &peer);
+
+	if (fd < 0)
+		return;
+	if (b->count == FAKE_STREAMS_MAX) {
+		close(fd);
+		return;
+	}
+	b->streams[b->count++].fd = fd;
+}
+
+static void run_once(struct fake_backend *b)
+{
+	struct pollfd pfds[3 + FAKE_STREAMS_MAX] = {
+		{.fd = b->wake_fd, .events = POLLIN},
+		{.fd = b->timer_fd, .events = POLLIN},
+		{.fd = xaring_listener_fd(b->listener), .events = POLLIN},
+	};
+	uint32_t count = b->count;
+
+	for (uint32_t i = 0; i < count; i++)
+		pfds[3 + i] = (struct pollfd){.fd = b->streams[i].fd, .events = POLLIN};
+	pthread_mutex_unlock(&b->lock);
+	poll(pfds, 3 + count, -1);
+	pthread_mutex_lock(&b->lock);
+	for (uint32_t i = 0; i < count; i++)
+		if (pfds[3 + i].revents && b->streams[i].fd == pfds[3 + i].fd)
+			stream_receive(b, &b->streams[i]);
+	if (pfds[1].revents)
+		run_cycle(b);
+	if (pfds[2].revents)
+		take_client(b);
+}
+
+static void *run(void *data)
+{
+	struct fake_backend *b = data;
+
+	pthread_mutex_lock(&b->lock);
+	while (!b->is_over)
+		run_once(b);
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+static int status_open(struct fake_backend *b)
+{
+	struct xaring_status_page *status;
+	int res = xaring_memfd_status(&b->status_write_fd, &b->status_fd);
+
+	if (res < 0)
+		return res;
+	status = mmap(NULL, XARING_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      b->status_write_fd, 0);
+	if (status == MAP_FAILED)
+		return -errno;
+	xaring_store(&status->flags, XARING_STATUS_BACKEND);
+	munmap(status, XARING_PAGE_BYTES);
+	return 0;
+}
+
+static int timer_open(struct fake_backend *b)
+{
+	uint64_t cycle_ns = b->options.quantum * NS_PER_S / GRAPH_HZ;
+	struct itimerspec spec = {
+		.it_interval = {.tv_nsec = (long)cycle_ns},
+		.it_value = {.tv_nsec = (long)cycle_ns},
+	};
+
+	b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (b->timer_fd < 0 || timerfd_settime(b->timer_fd, 0, &spec, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+static void close_all(struct fake_backend *b)
+{
+	for (uint32_t i = 0; i < b->count; i++) {
+		stream_end(&b->streams[i]);
+		free(b->streams[i].sound);
+	}
+	if (b->listener)
+		xaring_listener_close(b->listener);
+	if (b->status_fd >= 0) {
+		close(b->status_fd);
+		close(b->status_write_fd);
+	}
+	if (b->timer_fd >= 0)
+		close(b->timer_fd);
+	if (b->wake_fd >= 0)
+		close(b->wake_fd);
+	pthread_mutex_destroy(&b->lock);
+	free(b);
+}
+
+int fake_start(const char *path, const struct fake_options *options, struct fake_backend **out)
+{
+	struct fake_backend *b = calloc(1, sizeof(*b));
+	int res;
+
+	if (!b)
+		return -ENOMEM;
+	b->timer_fd = b->status_fd = -1;
+	b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (options)
+		b->options = *options;
+	if (!b->options.quantum)
+		b->options.quantum = 1024;
+	pthread_mutex_init(&b->lock, NULL);
+	res = status_open(b);
+	if (res == 0)
+		res = timer_open(b);
+	if (res == 0)
+		res = xaring_listener_open(path, 0600, &b->listener);
+	if (res == 0)
+		res = -pthread_create(&b->thread, NULL, run, b);
+	if (res < 0) {
+		close_all(b);
+		return res;
+	}
+	*out = b;
+	return 0;
+}
+
+void fake_stop(struct fake_backend *b)
+{
+	uint64_t one = 1;
+
+	if (!b)
+		return;
+	pthread_mutex_lock(&b->lock);
+	b->is_over = true;
+	pthread_mutex_unlock(&b->lock);
+	if (write(b->wake_fd, &one, sizeof(one)) != sizeof(one))
+		abort();
+	pthread_join(b->thread, NULL);
+	close_all(b);
+}
+
+void fake_stall(struct fake_backend *b, bool stalled)
+{
+	pthread_mutex_lock(&b->lock);
+	b->is_stalled = stalled;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void fake_refuse(struct fake_backend *b, const struct xaring_refusal *refusal, bool late)
+{
+	pthread_mutex_lock(&b->lock);
+	b->options.refusal = *refusal;
+	for (uint32_t i = 0; late && i < b->count; i++) {
+		if (b->streams[i].fd < 0)
+			continue;
+		xaring_server_send_refusal(b->streams[i].fd, refusal);
+		stream_end(&b->streams[i]);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+uint32_t fake_streams(struct fake_backend *b)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&b->lock);
+	count = b->count;
+	pthread_mutex_unlock(&b->lock);
+	return count;
+}
+
+uint32_t fake_streams_alive(struct fake_backend *b)
+{
+	uint32_t count = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (uint32_t i = 0; i < b->count; i++)
+		count += b->streams[i].fd >= 0;
+	pthread_mutex_unlock(&b->lock);
+	return count;
+}
+
+void fake_params(struct fake_backend *b, uint32_t i, struct xaring_params *params)
+{
+	pthread_mutex_lock(&b->lock);
+	*params = b->streams[i].params;
+	pthread_mutex_unlock(&b->lock);
+}
+
+uint32_t fake_consumed(struct fake_backend *b, uint32_t i)
+{
+	uint32_t frames;
+
+	pthread_mutex_lock(&b->lock);
+	frames = b->streams[i].frames;
+	pthread_mutex_unlock(&b->lock);
+	return frames;
+}
+
+void *fake_sound(struct fake_backend *b, uint32_t i, uint32_t *frames)
+{
+	struct fake_stream *s = &b->streams[i];
+	void *copy = NULL;
+
+	pthread_mutex_lock(&b->lock);
+	*frames = s->frames;
+	if (s->frames) {
+		copy = malloc((size_t)s->frames * s->shape.frame_bytes);
+		if (copy)
+			memcpy(copy, s->sound, (size_t)s->frames * s->shape.frame_bytes);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return copy;
+}
+
+uint32_t fake_xruns(struct fake_backend *b, uint32_t i)
+{
+	uint32_t xruns;
+
+	pthread_mutex_lock(&b->lock);
+	xruns = b->streams[i].pump.xruns;
+	pthread_mutex_unlock(&b->lock);
+	return xruns;
+}
+
+uint32_t fake_cycles(struct fake_backend *b, uint32_t i)
+{
+	uint32_t cycles;
+
+	pthread_mutex_lock(&b->lock);
+	cycles = b->streams[i].pump.cycles;
+	pthread_mutex_unlock(&b->lock);
+	return cycles;
+}
