@@ -594,8 +594,11 @@ static int create(const struct conf *conf, struct pcm_xen **out)
 /* alsa-lib calls the close callback when a PCM that exists is deleted, and destroys p with it. */
 static int open_pcm(struct pcm_xen *p, const char *name, snd_pcm_stream_t stream, int mode)
 {
-	int res = snd_pcm_ioplug_create(&p->io, name, stream, mode);
+	int res;
 
+	/* alsa-lib tells of later changes only. */
+	p->io.nonblock = (mode & SND_PCM_NONBLOCK) != 0;
+	res = snd_pcm_ioplug_create(&p->io, name, stream, mode);
 	if (res < 0) {
 		destroy(p);
 		return res;
