@@ -20,6 +20,19 @@
 #include "pump.h"
 #include "session.h"
 
+struct guest;
+
+/* Looks out for a new session manager, through the connection of one of the guests. */
+struct watch {
+	struct guest *guest; /* NULL = nobody's */
+	struct pw_registry *registry;
+	struct spa_hook registry_listener;
+	struct spa_hook core_listener;
+	struct spa_source *timer; /* until what the new one links by itself is linked */
+	int sync;
+	bool is_complete; /* what is announced from now on is new */
+};
+
 struct worker {
 	struct pw_main_loop *main_loop;
 	struct pw_loop *loop;
@@ -28,6 +41,7 @@ struct worker {
 	struct spa_source *broker; /* fd 3 */
 	struct spa_source *sweep;
 	struct spa_list guests;
+	struct watch watch;
 	uint32_t streams;
 	int result;
 };
@@ -60,6 +74,7 @@ struct stream {
 	bool is_failed;           /* the node is dead and waits to be freed */
 	bool is_closing;          /* events of the node do not count any more */
 	bool is_muted;
+	bool is_unheard; /* no sink */
 
 	/* Shared with the real-time thread, by __atomic_ only. */
 	struct pump *rt_pump; /* NULL = silence */
@@ -79,6 +94,14 @@ void worker_arm(struct worker *w, struct spa_source *timer, uint32_t ms);
 
 uint64_t worker_now_ns(void);
 
+/* The watch for session managers (watch.c). Returns 0 or a negative errno. */
+int watch_create(struct worker *w);
+void watch_destroy(struct worker *w);
+
+/* A guest is linked, or about to be unlinked. */
+void watch_guest_linked(struct guest *g);
+void watch_guest_unlinked(struct guest *g);
+
 /* A VM. vm: an IPC_VM. Returns 0 and sets *out, or -ENOMEM. */
 int guest_create(struct worker *w, const struct ipc_message *vm, struct guest **out);
 
@@ -94,6 +117,9 @@ void guest_want(struct guest *g);
 /* Once a second. */
 void guest_sweep(struct guest *g);
 
+/* A session manager has come. */
+void guest_manager_came(struct guest *g);
+
 struct stream *guest_find_stream(struct guest *g, uint32_t id);
 
 /*
@@ -104,6 +130,7 @@ void stream_open(struct guest *g, struct ipc_message *message);
 
 void stream_linked(struct stream *s);
 void stream_lost(struct stream *s);
+void stream_manager_came(struct stream *s);
 void stream_kick(struct stream *s);
 void stream_sweep(struct stream *s);
 bool stream_is_playing(const struct stream *s);
@@ -123,11 +150,15 @@ void node_destroy(struct stream *s);
 /* Takes the pump from the real-time thread: it is not in use any more when this returns. */
 void node_detach(struct stream *s);
 
+/* Tells whether the graph runs the node. */
+bool node_is_run(const struct stream *s);
+
 /* How long what was handed out may still sound. */
 uint32_t node_tail_ms(const struct stream *s);
 
-/* The node failed, or its mute changed (stream.c). */
+/* The node failed; it is linked to a sink, or why not; its mute changed (stream.c). */
 void stream_node_failed(struct stream *s, const char *why);
+void stream_node_heard(struct stream *s, const char *why_not);
 void stream_node_muted(struct stream *s, bool muted);
 
 #endif

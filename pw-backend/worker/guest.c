@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * One VM: its connection to PipeWire, which is made when a stream needs it, and made again when
  * PipeWire was restarted.
@@ -99,6 +99,7 @@ static void disconnect(struct guest *g)
 {
 	if (!g->core)
 		return;
+	watch_guest_unlinked(g);
 	spa_hook_remove(&g->core_listener);
 	pw_core_disconnect(g->core);
 	g->core = NULL;
@@ -158,6 +159,7 @@ void guest_take_socket(struct guest *g, int error, int fd)
 		return;
 	}
 	pw_core_add_listener(g->core, &g->core_listener, &core_events, g);
+	watch_guest_linked(g);
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_linked(s);
 }
 
@@ -166,6 +168,13 @@ void guest_sweep(struct guest *g)
 	struct stream *s, *next;
 
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_sweep(s);
+}
+
+void guest_manager_came(struct guest *g)
+{
+	struct stream *s, *next;
+
+	spa_list_for_each_safe(s, next, &g->streams, link) stream_manager_came(s);
 }
 
 struct stream *guest_find_stream(struct guest *g, uint32_t id)

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Properties of clients and nodes, and the rules of the configuration that change them.
  */

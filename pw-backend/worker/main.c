@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The worker's life: load, shut the sandbox, do what the broker says until it is gone.
  */
@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +18,7 @@
 
 #include <xaring/log.h>
 
+#include "../broker/journal.h"
 #include "glue.h"
 #include "sandbox.h"
 
@@ -201,7 +201,9 @@ static int watch(struct worker *w)
 	w->sweep = pw_loop_add_timer(w->loop, on_sweep, w);
 	w->broker = pw_loop_add_io(w->loop, WORKER_BROKER_FD, SPA_IO_IN | SPA_IO_HUP | SPA_IO_ERR,
 				   false, on_broker, w);
-	return w->sweep && w->broker ? 0 : -errno;
+	if (!w->sweep || !w->broker)
+		return -errno;
+	return watch_create(w);
 }
 
 static int on_data_thread(struct spa_loop *loop, bool async, uint32_t seq, const void *data,
@@ -262,6 +264,7 @@ static void finish(struct worker *w)
 	struct guest *g;
 
 	spa_list_consume(g, &w->guests, link) guest_destroy(g);
+	watch_destroy(w);
 	if (w->sweep)
 		pw_loop_destroy_source(w->loop, w->sweep);
 	if (w->broker)
@@ -274,28 +277,13 @@ static void finish(struct worker *w)
 		pw_main_loop_destroy(w->main_loop);
 }
 
-static void print(enum xaring_log_level level, const char *text)
-{
-	static const int priorities[] = {3, 4, 6, 7};
-	char line[512];
-	int length;
-
-	if (getenv("JOURNAL_STREAM"))
-		length = snprintf(line, sizeof(line), "<%d>xaring-pw: %s\n", priorities[level],
-				  text);
-	else
-		length = snprintf(line, sizeof(line), "xaring-pw: %s\n", text);
-	if (length > 0)
-		(void)!write(STDERR_FILENO, line, SPA_MIN((size_t)length, sizeof(line) - 1));
-}
-
 int worker_main(int argc, char **argv)
 {
 	struct worker w = {0};
 	bool verbose = argc > 2 && strcmp(argv[2], "--verbose") == 0;
 	int res;
 
-	xaring_log_set(print, verbose ? XARING_LOG_DEBUG : XARING_LOG_INFO);
+	journal_start(verbose);
 	spa_list_init(&w.guests);
 	/* The terminal's signal is the broker's; it ends us by hanging up. */
 	signal(SIGINT, SIG_IGN);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The node of a stream: a pw_stream, and what it does on the real-time thread.
  *
@@ -146,16 +146,26 @@ static void on_process(void *data)
 	pw_stream_queue_buffer(s->node, buffer);
 }
 
+/*
+ * The session manager reports as an error that there is no sink. The node stays, and is linked as
+ * soon as there is one. So what counts is the state in which the node really is.
+ */
 static void on_state_changed(void *data, enum pw_stream_state before, enum pw_stream_state now,
 			     const char *error)
 {
 	struct stream *s = data;
+	enum pw_stream_state really;
 
 	(void)before;
 	if (s->is_closing)
 		return;
-	if (now == PW_STREAM_STATE_ERROR || now == PW_STREAM_STATE_UNCONNECTED)
+	really = pw_stream_get_state(s->node, NULL);
+	if (really == PW_STREAM_STATE_ERROR || really == PW_STREAM_STATE_UNCONNECTED)
 		stream_node_failed(s, error ? error : "disconnected");
+	else if (now == PW_STREAM_STATE_ERROR)
+		stream_node_heard(s, error ? error : "no reason given");
+	else if (now == PW_STREAM_STATE_STREAMING)
+		stream_node_heard(s, NULL);
 }
 
 static void on_control_info(void *data, uint32_t id, const struct pw_stream_control *control)
@@ -224,6 +234,11 @@ void node_detach(struct stream *s)
 	/* The rest of a cycle takes microseconds, on a thread of higher priority. */
 	while (__atomic_load_n(&s->rt_busy, __ATOMIC_SEQ_CST))
 		sched_yield();
+}
+
+bool node_is_run(const struct stream *s)
+{
+	return s->node && pw_stream_get_state(s->node, NULL) == PW_STREAM_STATE_STREAMING;
 }
 
 uint32_t node_tail_ms(const struct stream *s)

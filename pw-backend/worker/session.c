@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The states of one stream. Decides only; what it decides is done in stream.c.
  */
@@ -60,6 +60,17 @@ uint32_t session_lost(struct session *s)
 uint32_t session_failed(struct session *s)
 {
 	return session_lost(s);
+}
+
+uint32_t session_manager_came(struct session *s, bool is_run)
+{
+	uint32_t anew = SESSION_DO_DESTROY | SESSION_DO_CREATE;
+
+	if (is_run || (s->phase != SESSION_IDLE && s->phase != SESSION_ACTIVE))
+		return 0;
+	s->stalled = 0;
+	s->patience = SESSION_STALL_SWEEPS;
+	return s->phase == SESSION_ACTIVE ? anew | SESSION_DO_ACTIVATE : anew;
 }
 
 uint32_t session_kick(struct session *s, const struct session_look *look)

@@ -93,6 +93,12 @@ uint32_t session_linked(struct session *s, const struct session_look *look);
 /* PipeWire is gone. */
 uint32_t session_lost(struct session *s);
 
+/*
+ * A session manager has come, after the node. WirePlumber 0.4 never links a node that another one
+ * has set up, so a node that the graph does not run is made anew.
+ */
+uint32_t session_manager_came(struct session *s, bool is_run);
+
 /* PipeWire refused the node, or reported an error of it: tried again at the next sweep. */
 uint32_t session_failed(struct session *s);
 

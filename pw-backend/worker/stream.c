@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * One stream on the main thread: its pages, its session, and carrying out what the session decides.
  */
@@ -158,11 +158,27 @@ void stream_node_failed(struct stream *s, const char *why)
 	worker_arm(s->guest->worker, s->timer, 0);
 }
 
+static void set_flags(struct stream *s)
+{
+	uint32_t flags =
+		(s->is_muted ? XARING_FLAG_MUTED : 0) | (s->is_unheard ? XARING_FLAG_NO_SINK : 0);
+
+	if (s->pages.control)
+		xaring_store(&s->pages.control->backend.flags, flags);
+}
+
+void stream_node_heard(struct stream *s, const char *why_not)
+{
+	if (why_not && !s->is_unheard)
+		LOG(s, XARING_LOG_INFO, "nothing to play to: %s", why_not);
+	s->is_unheard = why_not != NULL;
+	set_flags(s);
+}
+
 void stream_node_muted(struct stream *s, bool muted)
 {
 	s->is_muted = muted;
-	if (s->pages.control)
-		xaring_store(&s->pages.control->backend.flags, muted ? XARING_FLAG_MUTED : 0);
+	set_flags(s);
 }
 
 static int map_pages(struct stream *s, struct ipc_message *message)
@@ -268,6 +284,15 @@ void stream_linked(struct stream *s)
 void stream_lost(struct stream *s)
 {
 	carry_out(s, session_lost(&s->session));
+}
+
+void stream_manager_came(struct stream *s)
+{
+	uint32_t todo = session_manager_came(&s->session, node_is_run(s));
+
+	if (todo)
+		LOG(s, XARING_LOG_DEBUG, "made anew for a new session manager");
+	carry_out(s, todo);
 }
 
 void stream_kick(struct stream *s)
