@@ -19,36 +19,45 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/*
- * Seen in runs with PipeWire 0.3.65, restarts of the sound server included, and those marked (+),
- * which other versions and C libraries use for the same. With mmap and mprotect these are all.
- */
-static const int allowed[] = {
-	/* Memory. */
-	SCMP_SYS(brk), SCMP_SYS(madvise),
-	SCMP_SYS(mlock),                     /* buffers that the real-time thread touches */
-	SCMP_SYS(mlock2),                    /* (+) */
-	SCMP_SYS(mremap), SCMP_SYS(munlock), /* (+) */
+/* Seen in runs with PipeWire 0.3.65, restarts of the sound server included; mmap is below. */
+static const int needed[] = {
+	/* Memory; mlock is for buffers that the real-time thread touches. */
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mlock),
+	SCMP_SYS(mremap),
 	SCMP_SYS(munmap),
 	/* Descriptors that are there, or that lead nowhere. */
-	SCMP_SYS(close), SCMP_SYS(dup),                       /* (+) */
-	SCMP_SYS(eventfd2), SCMP_SYS(fcntl), SCMP_SYS(fstat), /* (+) */
-	SCMP_SYS(ftruncate), SCMP_SYS(lseek),                 /* (+) */
-	SCMP_SYS(memfd_create), SCMP_SYS(newfstatat), SCMP_SYS(timerfd_create),
+	SCMP_SYS(close),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(memfd_create),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(timerfd_create),
 	/* Waiting and telling. */
-	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_pwait),                                  /* (+) */
-	SCMP_SYS(epoll_wait), SCMP_SYS(futex), SCMP_SYS(getsockopt), SCMP_SYS(poll), /* (+) */
-	SCMP_SYS(ppoll),                                                             /* (+) */
-	SCMP_SYS(read), SCMP_SYS(recvmsg), SCMP_SYS(restart_syscall),                /* (+) */
-	SCMP_SYS(sched_yield), SCMP_SYS(sendmsg), SCMP_SYS(timerfd_settime), SCMP_SYS(write),
-	SCMP_SYS(writev), /* (+) */
-	/* Time, where it cannot be read without the kernel. */
-	SCMP_SYS(clock_gettime),
-	/* The process and its end. */
-	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), /* (+) */
-	SCMP_SYS(getrandom),                                    /* (+) */
-	SCMP_SYS(gettid),                                       /* (+) */
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),       /* (+) */
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(futex),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(read),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(write),
+	/* The end. */
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rt_sigprocmask),
+};
+
+/* What other versions of PipeWire and of C libraries use for the same, or may in a bad moment. */
+static const int harmless[] = {
+	SCMP_SYS(clock_gettime),   SCMP_SYS(dup),          SCMP_SYS(epoll_pwait), SCMP_SYS(fstat),
+	SCMP_SYS(getpid),          SCMP_SYS(getrandom),    SCMP_SYS(gettid),      SCMP_SYS(lseek),
+	SCMP_SYS(mlock2),          SCMP_SYS(munlock),      SCMP_SYS(poll),        SCMP_SYS(ppoll),
+	SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(writev),
 };
 
 /* Calls that libraries may try and take no for an answer, if it is the right no. */
@@ -124,12 +133,23 @@ static int allow_mapping(scmp_filter_ctx filter)
 				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+	int res = 0;
+
+	for (size_t i = 0; res == 0 && i < count; i++)
+		res = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return res;
+}
+
 static int add_rules(scmp_filter_ctx filter)
 {
 	int res = allow_mapping(filter);
 
-	for (size_t i = 0; res == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		res = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (res == 0)
+		res = allow_all(filter, needed, sizeof(needed) / sizeof(needed[0]));
+	if (res == 0)
+		res = allow_all(filter, harmless, sizeof(harmless) / sizeof(harmless[0]));
 	for (size_t i = 0; res == 0 && i < sizeof(refused) / sizeof(refused[0]); i++)
 		res = seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint16_t)refused[i].error),
 				       refused[i].call, 0);
