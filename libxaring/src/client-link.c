@@ -28,7 +28,7 @@
 #define HEALTHY_BROKEN_NS (10 * NS_PER_S)
 
 #define MESSAGES_MAX 4u  /* in one update */
-#define LOOKS_MAX    16u /* updates of an attached stream that do not look at the socket */
+#define LOOKS_MAX    16u /* updates in a row of an attached stream that do not look at the socket */
 
 #define CARRY_BYTES 4096u
 
@@ -271,10 +271,10 @@ static int link_take(struct xaring_client *c, const struct xaring_message *messa
 	return 0;
 }
 
-static void link_up(struct xaring_client *c)
+static void link_up(struct xaring_client *c, uint64_t now_ns)
 {
 	c->link = LINK_UP;
-	c->up_ns = NEVER;
+	c->up_ns = now_ns;
 	c->refused = false;
 	if (client_is_moving(c))
 		client_link_kick(c, XARING_KICK_START);
@@ -291,7 +291,7 @@ static void handle_message(struct xaring_client *c, const struct xaring_message 
 	case XARING_MESSAGE_RELINK:
 		res = c->link == expected ? link_take(c, message, now_ns) : -EPROTO;
 		if (res == 0)
-			link_up(c);
+			link_up(c, now_ns);
 		else
 			client_link_broken(c, now_ns);
 		break;

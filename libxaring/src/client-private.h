@@ -67,7 +67,7 @@ struct xaring_client {
 	uint64_t up_ns;     /* when it came up */
 	uint64_t epoch;
 	uint32_t features;
-	uint32_t looks; /* updates since the socket was looked at */
+	uint32_t looks; /* updates since something was published, or the socket looked at */
 	bool refused;
 	struct xaring_refusal refusal;
 
@@ -99,7 +99,7 @@ bool client_is_user(const struct xaring_client *c);
 void client_claim(struct xaring_client *c); /* this process uses the stream from here on */
 int client_descriptors_create(struct xaring_client *c);
 
-/* client-link.c */
+/* client-link.c. During a setup the caller's time is not known: now_ns is NEVER. */
 void client_link_open(struct xaring_client *c);
 void client_link_receive(struct xaring_client *c, uint64_t now_ns);
 void client_link_step(struct xaring_client *c, uint64_t now_ns);

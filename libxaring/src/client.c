@@ -101,7 +101,7 @@ static void wait_for_answer(struct xaring_client *c, int timeout_ms)
 		int left_ms = (int)((end_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 
 		if (poll(&pfd, 1, left_ms) > 0)
-			client_link_receive(c, 0);
+			client_link_receive(c, NEVER);
 		now_ns = clock_now_ns();
 	}
 }
@@ -137,7 +137,7 @@ int xaring_client_setup(struct xaring_client *c, const struct xaring_params *par
 	client_claim(c);
 	c->shaped = true;
 	stream_init(c);
-	client_use_pages(c, &c->none, 0);
+	client_use_pages(c, &c->none, NEVER);
 	client_link_open(c);
 	wait_for_answer(c, timeout_ms);
 	if (c->refused) {
@@ -282,16 +282,17 @@ void xaring_client_publish(struct xaring_client *c, uint32_t index)
 	client_claim(c);
 	c->published = index;
 	c->drained = false;
+	c->looks = 0;
 	xaring_store(&c->control->guest.pos, index);
 }
 
 /* What the user of the stream owes the backend and the server after looking. */
 static void serve(struct xaring_client *c, uint64_t now_ns)
 {
-	client_answer_attach(c, now_ns);
 	if (client_is_moving(c) && c->position.mode == XARING_POSITION_FREE &&
 	    (c->word & XARING_WORD_ATTACH_MASK))
 		client_withdraw(c, now_ns);
+	client_answer_attach(c, now_ns);
 	if (!c->clock.same)
 		xaring_store(&c->control->guest.stamp, xaring_clock_stamp(now_ns, c->stamp_secret));
 	client_link_step(c, now_ns);
