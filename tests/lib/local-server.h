@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The other end of a client, by hand: a server and backend in the test's own thread that do exactly
+ * what the test tells them, when it tells them. Nothing here waits; every step must succeed or the
+ * test fails.
+ */
+#ifndef XARING_TESTS_LOCAL_SERVER_H
+#define XARING_TESTS_LOCAL_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/pages.h>
+#include <xaring/record.h>
+#include <xaring/server.h>
+
+struct local_server {
+	char folder[32];
+	char path[64];
+	struct xaring_listener *listener; /* NULL while nobody serves */
+	int status_write_fd, status_fd;
+	struct xaring_status_page *status;
+};
+
+/* One connection, and the pages of its stream. */
+struct local_link {
+	int fd;
+	struct xaring_peer peer;
+	struct xaring_open open;
+	struct xaring_shape shape;
+	struct xaring_pages pages; /* as the backend maps them */
+	uint32_t seq;
+	uint32_t attach;
+};
+
+/* Makes a folder and a status page that says the backend is there; listens when told to. */
+void local_server_open(struct local_server *s, bool listens);
+void local_server_close(struct local_server *s);
+void local_server_listen(struct local_server *s);
+void local_server_vanish(struct local_server *s); /* stops listening and removes the socket */
+
+/* Takes the connection that is waiting, and its OPEN. */
+void local_link_take(struct local_server *s, struct local_link *l);
+/* Tells whether a connection waits; it is closed unread. */
+bool local_server_has_client(struct local_server *s);
+/* Makes pages and sends them: ACCEPT or RELINK. */
+void local_link_give(struct local_server *s, struct local_link *l, enum xaring_message_type type);
+/* take, give, and the backend's first words: accepted, attach. */
+void local_link_up(struct local_server *s, struct local_link *l);
+void local_link_refuse(struct local_link *l, enum xaring_reason reason);
+/* Closes the connection and unmaps. */
+void local_link_drop(struct local_link *l);
+/* The kick that is waiting, or 0; -1 when the client is gone. */
+int local_link_kick(struct local_link *l);
+
+/* As the backend. */
+void local_attach(struct local_link *l);
+uint32_t local_word(const struct local_link *l);
+uint32_t local_base(const struct local_link *l);
+uint32_t local_written(const struct local_link *l);
+void local_record(struct local_link *l, const struct xaring_record *record);
+/* A record that answers the present word. */
+void local_cycle(struct local_link *l, uint32_t pos, uint32_t frames, uint64_t time_ns);
+
+/* How many descriptors this process has. */
+uint32_t open_descriptors(void);
+
+#endif

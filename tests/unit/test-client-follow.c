@@ -1,0 +1,980 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A client and its backend: start, records, attach and withdrawal, pause, drain, rewind, gaps, and
+ * when to wake. In virtual time, both sides in one thread.
+ */
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <xaring/client.h>
+#include <xaring/clock.h>
+#include <xaring/shared.h>
+
+#include "local-server.h"
+
+#define MS UINT64_C(1000000)
+#define S  (1000 * MS)
+
+#define BUFFER  4096u
+#define QUANTUM 1024u
+
+/* One quantum, rounded to what 16 frames divide. */
+#define QUANTUM_NS (QUANTUM * S / 48000)
+
+struct fixture {
+	struct local_server server;
+	struct local_link link;
+	struct xaring_client *client;
+	struct xaring_client_state state;
+	uint64_t now;
+	uint32_t consumed;
+	uint32_t descriptors;
+};
+
+static const struct xaring_params stereo = {.direction = XARING_PLAYBACK,
+					    .format = XARING_FORMAT_S16,
+					    .rate_hz = 48000,
+					    .channels = 2,
+					    .buffer = BUFFER,
+					    .period = 1024};
+
+static void update(struct fixture *f)
+{
+	xaring_client_update(f->client, f->now, &f->state);
+}
+
+static struct fixture *fixture_with(const struct xaring_params *params)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct xaring_refusal refusal;
+
+	assert_non_null(f);
+	f->descriptors = open_descriptors();
+	f->now = 5 * S;
+	local_server_open(&f->server, true);
+	assert_int_equal(xaring_client_create(f->server.path, "a test", &f->client), 0);
+	assert_int_equal(xaring_client_setup(f->client, params, 0, &refusal), 0);
+	local_link_up(&f->server, &f->link);
+	update(f);
+	update(f);
+	assert_true(f->state.linked);
+	return f;
+}
+
+static int fixture_make(void **state)
+{
+	*state = fixture_with(&stereo);
+	return 0;
+}
+
+static int fixture_free(void **state)
+{
+	struct fixture *f = *state;
+
+	xaring_client_close(f->client);
+	local_link_drop(&f->link);
+	local_server_close(&f->server);
+	assert_int_equal(open_descriptors(), f->descriptors);
+	free(f);
+	return 0;
+}
+
+static void publish(struct fixture *f, uint32_t written)
+{
+	xaring_client_publish(f->client, written);
+}
+
+/* The backend's cycle: consumes so much, says so. The client does not look. */
+static void cycle(struct fixture *f, uint32_t frames)
+{
+	f->consumed += frames;
+	local_cycle(&f->link, f->consumed, QUANTUM, f->now);
+}
+
+static uint32_t state_of(const struct fixture *f)
+{
+	return xaring_word_state(local_word(&f->link));
+}
+
+static uint32_t attach_of(const struct fixture *f)
+{
+	return xaring_word_attach(local_word(&f->link));
+}
+
+static uint32_t generation_of(const struct fixture *f)
+{
+	return xaring_word_generation(local_word(&f->link));
+}
+
+/* Running and attached, the first record seen, nothing consumed, a full buffer. */
+static void run(struct fixture *f)
+{
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, 0);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_START);
+}
+
+static void a_stopped_stream_answers_attach_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(local_word(&f->link), 1); /* generation 0, STOPPED */
+	local_attach(&f->link);
+	update(f);
+	assert_int_equal(local_word(&f->link), 2);
+	assert_int_equal(local_link_kick(&f->link), 0);
+	/* One whose low bits mean "not attached" is no attach. */
+	xaring_store(&f->link.pages.control->backend.attach, 0x1000);
+	update(f);
+	assert_int_equal(local_word(&f->link), 2);
+	xaring_store(&f->link.pages.control->backend.attach, 0x1002);
+	update(f);
+	assert_int_equal(local_word(&f->link), 2);
+}
+
+static void start_waits_for_the_first_record(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, 100 + BUFFER);
+	xaring_client_start(f->client, f->now, 100);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 1 << 12 | 1);
+	assert_int_equal(local_base(&f->link), 100);
+	assert_int_equal(local_written(&f->link), 100 + BUFFER);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_START);
+	f->now += 1900 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 100);
+	assert_false(f->state.attached);
+	f->consumed = 100;
+	cycle(f, 0);
+	f->now += 10 * MS;
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, 100 + 480);
+}
+
+static void start_runs_free_after_two_seconds(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	f->now += 2 * S;
+	update(f);
+	assert_int_equal(f->state.pos, 0);
+	assert_int_equal(attach_of(f), 0); /* withdrawn */
+	f->now += 20 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 960);
+}
+
+static void start_runs_free_at_once_without_backend(void **state)
+{
+	struct fixture *f = *state;
+
+	xaring_store(&f->server.status->flags, 0);
+	xaring_store(&f->link.pages.control->backend.status, 0);
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	assert_int_equal(attach_of(f), 0);
+	f->now += 20 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 960);
+}
+
+static void a_stream_in_the_void_runs_free(void **state)
+{
+	struct fixture *f = *state;
+
+	local_link_drop(&f->link);
+	local_server_vanish(&f->server);
+	update(f);
+	assert_false(f->state.linked);
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	f->now += 20 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 960);
+	f->now += 1 * S;
+	update(f);
+	assert_int_equal(f->state.pos, BUFFER);
+	assert_int_equal(f->state.xruns, 0);
+}
+
+/* Two looks in each cycle: the position moves steadily and only as far as is true. */
+static void the_position_follows_the_records(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t last = 0;
+
+	run(f);
+	for (uint32_t i = 0; i < 200; i++) {
+		f->now += QUANTUM_NS / 2;
+		update(f);
+		assert_in_range(f->state.pos - f->consumed, QUANTUM / 2 - 16, QUANTUM / 2);
+		publish(f, f->state.pos + BUFFER);
+		f->now += QUANTUM_NS - QUANTUM_NS / 2;
+		cycle(f, QUANTUM);
+		update(f);
+		assert_in_range(f->state.pos - last, QUANTUM - 16, QUANTUM + 16);
+		last = f->state.pos;
+		assert_true(f->state.attached);
+	}
+	assert_int_equal(f->state.xruns, 0);
+	assert_int_equal(local_link_kick(&f->link), 0); /* nothing was said */
+}
+
+static void a_silent_backend_is_withdrawn_from(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 100 * MS - 1;
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, QUANTUM);
+	assert_int_equal(attach_of(f), 1);
+	f->now += 1;
+	update(f);
+	assert_false(f->state.attached);
+	assert_int_equal(attach_of(f), 0);
+	assert_int_equal(state_of(f), XARING_STATE_RUNNING);
+	assert_int_equal(generation_of(f), 1);
+	f->now += 20 * MS;
+	update(f);
+	assert_in_range(f->state.pos, QUANTUM + 944, QUANTUM + 960);
+	/* A record of before, late: it does not bring the old attach back. */
+	local_cycle(&f->link, QUANTUM, QUANTUM, f->now);
+	update(f);
+	assert_false(f->state.attached);
+}
+
+static void it_attaches_again_where_it_is(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t base;
+
+	run(f);
+	f->now += 100 * MS;
+	update(f);
+	f->now += 20 * MS;
+	update(f);
+	base = f->state.pos;
+	publish(f, base + BUFFER);
+	update(f);
+	assert_int_equal(attach_of(f), 0); /* the number it has withdrawn from is not answered */
+	local_attach(&f->link);
+	update(f);
+	assert_int_equal(attach_of(f), 2);
+	assert_int_equal(generation_of(f), 1);
+	assert_int_equal(local_base(&f->link), base);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_ATTACH);
+	f->now += 50 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, base); /* rests */
+	f->consumed = base;
+	cycle(f, 0);
+	f->now += 10 * MS;
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, base + 480);
+}
+
+static void an_attach_while_it_runs_begins_at_the_reported_position(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	local_attach(&f->link);
+	update(f);
+	assert_int_equal(local_base(&f->link), 480);
+	f->now += 99 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	f->now += 1 * MS;
+	update(f);
+	assert_int_equal(attach_of(f), 0); /* no record came: withdrawn */
+}
+
+/* Raised anew in every cycle, never a record: the position rests for a while and then goes on. */
+static void endless_attaches_do_not_hold_the_position(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t began = f->now;
+	uint32_t before;
+
+	run(f);
+	while (f->now < began + 10 * S) {
+		f->now += 1 * MS;
+		local_attach(&f->link);
+		publish(f, f->state.pos + BUFFER);
+		update(f);
+	}
+	before = f->state.pos;
+	while (f->now < began + 30 * S) {
+		f->now += 1 * MS;
+		local_attach(&f->link);
+		publish(f, f->state.pos + BUFFER);
+		update(f);
+	}
+	/* Of twenty seconds, at least three quarters. */
+	assert_true(f->state.pos - before > 15 * 48000);
+}
+
+static void a_start_is_patient_but_once(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	for (uint32_t i = 0; i < 2300; i++) {
+		local_attach(&f->link);
+		f->now += 1 * MS;
+		update(f);
+	}
+	assert_true(f->state.pos > 0);
+}
+
+static void records_of_another_word_are_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_record record = {.pos = 4000, .frames = QUANTUM, .rate_mhz = 48000000};
+
+	run(f);
+	record.time_ns = f->now;
+	for (int i = 0; i < 5; i++) {
+		static const uint32_t words[] = {0, 1 << 16 | 1 << 12, 2 << 16 | 1 << 12 | 1,
+						 1 << 16 | 3 << 12 | 1, 1 << 16 | 1 << 12 | 2};
+		record.word = words[i];
+		local_record(&f->link, &record);
+		update(f);
+		assert_int_equal(f->state.pos, 0);
+	}
+}
+
+static void an_impossible_record_breaks_the_link(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	local_cycle(&f->link, 0x40000000, QUANTUM, f->now);
+	update(f);
+	assert_false(f->state.linked);
+	assert_int_equal(f->state.pos, 480);
+	assert_int_equal(local_link_kick(&f->link), -1);
+	f->now += 20 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480 + 960);
+}
+
+static void gaps_are_counted_from_the_start(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_record record = {.frames = QUANTUM, .rate_mhz = 48000000, .xruns = 5};
+
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	record.word = local_word(&f->link);
+	record.time_ns = f->now;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 0); /* only says from where to count */
+	record.xruns = 7;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 2);
+	/* What happened before the next start, seen or not, is not that start's. */
+	record.xruns = 9;
+	local_record(&f->link, &record);
+	xaring_client_stop(f->client);
+	xaring_client_start(f->client, f->now, 0);
+	record.xruns = 10;
+	local_record(&f->link, &record); /* still of the old word */
+	update(f);
+	assert_int_equal(f->state.xruns, 0);
+	record.word = local_word(&f->link);
+	record.xruns = 11;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 1);
+	/* A new attach counts anew. */
+	local_attach(&f->link);
+	update(f);
+	record.word = local_word(&f->link);
+	record.xruns = 0;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 1);
+	record.xruns = 1;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 2);
+}
+
+static void a_prediction_at_the_end_is_no_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, 480);
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	f->now += 15 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	assert_int_equal(f->state.xruns, 0);
+}
+
+static void stop_is_told_and_is_idempotent(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	update(f);
+	xaring_client_stop(f->client);
+	xaring_client_stop(f->client);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 1);
+	f->now += 1 * S;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	assert_false(f->state.attached);
+	assert_true(xaring_client_when(f->client, f->now, 500) == UINT64_MAX);
+	/* The next one begins anew. */
+	publish(f, 5000);
+	xaring_client_start(f->client, f->now, 4000);
+	assert_int_equal(local_word(&f->link), 2 << 16 | 1 << 12 | 1);
+	assert_int_equal(local_base(&f->link), 4000);
+}
+
+static void pause_keeps_everything(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	xaring_client_pause(f->client, f->now);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 3 << 12 | 1);
+	cycle(f, 0); /* the one record of the pause: nothing was consumed */
+	f->now += 1 * S;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	xaring_client_pause(f->client, f->now);
+	xaring_client_resume(f->client, f->now);
+	xaring_client_resume(f->client, f->now);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 1 << 12 | 1);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_START);
+	f->now += 50 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480); /* waits for the first cycle */
+	/* The backend is at 0: what was predicted is played now, the position waits for it. */
+	cycle(f, 0);
+	f->now += 5 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+	f->now += 10 * MS;
+	update(f);
+	assert_in_range(f->state.pos, 704, 720);
+	assert_int_equal(f->state.xruns, 0);
+}
+
+/* A record from before the pause that nobody had looked at is not the first one after it. */
+static void an_unread_record_does_not_end_the_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	update(f);
+	cycle(f, 0);
+	xaring_client_pause(f->client, f->now);
+	f->now += 10 * S;
+	xaring_client_resume(f->client, f->now);
+	update(f);
+	assert_false(f->state.attached);
+	f->now += 200 * MS;
+	update(f);
+	assert_int_equal(attach_of(f), 1); /* still patient */
+}
+
+static void a_paused_stream_answers_attach(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 10 * MS;
+	xaring_client_pause(f->client, f->now);
+	local_attach(&f->link);
+	update(f);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 3 << 12 | 2);
+	assert_int_equal(local_base(&f->link), 480);
+	xaring_client_resume(f->client, f->now);
+	f->consumed = 480;
+	cycle(f, 0);
+	update(f);
+	assert_true(f->state.attached);
+}
+
+static void a_stream_that_ran_free_resumes_without_attach(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 100 * MS;
+	update(f);
+	xaring_client_pause(f->client, f->now);
+	assert_int_equal(attach_of(f), 0);
+	xaring_client_resume(f->client, f->now);
+	assert_int_equal(attach_of(f), 0);
+	local_attach(&f->link);
+	update(f);
+	assert_int_equal(attach_of(f), 2);
+	assert_int_equal(local_base(&f->link), f->state.pos);
+}
+
+static void resume_without_backend_runs_free(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	xaring_client_pause(f->client, f->now);
+	xaring_store(&f->server.status->flags, 0);
+	xaring_store(&f->link.pages.control->backend.status, 0);
+	xaring_client_resume(f->client, f->now);
+	assert_int_equal(attach_of(f), 0);
+	f->now += 10 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 480);
+}
+
+static void drained_is_what_a_record_says(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, 2000);
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	xaring_client_drain(f->client, f->now);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 2 << 12 | 1);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_START);
+	assert_int_equal(local_link_kick(&f->link), XARING_KICK_DRAIN);
+	f->now += QUANTUM_NS;
+	cycle(f, QUANTUM);
+	update(f);
+	assert_false(f->state.drained);
+	f->now += 20 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 1024 + 960); /* predicted to the end is not there */
+	f->now += 1 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 2000);
+	assert_false(f->state.drained);
+	cycle(f, 2000 - QUANTUM);
+	update(f);
+	assert_true(f->state.drained);
+	assert_int_equal(f->state.xruns, 0);
+	f->now += 1 * S;
+	update(f);
+	assert_true(f->state.drained);
+}
+
+static void a_free_stream_drains_by_the_clock(void **state)
+{
+	struct fixture *f = *state;
+
+	local_link_drop(&f->link);
+	update(f);
+	publish(f, 960);
+	xaring_client_start(f->client, f->now, 0);
+	xaring_client_drain(f->client, f->now);
+	update(f);
+	assert_false(f->state.drained);
+	f->now += 19 * MS;
+	update(f);
+	assert_false(f->state.drained);
+	f->now += 1 * MS;
+	update(f);
+	assert_true(f->state.drained);
+}
+
+static void a_paused_stream_is_drained_after_resuming(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	xaring_client_pause(f->client, f->now);
+	xaring_client_drain(f->client, f->now);
+	assert_int_equal(state_of(f), XARING_STATE_DRAINING);
+	xaring_client_pause(f->client, f->now);
+	assert_int_equal(state_of(f), XARING_STATE_PAUSED);
+	xaring_client_resume(f->client, f->now);
+	assert_int_equal(state_of(f), XARING_STATE_DRAINING);
+	xaring_client_stop(f->client);
+	xaring_client_drain(f->client, f->now);
+	assert_int_equal(state_of(f), XARING_STATE_STOPPED);
+}
+
+static void frames_can_be_taken_back(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += QUANTUM_NS;
+	cycle(f, QUANTUM);
+	update(f);
+	assert_int_equal(f->state.pos, QUANTUM);
+	/* As far as the position, though the prediction will be beyond it at once. */
+	publish(f, QUANTUM + 100);
+	assert_int_equal(local_written(&f->link), QUANTUM + 100);
+	f->now += 10 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, QUANTUM + 100);
+	/* The backend had taken more already: behind it is empty, not impossible. */
+	cycle(f, 500);
+	update(f);
+	assert_true(f->state.linked);
+	assert_int_equal(f->state.pos, QUANTUM + 100);
+	publish(f, QUANTUM + 2000);
+	update(f);
+	assert_true(f->state.pos >= QUANTUM + 500);
+}
+
+static void the_delay_adds_what_is_downstream(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_record record = {.frames = QUANTUM, .rate_mhz = 48000000, .delay = 3000};
+
+	run(f);
+	record.word = local_word(&f->link);
+	record.time_ns = f->now;
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(xaring_client_delay(f->client, f->now), BUFFER + 3000);
+	assert_int_equal(xaring_client_delay(f->client, f->now + 10 * MS), BUFFER + 3000 - 480);
+}
+
+/* Both sides read their own clock; the client finds out how far apart they are. */
+static void clocks_of_two_domains_are_told_apart(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_accept accept = {.version = 1, .epoch = 1};
+	uint64_t offset = 12345 * S;
+	struct xaring_record record = {.frames = QUANTUM, .rate_mhz = 48000000};
+	int control, data, data_read;
+
+	accept.capacity = f->link.shape.capacity;
+	accept.data_pages = f->link.shape.data_pages;
+	xaring_pages_unmap(&f->link.pages);
+	f->link.seq = 0;
+	f->link.attach = 0;
+	assert_int_equal(xaring_memfd_stream(&f->link.shape, &control, &data, &data_read), 0);
+	assert_int_equal(xaring_pages_map(&f->link.pages, &f->link.shape, control, 0, data_read, 0,
+					  false),
+			 0);
+	assert_int_equal(xaring_server_send_pages(f->link.fd, XARING_MESSAGE_RELINK, &accept,
+						  control, data, f->server.status_fd),
+			 0);
+	close(control);
+	close(data);
+	close(data_read);
+	update(f);
+	assert_true(f->state.linked);
+	local_attach(&f->link);
+	update(f);
+	assert_int_not_equal(xaring_load(&f->link.pages.control->guest.stamp), 0);
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	for (uint32_t i = 0; i < 40; i++) {
+		/* Written now, seen a millisecond later. */
+		record.word = local_word(&f->link);
+		record.time_ns = f->now + offset;
+		record.echo = xaring_load(&f->link.pages.control->guest.stamp);
+		local_record(&f->link, &record);
+		f->now += 1 * MS;
+		update(f);
+		f->now += QUANTUM_NS - 1 * MS;
+		update(f);
+		publish(f, f->state.pos + BUFFER);
+		record.pos += QUANTUM;
+	}
+	record.word = local_word(&f->link);
+	record.time_ns = f->now + offset;
+	local_record(&f->link, &record);
+	f->now += 10 * MS;
+	update(f);
+	/* At the time it says, not at the time it was seen: 480, give or take a millisecond. */
+	assert_in_range(f->state.pos, record.pos + 416, record.pos + 544);
+}
+
+static void it_wakes_when_the_position_will_be_there(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start;
+
+	run(f);
+	start = f->now;
+	assert_true(xaring_client_when(f->client, f->now, 480) == start + 10 * MS);
+	assert_true(xaring_client_when(f->client, f->now, QUANTUM) == start + QUANTUM_NS + 1);
+	f->now += 10 * MS;
+	update(f);
+	assert_true(xaring_client_when(f->client, f->now, 480) == f->now);
+}
+
+/* Beyond the quantum it looks for the next record, soon after it is due, and then less and less. */
+static void it_wakes_for_a_late_record_but_seldom(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start, when, last;
+	uint32_t wakes = 0;
+
+	run(f);
+	start = f->now;
+	when = xaring_client_when(f->client, f->now, QUANTUM + 16);
+	assert_true(when == start + QUANTUM_NS + 500000);
+	last = 0;
+	while (f->now < start + 99 * MS) {
+		f->now = when;
+		update(f);
+		when = xaring_client_when(f->client, f->now, QUANTUM + 16);
+		assert_true(when > f->now);
+		if (!f->state.attached)
+			break;
+		assert_true(when - f->now >= last || when == start + 100 * MS);
+		last = when - f->now < 8 * MS ? when - f->now : 8 * MS;
+		wakes++;
+	}
+	assert_in_range(wakes, 8, 16);
+}
+
+static void it_wakes_often_enough_for_the_first_record(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start = f->now, when;
+	uint32_t wakes = 0, early = 0;
+
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	for (;;) {
+		update(f);
+		when = xaring_client_when(f->client, f->now, 16);
+		if (when >= start + 2 * S)
+			break;
+		assert_true(when > f->now);
+		assert_true(when - f->now <= 32 * MS);
+		f->now = when;
+		wakes++;
+		if (f->now < start + 20 * MS)
+			early++;
+	}
+	assert_in_range(early, 8, 20);
+	assert_in_range(wakes, 40, 120);
+}
+
+static void it_wakes_at_least_once_a_second(void **state)
+{
+	struct fixture *f = *state;
+
+	local_link_drop(&f->link);
+	local_server_vanish(&f->server);
+	update(f);
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	update(f);
+	assert_true(xaring_client_when(f->client, f->now, 960) == f->now + 20 * MS);
+	f->now += 1 * MS;
+	assert_true(xaring_client_when(f->client, f->now, 1000000) <= f->now + 1 * S);
+	/* To look for the server, too. */
+	update(f);
+	assert_true(xaring_client_when(f->client, f->now, 1000000) <= f->now + 500 * MS);
+	f->now += 3 * S;
+	assert_true(xaring_client_when(f->client, f->now, 1000000) >= f->now);
+}
+
+/* A backend that says nothing may attach at any time. */
+static void it_looks_for_an_attach(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	f->now += 100 * MS;
+	update(f);
+	assert_false(f->state.attached);
+	assert_true(xaring_client_when(f->client, f->now, 1000000) == f->now + 100 * MS);
+}
+
+/* In a child that dies at any system call. */
+static void steady_play(struct fixture *f)
+{
+	uint32_t frames[256] = {0};
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+		syscall(SYS_exit, 3);
+	for (uint32_t i = 0; i < 2000; i++) {
+		f->now += QUANTUM_NS / 4;
+		if (i % 4 == 0)
+			cycle(f, QUANTUM);
+		xaring_client_write(f->client, BUFFER + i * 256, frames, 256);
+		xaring_client_publish(f->client, BUFFER + i * 256 + 256);
+		for (uint32_t look = 0; look < 3; look++)
+			xaring_client_update(f->client, f->now, &f->state);
+		(void)xaring_client_when(f->client, f->now, f->state.pos + 256);
+		(void)xaring_client_delay(f->client, f->now);
+	}
+	syscall(SYS_exit, f->state.attached ? 0 : 4);
+}
+
+static void a_steady_stream_makes_no_system_call(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	run(f);
+	pid = fork();
+	if (pid == 0) {
+		publish(f, BUFFER); /* the child is the user now */
+		steady_play(f);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void capture_reads_what_is_delivered(void **state)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+	uint32_t frames[64];
+	uint32_t *data;
+
+	params.direction = XARING_CAPTURE;
+	f = fixture_with(&params);
+	*state = f;
+	data = f->link.pages.data;
+	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
+		data[i] = i + 7;
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	f->now += QUANTUM_NS;
+	cycle(f, QUANTUM);
+	f->now += 10 * MS;
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, 480);
+	xaring_client_read(f->client, 0, frames, 64);
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(frames[i], i + 7);
+	publish(f, 64);
+	assert_int_equal(local_written(&f->link), 64);
+	/* Nobody delivers any more: silence, and the clock goes on. */
+	f->now += 200 * MS;
+	update(f);
+	update(f);
+	assert_false(f->state.attached);
+	xaring_client_read(f->client, 64, frames, 64);
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(frames[i], 0);
+	/* More than the ring holds is no request. */
+	xaring_client_read(f->client, 0, frames, f->link.shape.capacity + 1);
+}
+
+static void capture_goes_on_in_new_pages(void **state)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+	uint32_t frames[64];
+
+	params.direction = XARING_CAPTURE;
+	params.format = XARING_FORMAT_U8;
+	f = fixture_with(&params);
+	*state = f;
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	memset(f->link.pages.data, 9, 256);
+	cycle(f, 128);
+	f->now += 50 * MS;
+	update(f);
+	local_link_drop(&f->link);
+	f->now += 200 * MS;
+	update(f);
+	update(f);
+	assert_false(f->state.linked);
+	xaring_client_read(f->client, 0, frames, 64);
+	assert_int_equal(frames[0], 0x80808080); /* U8's silence */
+}
+
+static void a_write_beyond_the_ring_is_none(void **state)
+{
+	struct fixture *f = *state;
+
+	xaring_client_write(f->client, 0, "", f->link.shape.capacity + 1);
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fixture_make, fixture_free)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_FIXTURE(a_stopped_stream_answers_attach_at_once),
+		WITH_FIXTURE(start_waits_for_the_first_record),
+		WITH_FIXTURE(start_runs_free_after_two_seconds),
+		WITH_FIXTURE(start_runs_free_at_once_without_backend),
+		WITH_FIXTURE(a_stream_in_the_void_runs_free),
+		WITH_FIXTURE(the_position_follows_the_records),
+		WITH_FIXTURE(a_silent_backend_is_withdrawn_from),
+		WITH_FIXTURE(it_attaches_again_where_it_is),
+		WITH_FIXTURE(an_attach_while_it_runs_begins_at_the_reported_position),
+		WITH_FIXTURE(endless_attaches_do_not_hold_the_position),
+		WITH_FIXTURE(a_start_is_patient_but_once),
+		WITH_FIXTURE(records_of_another_word_are_not_followed),
+		WITH_FIXTURE(an_impossible_record_breaks_the_link),
+		WITH_FIXTURE(gaps_are_counted_from_the_start),
+		WITH_FIXTURE(a_prediction_at_the_end_is_no_gap),
+		WITH_FIXTURE(stop_is_told_and_is_idempotent),
+		WITH_FIXTURE(pause_keeps_everything),
+		WITH_FIXTURE(an_unread_record_does_not_end_the_wait),
+		WITH_FIXTURE(a_paused_stream_answers_attach),
+		WITH_FIXTURE(a_stream_that_ran_free_resumes_without_attach),
+		WITH_FIXTURE(resume_without_backend_runs_free),
+		WITH_FIXTURE(drained_is_what_a_record_says),
+		WITH_FIXTURE(a_free_stream_drains_by_the_clock),
+		WITH_FIXTURE(a_paused_stream_is_drained_after_resuming),
+		WITH_FIXTURE(frames_can_be_taken_back),
+		WITH_FIXTURE(the_delay_adds_what_is_downstream),
+		WITH_FIXTURE(clocks_of_two_domains_are_told_apart),
+		WITH_FIXTURE(it_wakes_when_the_position_will_be_there),
+		WITH_FIXTURE(it_wakes_for_a_late_record_but_seldom),
+		WITH_FIXTURE(it_wakes_often_enough_for_the_first_record),
+		WITH_FIXTURE(it_wakes_at_least_once_a_second),
+		WITH_FIXTURE(it_looks_for_an_attach),
+		WITH_FIXTURE(a_steady_stream_makes_no_system_call),
+		cmocka_unit_test_teardown(capture_reads_what_is_delivered, fixture_free),
+		cmocka_unit_test_teardown(capture_goes_on_in_new_pages, fixture_free),
+		WITH_FIXTURE(a_write_beyond_the_ring_is_none),
+	};
+
+	return cmocka_run_group_tests_name("client-follow", tests, NULL, NULL);
+}
