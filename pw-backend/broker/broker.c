@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Brings VMs, their sources and the worker together: what the worker says about a stream reaches
  * its source, and a new worker is told all that there is. Nothing the worker says is taken for

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Finds and reads configuration files in the folders that it is given, as PipeWire would in them.
  * Does not understand what is in the files, and looks into no other folder.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Understands the broker's sections of xaring-pw.conf with PipeWire's own means: SPA-JSON and its
  * rule matching. What is not ours is skipped; what is ours and not understood is refused with its
@@ -556,7 +556,7 @@ static int on_match_action(void *data, const char *location, const char *action,
 void config_policy(const struct config *config, const struct config_vm *vm, struct policy *policy)
 {
 	struct spa_dict_item items[] = {
-		{"xen.domain.name", vm->title},
+		{"xen.domain.name", vm->key},
 		{"xaring.key", vm->key},
 		{"xaring.transport", "local"},
 	};

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Prints messages to stderr. What is no printable ASCII is not printed: some of the text may have
  * come from elsewhere.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The life of a lease between its source (the socket) and the worker. Judges nothing: what comes
  * here is allowed. Never looks into the pages.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The lock file. flock(2) and not the pid decides, so a stale file is no obstacle.
  */

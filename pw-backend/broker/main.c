@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * xaring-pw: puts the broker together from command line, configuration and environment, and runs
  * it; or, re-executed with --worker, becomes the worker.

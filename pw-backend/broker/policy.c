@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * The limits of a VM and the judgement of its wishes. Decides only; nothing is opened, counted or
  * logged here, so that every rule is tested without a socket.
@@ -55,20 +55,17 @@ static int check_streams(const struct policy *policy, const struct policy_use *u
 	return -EDQUOT;
 }
 
-/* The range that is offered is what is left, so that a client can ask again for less. */
 static int check_pages(const struct policy *policy, const struct policy_use *use, uint32_t pages,
 		       struct xaring_refusal *refusal)
 {
-	uint32_t left = policy->max_pages > use->pages ? policy->max_pages - use->pages : 0;
+	uint32_t total = use->pages + pages;
 
-	if (pages <= left)
+	if (total <= policy->max_pages)
 		return 0;
 	refuse(refusal, XARING_REASON_PAGES, -EDQUOT);
-	refusal->value = pages;
-	if (left >= POLICY_PAGES_MIN) {
-		refusal->min = POLICY_PAGES_MIN;
-		refusal->max = left;
-	}
+	refusal->value = total;
+	refusal->min = POLICY_PAGES_MIN;
+	refusal->max = policy->max_pages;
 	return -EDQUOT;
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Connects to PipeWire's socket for the worker, which cannot: its filter has taken connect(2) away.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Accepts programs on a VM's socket, answers OPEN with pages or a refusal, forwards kicks, and sees
  * programs go. It decides nothing (policy.c) and does not know the worker (lease.c).
@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <xaring/log.h>
 #include <xaring/pages.h>
 #include <xaring/server.h>
 
@@ -186,7 +185,6 @@ static bool vm_has_ending(const struct vm *vm)
 
 static void start_playing(struct client *c, const struct policy_grant *grant)
 {
-	char who[40];
 	int res = make_stream(c, grant);
 
 	if (res == -ENODEV || res == -EAGAIN) {
@@ -199,10 +197,6 @@ static void start_playing(struct client *c, const struct policy_grant *grant)
 	}
 	c->state = CLIENT_PLAYING;
 	c->local->strangers--;
-	lease_describe(c->lease, who, sizeof(who));
-	xaring_log(XARING_LOG_DEBUG, "vm %s %s: %s, %u Hz, %u channels, buffer %u frames",
-		   c->local->vm->key, who, xaring_format_name(c->open.params.format),
-		   c->open.params.rate_hz, c->open.params.channels, c->open.params.buffer);
 }
 
 /* Answers the OPEN that the client sent, now or, when room is about to come, later. */

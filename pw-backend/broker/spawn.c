@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Starts workers: the same program, re-executed so that nothing of the broker's memory is in them.
  * As root the worker becomes the user whose sound server it plays to, before it is executed.

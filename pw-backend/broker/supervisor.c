@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Keeps one worker alive. The death of a worker is the end of its socket and, when it is a process,
  * of that process: a new one is started only when the old one can no longer touch a page.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Keeps what belongs to a VM and not to one of its streams. Opens no socket, talks to nobody.
  */
