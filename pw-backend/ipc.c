@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Sends and receives the messages between broker and worker, and checks their form: size, type,
  * number of descriptors, termination of texts. What a message means, and whether it may come now,
