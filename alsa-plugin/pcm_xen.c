@@ -34,8 +34,11 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* How long the application may sleep without a look at the backend. */
-#define SLEEP_MAX_NS     (NS_PER_S / 2)
+/* How long an application sleeps without a look at the backend: while it plays, and before. */
+#define SLEEP_ATTACHED_NS (NS_PER_S / 2)
+#define SLEEP_WAITING_NS  (NS_PER_S / 50)
+
+/* How far the client's time may be from the nominal one and still be the better of the two. */
 #define NOMINAL_SLACK_NS (NS_PER_S / 1000)
 
 struct pcm_xen {
@@ -135,22 +138,20 @@ static struct pollstate pollstate_of(const struct pcm_xen *p, snd_pcm_state_t st
 /*
  * When the pointer gets as far as `ahead`.
  *
- * The client wants to look at every record; while records come, one of the last quantum is enough,
- * and the application sleeps for whole periods, whatever the quantum is. But not too long: what ends
- * the records is noticed at the next look.
+ * The client wants to look at every record, and to wait for the first one. The application needs
+ * neither: nothing can be there before the nominal time. So it sleeps for whole periods, whatever the
+ * quantum is; but not too long, since what ends the records is noticed at a look only.
  */
 static uint64_t when_ahead(const struct pcm_xen *p, uint64_t now_ns, int64_t ahead)
 {
 	uint64_t when_ns =
 		xaring_client_when(p->client, now_ns, p->position.index + (uint32_t)ahead);
-	uint64_t nominal_ns = (uint64_t)ahead * NS_PER_S / p->io.rate;
+	uint64_t longest_ns = p->state.attached ? SLEEP_ATTACHED_NS : SLEEP_WAITING_NS;
+	uint64_t sleep_ns = (uint64_t)ahead * NS_PER_S / p->io.rate;
 
-	if (nominal_ns > SLEEP_MAX_NS)
-		nominal_ns = SLEEP_MAX_NS;
-	if (p->state.attached && when_ns < now_ns + nominal_ns &&
-	    now_ns + nominal_ns - when_ns > NOMINAL_SLACK_NS)
-		return now_ns + nominal_ns;
-	return when_ns;
+	if (sleep_ns > longest_ns)
+		sleep_ns = longest_ns;
+	return now_ns + sleep_ns > when_ns + NOMINAL_SLACK_NS ? now_ns + sleep_ns : when_ns;
 }
 
 /* Sets the timer of the poll descriptor for the stream as it is in this state. */
