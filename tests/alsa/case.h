@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <alsa/asoundlib.h>
 #include <cmocka.h>
@@ -33,6 +34,7 @@
 struct test_case {
 	char dir[64];
 	char socket[96];
+	pid_t pid;
 	struct fake_backend *backend;
 	snd_pcm_t *pcm;       /* of case_open(); closed by the teardown */
 	uint32_t frame_bytes; /* of case_shape() */
