@@ -262,7 +262,7 @@ static int take_option(struct player *p, int option)
 		return 0;
 	case 'l':
 		p->log = fopen(optarg, "we");
-		return p->log ? 0 : -errno;
+		return p->log ? setvbuf(p->log, NULL, _IOLBF, 4096) : -errno;
 	default:
 		return -EINVAL;
 	}

@@ -187,6 +187,7 @@ kill_hard() {
 # ---- xaring-pw ----
 
 # daemon_start [ARGUMENT...]: xaring-pw for the VMs in SESSION_VMS.
+# shellcheck disable=SC2120
 daemon_start() {
 	local vm vms=()
 	for vm in ${SESSION_VMS:-work}; do vms+=(--vm "$vm"); done
@@ -213,11 +214,11 @@ worker_pid() {
 	echo "${children%% *}"
 }
 
-# as_vm NAME COMMAND...: runs a program as if inside that VM.
+# as_vm NAME COMMAND...: runs a program as if inside that VM; two minutes at most.
 as_vm() {
 	local vm=$1
 	shift
-	XARING_SOCKET=$(vm_socket "$vm") "$@"
+	XARING_SOCKET=$(vm_socket "$vm") timeout -k 5 120 "$@"
 }
 
 # ---- recording ----

@@ -2,9 +2,10 @@
 /*
  * Judges recordings of sound-tap.
  *
- *   sound-check exact FORMAT CHANNELS PLAYED RECORDED
+ *   sound-check exact FORMAT CHANNELS PLAYED RECORDED [RAMP]
  *       Every frame of PLAYED (raw samples) is in RECORDED once, in order, without a gap, and
- *       nothing but silence around it. Last line: "exact: N of M frames"; exit 0 when N = M.
+ *       nothing but silence around it, or a ramp of at most RAMP frames after it. Last line:
+ *       "exact: N of M frames"; exit 0 when N = M.
  *   sound-check coded VM RATE RECORDED [LOG]
  *       Reads the frame code. Prints one JSON object: runs of consecutive frames, gaps, lost,
  *       repeated, foreign and damaged frames; with the LOG of coded-player the latency of each
@@ -141,7 +142,7 @@ static float *played_floats(const struct file *file, enum samples_format format,
 }
 
 static int check_exact(const char *format_name, const char *channels, const char *played,
-		       const char *recorded)
+		       const char *recorded, size_t ramp)
 {
 	enum samples_format format = samples_by_name(format_name);
 	struct file p_file = map_file(played), r_file = map_file(recorded);
@@ -165,7 +166,7 @@ static int check_exact(const char *format_name, const char *channels, const char
 		printf("%zu gaps with %zu frames, %zu lost, %zu different, %zu after the end\n",
 		       e.gaps, e.inserted, e.lost, e.different, extra);
 	printf("exact: %zu of %zu frames\n", e.equal, e.n_played);
-	return e.equal == e.n_played && e.n_played && !e.gaps && !extra ? 0 : 1;
+	return e.equal == e.n_played && e.n_played && !e.gaps && extra <= ramp ? 0 : 1;
 }
 
 /* ---- times ---- */
@@ -488,8 +489,9 @@ static int check_level(const char *channels_text, const char *recorded, uint64_t
 
 int main(int argc, char **argv)
 {
-	if (argc == 6 && strcmp(argv[1], "exact") == 0)
-		return check_exact(argv[2], argv[3], argv[4], argv[5]);
+	if ((argc == 6 || argc == 7) && strcmp(argv[1], "exact") == 0)
+		return check_exact(argv[2], argv[3], argv[4], argv[5],
+				   argc == 7 ? strtoul(argv[6], NULL, 10) : 0);
 	if ((argc == 5 || argc == 6) && strcmp(argv[1], "coded") == 0)
 		return check_coded(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : NULL);
 	if (argc == 5 && strcmp(argv[1], "end-level") == 0)
@@ -499,7 +501,7 @@ int main(int argc, char **argv)
 	if (argc == 6 && strcmp(argv[1], "level") == 0)
 		return check_level(argv[2], argv[3], strtoull(argv[4], NULL, 10),
 				   strtoull(argv[5], NULL, 10));
-	fprintf(stderr, "usage: sound-check exact FORMAT CHANNELS PLAYED RECORDED |\n"
+	fprintf(stderr, "usage: sound-check exact FORMAT CHANNELS PLAYED RECORDED [RAMP] |\n"
 			"       sound-check coded VM RATE RECORDED [LOG] |\n"
 			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS] |\n"
 			"       sound-check end-level CHANNELS FRAMES RECORDED\n");

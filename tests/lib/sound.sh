@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Playing, recording and judging, for the end-to-end tests. Sourced after session.sh.
+
+# noise FILE FORMAT CHANNELS FRAMES [SEED]: raw pseudo-random samples.
+noise() {
+	"$TOOLS/sound-make" noise "$2" "$3" "$4" "${5:-1}" >"$1"
+}
+
+# raw_to_wav FILE.raw FORMAT CHANNELS RATE FILE.wav: the same samples, for programs that want a header.
+raw_to_wav() {
+	local encoding=signed bits
+	case $2 in
+	S16) bits=16 ;;
+	S24_3) bits=24 ;;
+	S32) bits=32 ;;
+	FLOAT) bits=32 encoding=floating-point ;;
+	esac
+	sox -V1 -D -t raw -e $encoding -b $bits -c "$3" -r "$4" "$1" "$5"
+}
+
+# ALSA's name of a format.
+alsa_format() {
+	case $1 in
+	U8) echo U8 ;;
+	S24_3) echo S24_3LE ;;
+	*) echo "$1_LE" ;;
+	esac
+}
+
+# hear FILE COMMAND...: records what the sink hears while the command runs, and a bit longer.
+hear() {
+	local file=$1 res
+	shift
+	tap_sink "$file"
+	"$@" >"$SESSION/log/player" 2>&1 </dev/null
+	res=$?
+	tap_go_on "$file" 200
+	tap_stop
+	[ "$res" -eq 0 ] || note "exit code $res: $(tail -n 3 "$SESSION/log/player")"
+	return "$res"
+}
+
+# is_exact FORMAT CHANNELS PLAYED RECORDED [RAMP]: the last line of the comparison is in RESULT.
+is_exact() {
+	local log=$SESSION/log/exact res
+	"$TOOLS/sound-check" exact "$@" >"$log"
+	res=$?
+	RESULT=$(tail -n 1 "$log")
+	return "$res"
+}
+
+# exact_check TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
+# A recording that missed cycles itself proves nothing: it is made again, twice at most. RAMP frames
+# may follow when the program lets the stream run dry at its end.
+exact_check() {
+	local text=$1 format=$2 channels=$3 played=$4 try res
+	local recorded=$SESSION/heard.f32
+	shift 4
+	for try in 1 2 3; do
+		hear "$recorded" "$@"
+		res=$?
+		tap_has_lost || break
+		note "$text: the recorder missed cycles in attempt $try"
+	done
+	if is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" && [ "$res" -eq 0 ]; then
+		pass "$text: $RESULT"
+	else
+		head -n 5 "$SESSION/log/exact"
+		[ -z "${XARING_TEST_KEEP:-}" ] || cp "$recorded" "$SESSION/failed-${text//[^A-Za-z0-9]/-}.f32"
+		fail "$text: $RESULT"
+	fi
+}
+
+# player_start VM NUMBER [ARGUMENT...]: coded-player in that VM, in the background. Its number is in
+# PLAYER_PID, its log in player-VM.log, its summary at the end in player-VM.json.
+player_start() {
+	local vm=$1 number=$2
+	shift 2
+	XARING_SOCKET=$(vm_socket "$vm") "$TOOLS/coded-player" -l "$SESSION/player-$vm.log" "$@" \
+		"$number" >"$SESSION/player-$vm.json" 2>>"$SESSION/log/player-$vm" </dev/null &
+	PLAYER_PID=$!
+}
+
+# player_has_written VM FRAMES
+player_has_written() {
+	local last
+	last=$(grep '^w' "$SESSION/player-$1.log" 2>/dev/null | tail -n 1 | cut -d' ' -f3)
+	[ -n "$last" ] && [ "$last" -ge "$2" ]
+}
+
+# judge VM NUMBER RECORDED: reads the frame code into VERDICT (JSON).
+judge() {
+	VERDICT=$SESSION/verdict-$1.json
+	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" "$SESSION/player-$1.log" >"$VERDICT"
+}
+
+verdict() {
+	jq -r "$1" "$VERDICT"
+}
+
+verdict_holds() {
+	jq -e "$1" "$VERDICT" >/dev/null
+}
+
+summary() {
+	jq -r "$2" "$SESSION/player-$1.json"
+}
+
+# now_ns: CLOCK_MONOTONIC.
+now_ns() {
+	"$TOOLS/sound-make" now
+}
+
+# untouched_check TEXT VM NUMBER RECORDED: one run, nothing lost, nothing repeated, nobody else in it.
+untouched_check() {
+	judge "$2" "$3" "$4"
+	check "$1: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.lost) lost, \(.repeated) repeated, " +
+		"\(.foreign) foreign, \(.damaged) damaged"')" \
+		verdict_holds '(.runs | length) == 1 and .foreign == 0 and .damaged == 0'
+}
+
+# Descriptors and memfd mappings of the daemon's two processes.
+resources() {
+	local worker fds maps
+	worker=$(worker_pid)
+	fds=$(find "/proc/$DAEMON_PID/fd" "/proc/$worker/fd" -type l 2>/dev/null | wc -l)
+	maps=$(cat "/proc/$DAEMON_PID/maps" "/proc/$worker/maps" 2>/dev/null | grep -c 'memfd:xaring')
+	echo "$fds $maps"
+}
+
+resources_are() {
+	[ "$(resources)" = "$1" ]
+}
