@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,16 +54,28 @@ void local_server_vanish(struct local_server *s)
 
 void local_link_take(struct local_server *s, struct local_link *l)
 {
-	struct xaring_message message;
-	struct xaring_refusal refusal;
-
 	memset(l, 0, sizeof(*l));
 	l->fd = xaring_listener_accept(s->listener, &l->peer);
 	assert_true(l->fd >= 0);
+	local_link_hear(l);
+}
+
+void local_link_hear(struct local_link *l)
+{
+	struct xaring_message message;
+	struct xaring_refusal refusal;
+
 	assert_int_equal(xaring_wire_receive(l->fd, &message), 0);
 	assert_int_equal(message.type, XARING_MESSAGE_OPEN);
 	l->open = message.u.open;
 	assert_int_equal(xaring_params_shape(&l->open.params, &l->shape, &refusal), 0);
+}
+
+bool local_server_waits(struct local_server *s)
+{
+	struct pollfd pfd = {.fd = xaring_listener_fd(s->listener), .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1;
 }
 
 bool local_server_has_client(struct local_server *s)

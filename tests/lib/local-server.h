@@ -41,6 +41,10 @@ void local_server_vanish(struct local_server *s); /* stops listening and removes
 
 /* Takes the connection that is waiting, and its OPEN. */
 void local_link_take(struct local_server *s, struct local_link *l);
+/* Its second half: the OPEN of a connection that was accepted already. */
+void local_link_hear(struct local_link *l);
+/* Tells whether a connection waits, and leaves it there. */
+bool local_server_waits(struct local_server *s);
 /* Tells whether a connection waits; it is closed unread. */
 bool local_server_has_client(struct local_server *s);
 /* Makes pages and sends them: ACCEPT or RELINK. */
