@@ -54,10 +54,24 @@ static const int needed[] = {
 
 /* What other versions of PipeWire and of C libraries use for the same, or may in a bad moment. */
 static const int harmless[] = {
-	SCMP_SYS(clock_gettime),   SCMP_SYS(dup),          SCMP_SYS(epoll_pwait), SCMP_SYS(fstat),
-	SCMP_SYS(getpid),          SCMP_SYS(getrandom),    SCMP_SYS(gettid),      SCMP_SYS(lseek),
-	SCMP_SYS(mlock2),          SCMP_SYS(munlock),      SCMP_SYS(poll),        SCMP_SYS(ppoll),
-	SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(writev),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(dup),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(fstat),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(gettid),
+	SCMP_SYS(lseek),
+	SCMP_SYS(mlock2),
+	SCMP_SYS(munlock),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(writev),
+	/* A thread of PipeWire's real-time module may have been started and not have run yet. */
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
 };
 
 /* Calls that libraries may try and take no for an answer, if it is the right no. */
