@@ -68,6 +68,7 @@ static const int harmless[] = {
 	SCMP_SYS(ppoll),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack), /* sanitizers, at the end of a thread */
 	SCMP_SYS(writev),
 	/* A thread of PipeWire's real-time module may have been started and not have run yet. */
 	SCMP_SYS(rseq),
