@@ -17,10 +17,10 @@
 
 #include <xaring/log.h>
 
+#include "../journal.h"
 #include "../worker/worker.h"
 #include "broker.h"
 #include "config.h"
-#include "journal.h"
 #include "lock.h"
 #include "loop.h"
 #include "notify.h"

@@ -13,24 +13,26 @@
 
 static const char help[] =
 	"Usage: xaring-pw [OPTION]...\n"
-	"Plays what virtual machines play into PipeWire: each is a client of its own, with its\n"
-	"name, its volume and its limits. Runs in the foreground until it is told to stop.\n"
+	"Plays what virtual machines play into PipeWire: each is a client of its own,\n"
+	"with its name, its volume and its limits. Runs in the foreground until it is\n"
+	"told to stop.\n"
 	"\n"
-	"      --runtime-dir DIR  where the sockets and the lock are (default: /run/xaring as\n"
-	"                         root, else $XDG_RUNTIME_DIR/xaring); VM listens at DIR/vm/VM,\n"
-	"                         the one VM that there is without configuration at DIR/socket\n"
-	"      --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
-	"      --pipewire SOCKET  PipeWire's socket, an absolute path (default: as configured,\n"
-	"                         else $PIPEWIRE_REMOTE, else pipewire-0 in\n"
-	"                         $PIPEWIRE_RUNTIME_DIR or $XDG_RUNTIME_DIR)\n"
-	"      --vm NAME          another local VM, besides those that are configured; any number\n"
-	"      --verbose          say more\n"
-	"      --help             show this and end\n"
-	"      --version          show the version and end\n"
+	"  --runtime-dir DIR  folder of the sockets and the lock. Default: /run/xaring as\n"
+	"                     root, else $XDG_RUNTIME_DIR/xaring. The VM NAME connects to\n"
+	"                     DIR/vm/NAME; when none is configured there is one, local,\n"
+	"                     at DIR/socket\n"
+	"  --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
+	"  --pipewire SOCKET  PipeWire's socket, an absolute path. Default: configured,\n"
+	"                     else $PIPEWIRE_REMOTE if absolute, else pipewire-0 in\n"
+	"                     $PIPEWIRE_RUNTIME_DIR or $XDG_RUNTIME_DIR\n"
+	"  --vm NAME          add a VM to those that are configured; any number of times\n"
+	"  --verbose          say more in the log\n"
+	"  --help             show this and end\n"
+	"  --version          show the version and end\n"
 	"\n"
-	"SIGHUP reads the rules again, SIGTERM and SIGINT stop.\n"
-	"Exit codes: 0 stopped, 1 failed, 2 wrong usage or configuration, 3 another one is\n"
-	"running with this runtime folder. More: xaring-pw(8), xaring-pw.conf(5).\n";
+	"SIGHUP reads the rules again; SIGTERM and SIGINT stop.\n"
+	"Exit codes: 0 stopped, 1 failed, 2 wrong usage or configuration, 3 another one\n"
+	"is running with this runtime folder. More: xaring-pw(8), xaring-pw.conf(5).\n";
 
 enum option_code {
 	OPTION_RUNTIME_DIR = 256,

@@ -415,12 +415,16 @@ err_free:
 
 void local_close(struct local *l)
 {
+	struct client *next;
+
 	if (!l)
 		return;
 	loop_remove(l->io);
 	xaring_listener_close(l->listener);
-	while (l->clients)
-		client_drop(l->clients);
+	for (struct client *c = l->clients; c; c = next) {
+		next = c->next;
+		client_drop(c);
+	}
 	free(l);
 }
 

@@ -18,7 +18,7 @@
 
 #include <xaring/log.h>
 
-#include "../broker/journal.h"
+#include "../journal.h"
 #include "glue.h"
 #include "sandbox.h"
 

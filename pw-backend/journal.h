@@ -4,8 +4,8 @@
  *
  * Thread: any. Blocks: as stderr does.
  */
-#ifndef XARING_BROKER_JOURNAL_H
-#define XARING_BROKER_JOURNAL_H
+#ifndef XARING_JOURNAL_H
+#define XARING_JOURNAL_H
 
 #include <stdbool.h>
 
