@@ -61,7 +61,7 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 } | none "3. the backend includes its own headers, libxaring's public ones and its loop.h; broker and worker meet in ipc.h"
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
-	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|worker)[a-z-]*\.[ch]:' |
+	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |
 	grep -vE '^pw-backend/(broker/)?conf(ig)?\.c:' |
 	none "4. PipeWire is included by the worker's glue and where configuration is read"
 

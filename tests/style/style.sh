@@ -5,6 +5,8 @@
 
 . "$XARING_SOURCE/tests/lib/check.sh" || exit 1
 cd "$XARING_SOURCE" || exit 1
+# The end of a pipe counts what failed, so it belongs to this shell.
+shopt -s lastpipe
 
 # tree [PATTERN]...: files under version control, or without it all files outside build folders.
 tree() {
