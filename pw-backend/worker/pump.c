@@ -286,7 +286,7 @@ static void give(struct pump *p, struct work *w, uint32_t fill, bool draining)
 			ramp_down(p, w);
 		p->primed = false;
 	}
-	publish(p, w, p->in_gap ? 0 : w->frames);
+	publish(p, w, w->frames);
 }
 
 /* Consumes nothing, so that the guest's prediction never overtakes what really happens. */

@@ -15,8 +15,8 @@
  *      pos = base, consume nothing. Prime as well after a pause and after an underrun.
  *   4. running: consume min(fill, wanted). Fewer than wanted is an underrun: a ramp down from the
  *      last frame (2 ms), silence, xruns + 1, gap + missing; prime as soon as there is data again.
- *      All silence between is one gap and one xrun, and its records say frames = 0, for the next
- *      cycle consumes nothing. A consumer ahead of the producer (rewind) is empty.
+ *      All silence between is one gap and one xrun. A consumer ahead of the producer (rewind) is
+ *      empty.
  *   5. draining: as running, but fewer than wanted is the end: no ramp, no xrun, and no priming for
  *      what is left when a stream that never ran is drained (its first cycle primes as always).
  *   6. paused, stopped: silence, nothing moves. The record is published once more, then no longer;

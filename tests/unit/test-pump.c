@@ -204,10 +204,10 @@ static void underrun_is_one_gap(void **state)
 	assert_frames(0, BASE + 256, 44);
 	/* 2 ms of ramp, then nothing */
 	assert_silence(44 + 96, QUANTUM - 44 - 96);
-	assert_record(BASE + 300, 0, 1, QUANTUM - 44);
+	assert_record(BASE + 300, QUANTUM, 1, QUANTUM - 44);
 	run_cycles(3);
 	assert_silence(0, QUANTUM);
-	assert_record(BASE + 300, 0, 1, 4 * QUANTUM - 44);
+	assert_record(BASE + 300, QUANTUM, 1, 4 * QUANTUM - 44);
 	assert_int_equal(pump.idle, 3);
 	/* what comes late is primed, played whole, and the silence is still the same gap */
 	guest_writes(BASE + 1000);
@@ -219,7 +219,7 @@ static void underrun_is_one_gap(void **state)
 	assert_record(BASE + 556, QUANTUM, 1, 5 * QUANTUM - 44);
 	/* the next one is a new gap */
 	run_cycles(2);
-	assert_record(BASE + 1000, 0, 2, 5 * QUANTUM - 44 + 68);
+	assert_record(BASE + 1000, QUANTUM, 2, 5 * QUANTUM - 44 + 68);
 	assert_int_equal(pump.xruns, 2);
 }
 
@@ -622,7 +622,7 @@ static void large_quantum_predicts_what_fits(void **state)
 	assert_record(BASE, shape.capacity - params.buffer, 0, 0);
 	pump_playback(&pump, out, 8192, &cycle);
 	assert_frames(0, BASE, 4096);
-	assert_record(BASE + 4096, 0, 1, 4096);
+	assert_record(BASE + 4096, shape.capacity - params.buffer, 1, 4096);
 }
 
 static void assert_broken(enum xaring_reason reason)
