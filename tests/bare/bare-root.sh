@@ -24,6 +24,7 @@ TREE_USER=tester
 check_possible() {
 	[ -z "${XARING_TEST_BARE:-}" ] || skip "this is the bare root already"
 	command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed"
+	[ -n "$(mirrors)" ] || skip "apt of this machine knows no mirror of Debian 12"
 	[ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || skip "neither root nor sudo"
 	as_root unshare --mount --pid --fork mount -t tmpfs none /mnt 2>/dev/null ||
 		skip "this machine does not let root mount"
@@ -31,10 +32,8 @@ check_possible() {
 
 # The machine's own mirror of Debian, in the form that sources.list takes.
 mirrors() {
-	local found
-	found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-		sort -u | sed -n 's/^\([^ ]*\) \(bookworm[^ ]*\)$/deb \1 \2 main/p')
-	echo "${found:-deb http://deb.debian.org/debian bookworm main}"
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+		sort -u | sed -n 's/^\([^ ]*\) \(bookworm[^ ]*\)$/deb \1 \2 main/p'
 }
 
 # Proxies and the like, so that the root reaches the mirror in the way this machine does.
