@@ -121,10 +121,14 @@ static void pump_survives(void **state)
 	uint32_t broken[XARING_REASON_INTERNAL + 1] = {0}, consumed = 0;
 	struct target target = {0, 5};
 	pthread_t thread = begin(&target);
+	struct watch watch = {0};
 	struct pump pump;
 
 	(void)state;
-	for (uint64_t i = 0; i < level_count(2000000); i++) {
+	/* How often the two meet is the scheduler's; that each kind of lie was met is the test's. */
+	for (uint64_t i = 0; i < level_count(2000000) || !broken[XARING_REASON_COUNTER] ||
+			     !broken[XARING_REASON_WORD] || !consumed;
+	     i++) {
 		struct xaring_pages pages = {&page, samples, shape.data_pages * XARING_PAGE_BYTES};
 
 		if (i == 0 || pump.reason) {
@@ -140,14 +144,13 @@ static void pump_survives(void **state)
 			consumed += pump.consumed;
 		__atomic_store_n(&near, pump.index, __ATOMIC_RELAXED);
 		cycle.time_ns += 5333333;
+		if (i >= level_count(2000000))
+			watch_turn(&watch, "the hostile writer");
 	}
 	end(thread);
 	print_message("broken: %u counter, %u word, %u unsettled; %u frames consumed\n",
 		      broken[XARING_REASON_COUNTER], broken[XARING_REASON_WORD],
 		      broken[XARING_REASON_UNSETTLED], consumed);
-	assert_true(broken[XARING_REASON_COUNTER] > 0);
-	assert_true(broken[XARING_REASON_WORD] > 0);
-	assert_true(consumed > 0);
 }
 
 /* The reading side of a guest: the position goes forwards, and by no more than was written. */
@@ -160,12 +163,13 @@ static void position_survives(void **state)
 	uint64_t now = 1000000000, random = 1;
 	struct target target = {offsetof(struct xaring_control_page, record) / 4, 12};
 	pthread_t thread = begin(&target);
+	struct watch watch = {0};
 
 	(void)state;
 	xaring_position_init(&position, XARING_PLAYBACK, 48000);
 	xaring_clock_init(&clock, false);
 	xaring_position_start(&position, 0, now);
-	for (uint64_t i = 0; i < level_count(10000000); i++) {
+	for (uint64_t i = 0; i < level_count(10000000) || !taken; i++) {
 		uint32_t written = pos + 1024, before = pos;
 
 		now += next_random(&random) % 1000000;
@@ -184,10 +188,11 @@ static void position_survives(void **state)
 			fail_msg("a delay of %u", xaring_position_delay(&position, now, written));
 		if (xaring_position_when(&position, now, written) - now > UINT64_C(60000000000))
 			fail_msg("a timer that is too late");
+		if (i >= level_count(10000000))
+			watch_turn(&watch, "the hostile writer");
 	}
 	end(thread);
 	print_message("%u records taken, the clock began %u times\n", taken, clock.restarts + 1);
-	assert_true(taken > 0);
 }
 
 int main(void)
