@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker is started with, and as whom; and as whom PipeWire's socket is connected to. The
+ * program is its own worker: with --worker it tells what it finds. Half of it needs root.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "remote.h"
+#include "spawn.h"
+
+#define STRANGER    65534
+#define WORKER_FD   3
+#define DEADLINE_MS 10000
+
+/* ---- the worker ---- */
+
+struct finding {
+	uid_t uid, euid, saved_uid;
+	gid_t gid;
+	int groups;
+	int fds; /* bits of those that are open */
+	int no_new_privs;
+	int death_signal;
+	int blocked; /* whether SIGTERM is */
+	rlim_t core;
+	char verbose[16];
+	char config[128];
+	char home[128];
+	char runtime[128];
+	char notify[16];
+};
+
+static void copy(char *to, size_t bytes, const char *from)
+{
+	snprintf(to, bytes, "%s", from ? from : "");
+}
+
+static int open_fds(void)
+{
+	int bits = 0;
+
+	for (int fd = 0; fd < 31; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			bits |= 1 << fd;
+	}
+	return bits;
+}
+
+static int be_worker(int argc, char **argv)
+{
+	struct finding f = {.fds = open_fds()};
+	struct rlimit core;
+	sigset_t mask;
+	uid_t euid;
+	char byte;
+
+	getresuid(&f.uid, &euid, &f.saved_uid);
+	f.euid = euid;
+	f.gid = getgid();
+	f.groups = getgroups(0, NULL);
+	f.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	prctl(PR_GET_PDEATHSIG, &f.death_signal);
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	f.blocked = sigismember(&mask, SIGTERM);
+	getrlimit(RLIMIT_CORE, &core);
+	f.core = core.rlim_max;
+	copy(f.verbose, sizeof(f.verbose), argc > 2 ? argv[2] : "");
+	copy(f.config, sizeof(f.config), getenv("PIPEWIRE_CONFIG_DIR"));
+	copy(f.home, sizeof(f.home), getenv("HOME"));
+	copy(f.runtime, sizeof(f.runtime), getenv("XDG_RUNTIME_DIR"));
+	copy(f.notify, sizeof(f.notify), getenv("NOTIFY_SOCKET"));
+	if (send(WORKER_FD, &f, sizeof(f), 0) != sizeof(f))
+		return 1;
+	/* Until the other end hangs up. */
+	fcntl(WORKER_FD, F_SETFL, 0);
+	return recv(WORKER_FD, &byte, 1, 0) == 0 ? 0 : 1;
+}
+
+/* ---- the test ---- */
+
+static char folder[64];
+static char path[96];
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/xaring-spawn.XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/pipewire-0", folder);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(folder);
+}
+
+static void give_folder_away(void)
+{
+	assert_int_equal(chown(folder, STRANGER, STRANGER), 0);
+}
+
+static struct finding find(struct spawn *spawn)
+{
+	struct supervisor_child child;
+	struct pollfd p = {.events = POLLIN};
+	struct finding f;
+	int status;
+
+	assert_int_equal(spawn_worker(spawn, &child), 0);
+	p.fd = child.fd;
+	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+	assert_int_equal(recv(child.fd, &f, sizeof(f), 0), sizeof(f));
+	close(child.fd);
+	p.fd = child.pidfd;
+	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+	assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+	assert_int_equal(status, 0);
+	close(child.pidfd);
+	return f;
+}
+
+static void worker_has_its_socket_and_nothing_else(void **state)
+{
+	struct spawn spawn = {.pipewire = path, .config = "/etc/somewhere", .verbose = true};
+	int leak = open("/dev/null", O_RDONLY);
+	struct finding f;
+	sigset_t mask, before;
+
+	(void)state;
+	assert_true(leak >= 0);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_BLOCK, &mask, &before);
+	setenv("NOTIFY_SOCKET", "/run/n", 1);
+	f = find(&spawn);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	unsetenv("NOTIFY_SOCKET");
+	close(leak);
+	assert_int_equal(f.fds & ~0xf, 0);
+	assert_int_equal(f.fds & 1 << WORKER_FD, 1 << WORKER_FD);
+	assert_int_equal(f.no_new_privs, 1);
+	assert_int_equal(f.death_signal, SIGKILL);
+	assert_int_equal(f.blocked, 0);
+	assert_int_equal(f.core, 0);
+	assert_string_equal(f.verbose, "--verbose");
+	assert_string_equal(f.config, "/etc/somewhere");
+	assert_string_equal(f.notify, "");
+	assert_int_equal(f.uid, getuid());
+}
+
+static void worker_without_options_has_none(void **state)
+{
+	struct spawn spawn = {.pipewire = path};
+	struct finding f = find(&spawn);
+
+	(void)state;
+	assert_string_equal(f.verbose, "");
+	assert_string_equal(f.config, "");
+}
+
+static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
+{
+	struct spawn spawn = {.pipewire = path};
+	struct finding f;
+
+	(void)state;
+	give_folder_away();
+	f = find(&spawn);
+	assert_int_equal(f.uid, STRANGER);
+	assert_int_equal(f.euid, STRANGER);
+	assert_int_equal(f.saved_uid, STRANGER);
+	assert_int_equal(f.gid, STRANGER);
+	assert_int_equal(f.death_signal, SIGKILL);
+	assert_int_equal(f.no_new_privs, 1);
+	assert_string_equal(f.runtime, folder);
+	assert_string_not_equal(f.home, getenv("HOME") ? getenv("HOME") : "");
+	assert_int_equal(spawn.uid, STRANGER);
+	assert_int_equal(geteuid(), 0);
+}
+
+static void worker_of_root_is_nobody_while_nobody_is_there(void **state)
+{
+	struct spawn spawn = {.pipewire = "/nowhere/at/all/pipewire-0"};
+
+	(void)state;
+	assert_int_equal(find(&spawn).uid, STRANGER);
+}
+
+static int listen_here(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+/* Connects as the broker does, and tells whom the sound server sees. */
+static uid_t connect_and_look(int listener)
+{
+	struct ucred cred = {0};
+	socklen_t length = sizeof(cred);
+	int fd = remote_connect(path);
+	int peer;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	peer = accept(listener, NULL, NULL);
+	assert_true(peer >= 0);
+	assert_int_equal(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &length), 0);
+	close(peer);
+	close(fd);
+	return cred.uid;
+}
+
+static void connection_is_ours(void **state)
+{
+	int listener = listen_here();
+
+	(void)state;
+	assert_int_equal(connect_and_look(listener), geteuid());
+	close(listener);
+}
+
+static void connection_of_root_is_made_as_the_owner(void **state)
+{
+	int listener = listen_here();
+
+	(void)state;
+	give_folder_away();
+	assert_int_equal(connect_and_look(listener), STRANGER);
+	assert_int_equal(geteuid(), 0);
+	assert_int_equal(getegid(), 0);
+	close(listener);
+}
+
+static void missing_sound_server_is_an_error(void **state)
+{
+	char long_path[200];
+
+	(void)state;
+	assert_int_equal(remote_connect(path), -ENOENT);
+	close(listen_here());
+	assert_int_equal(remote_connect(path), -ECONNREFUSED);
+	memset(long_path, 'a', sizeof(long_path));
+	memcpy(long_path, "/tmp/", 5);
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_int_equal(remote_connect(long_path), -ENAMETOOLONG);
+}
+
+/* What a user puts in the place of the sound server is not reached with root's rights. */
+static void sockets_of_root_are_not_reached_for_a_user(void **state)
+{
+	char hidden[64], target[96];
+	int listener;
+
+	(void)state;
+	snprintf(hidden, sizeof(hidden), "/tmp/xaring-hidden.XXXXXX");
+	assert_non_null(mkdtemp(hidden));
+	listener = listen_here();
+	snprintf(target, sizeof(target), "%s/private", hidden);
+	assert_int_equal(rename(path, target), 0);
+	assert_int_equal(symlink(target, path), 0);
+	give_folder_away();
+	assert_int_equal(remote_connect(path), -EACCES);
+	close(listener);
+	unlink(target);
+	rmdir(hidden);
+}
+
+static void other_owner_needs_another_worker(void **state)
+{
+	struct spawn spawn = {.pipewire = path};
+	int listener = listen_here();
+	int fd;
+
+	(void)state;
+	fd = spawn_connect(&spawn);
+	assert_true(fd >= 0);
+	close(fd);
+	give_folder_away();
+	assert_int_equal(spawn_connect(&spawn), -ESTALE);
+	spawn.uid = STRANGER;
+	fd = spawn_connect(&spawn);
+	assert_true(fd >= 0);
+	close(fd);
+	close(listener);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(worker_has_its_socket_and_nothing_else),
+		TEST(worker_without_options_has_none),
+		TEST(connection_is_ours),
+		TEST(missing_sound_server_is_an_error),
+	};
+	const struct CMUnitTest root_tests[] = {
+		TEST(worker_of_root_becomes_the_owner_of_the_folder),
+		TEST(worker_of_root_is_nobody_while_nobody_is_there),
+		TEST(connection_of_root_is_made_as_the_owner),
+		TEST(sockets_of_root_are_not_reached_for_a_user),
+		TEST(other_owner_needs_another_worker),
+	};
+	int failed;
+
+	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
+		return be_worker(argc, argv);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	if (geteuid() == 0)
+		failed += cmocka_run_group_tests(root_tests, NULL, NULL);
+	return failed;
+}
