@@ -143,7 +143,7 @@ check "no worker is left" wait_for 2 is_gone_or_zombie "$last"
 start --vm work
 last=$(worker)
 kill -9 "$DAEMON"
-wait "$DAEMON" 2>/dev/null
+{ wait "$DAEMON"; } 2>/dev/null
 check "a worker does not outlive its broker" wait_for 2 is_gone_or_zombie "$last"
 check "a socket is left behind" test -S "$RUN/vm/work"
 start --vm work
