@@ -203,7 +203,7 @@ class Session:
     def __init__(self, vms):
         env = dict(os.environ, XARING_BUILD=BUILD, XARING_SOURCE=SOURCE, SESSION_QUANTUM_MIN="32",
                    SESSION_QUANTUM_MAX="2048", SESSION_VMS=" ".join(f"g{i + 1}" for i in range(vms)))
-        self.vms = vms
+        self.folder = ""
         # pylint: disable=consider-using-with
         self.shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, env=env)
@@ -227,9 +227,19 @@ class Session:
                 out.append(line)
                 continue
             if status[1] != "0":
-                raise Failure(f"{command}: exit {status[1]}\n{''.join(out)}")
+                raise Failure(f"{command}: exit {status[1]}\n{''.join(out)}{self.logs()}")
             return "".join(out)[:-1]
         raise Failure(f"{command}: the session is over\n{''.join(out)}")
+
+    def logs(self):
+        """The ends of the logs, for whoever has to find out why."""
+        result = ""
+        for name in ("pipewire", "wireplumber", "xaring-pw", "bench"):
+            with contextlib.suppress(FileNotFoundError):
+                with open(os.path.join(self.folder, "log", name), encoding="utf-8",
+                          errors="replace") as file:
+                    result += f"{name}: " + f"{name}: ".join(file.readlines()[-5:])
+        return result
 
     def close(self):
         self.shell.stdin.close()
