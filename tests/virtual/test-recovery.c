@@ -299,6 +299,25 @@ static void graph_comes_late(void **state)
 	end();
 }
 
+/* A single cycle asks; the guest answers and withdraws before the next one, which sees no change. */
+static void graph_stutters(void **state)
+{
+	(void)state;
+	begin(&blocking, true);
+	for (uint64_t i = 0; i < level_count(500); i++) {
+		world_stop_graph(&w);
+		guest_run(&g, 500 * MS);
+		world_start_graph(&w);
+		guest_run(&g, 25 * MS);
+		world_stop_graph(&w);
+		guest_run(&g, 500 * MS);
+		world_start_graph(&w);
+		assert_true(back_after() <= 1000);
+		guest_run(&g, world_random(&w) * SECOND);
+	}
+	end();
+}
+
 static void do_something(void)
 {
 	switch ((int)(world_random(&w) * 8)) {
@@ -384,6 +403,7 @@ int main(void)
 		cmocka_unit_test(everything_restarts),
 		cmocka_unit_test(server_comes_late),
 		cmocka_unit_test(graph_comes_late),
+		cmocka_unit_test(graph_stutters),
 		cmocka_unit_test(chaos),
 	};
 
