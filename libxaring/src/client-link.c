@@ -161,24 +161,31 @@ static int send_open(const struct xaring_client *c, int fd)
 	return xaring_wire_send(fd, &message);
 }
 
-void client_link_open(struct xaring_client *c)
+int client_link_open(struct xaring_client *c)
 {
 	struct epoll_event event = {.events = EPOLLIN};
-	int fd = -1;
+	int fd = -1, res;
 
-	if (connect_socket(c->path, &fd) < 0)
+	res = connect_socket(c->path, &fd);
+	if (res < 0)
 		goto err;
 	event.data.fd = fd;
-	if (send_open(c, fd) < 0 || epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+	res = send_open(c, fd);
+	if (res < 0)
 		goto err_close;
+	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+		res = -errno;
+		goto err_close;
+	}
 	c->socket_fd = fd;
 	c->link = LINK_ASKED;
 	try_again_in(c, ANSWER_MS);
-	return;
+	return 0;
 err_close:
 	close(fd);
 err:
 	try_again_later(c);
+	return res;
 }
 
 /* Tells whether the link was up for so long. */
@@ -197,7 +204,7 @@ static void link_lost(struct xaring_client *c, uint64_t now_ns)
 	leave(c, now_ns);
 	if (held) {
 		c->retry_ms = 0;
-		client_link_open(c);
+		(void)client_link_open(c);
 	} else {
 		try_again_later(c);
 	}
@@ -381,5 +388,5 @@ void client_link_step(struct xaring_client *c, uint64_t now_ns)
 		return;
 	}
 	if (now_ns >= c->next_ns)
-		client_link_open(c);
+		(void)client_link_open(c);
 }

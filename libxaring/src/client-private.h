@@ -100,7 +100,7 @@ void client_claim(struct xaring_client *c); /* this process uses the stream from
 int client_descriptors_create(struct xaring_client *c);
 
 /* client-link.c. During a setup the caller's time is not known: now_ns is NEVER. */
-void client_link_open(struct xaring_client *c);
+int client_link_open(struct xaring_client *c); /* 0, -EAGAIN: many are waiting, or another error */
 void client_link_receive(struct xaring_client *c, uint64_t now_ns);
 void client_link_step(struct xaring_client *c, uint64_t now_ns);
 void client_link_broken(struct xaring_client *c, uint64_t now_ns);

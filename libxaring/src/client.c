@@ -19,6 +19,7 @@
 #include <xaring/shared.h>
 
 #define START_WAIT_NS (2 * NS_PER_S)
+#define DOOR_STEP_MS  2
 #define HEARTBEAT_NS  NS_PER_S
 #define ARM_SLACK_NS  UINT64_C(100000)
 
@@ -90,19 +91,28 @@ static uint64_t clock_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Waits for the answer to OPEN, or until the time is over. */
-static void wait_for_answer(struct xaring_client *c, int timeout_ms)
+static int left_ms(uint64_t end_ns)
 {
 	uint64_t now_ns = clock_now_ns();
-	uint64_t end_ns = now_ns + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS;
 
-	while (c->link == LINK_ASKED && now_ns < end_ns) {
-		struct pollfd pfd = {.fd = c->socket_fd, .events = POLLIN};
-		int left_ms = (int)((end_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+	return now_ns < end_ns ? (int)((end_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS) : 0;
+}
 
-		if (poll(&pfd, 1, left_ms) > 0)
+/* Asks the server and waits for its answer, or until the time is over. */
+static void ask_and_wait(struct xaring_client *c, int timeout_ms)
+{
+	uint64_t end_ns = clock_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS;
+	struct pollfd pfd = {.events = POLLIN};
+
+	/* A server that is there but has many waiting at its door. */
+	while (client_link_open(c) == -EAGAIN && left_ms(end_ns) > 0) {
+		(void)poll(NULL, 0, DOOR_STEP_MS);
+		c->retry_ms = 0;
+	}
+	while (c->link == LINK_ASKED && left_ms(end_ns) > 0) {
+		pfd.fd = c->socket_fd;
+		if (poll(&pfd, 1, left_ms(end_ns)) > 0)
 			client_link_receive(c, NEVER);
-		now_ns = clock_now_ns();
 	}
 }
 
@@ -138,8 +148,7 @@ int xaring_client_setup(struct xaring_client *c, const struct xaring_params *par
 	c->shaped = true;
 	stream_init(c);
 	client_use_pages(c, &c->none, NEVER);
-	client_link_open(c);
-	wait_for_answer(c, timeout_ms);
+	ask_and_wait(c, timeout_ms);
 	if (c->refused) {
 		*refusal = c->refusal;
 		xaring_client_release(c);
