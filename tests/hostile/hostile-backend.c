@@ -27,7 +27,7 @@
 #define BUFFER 4096u
 
 /* Virtual time of each test in the long run, in steps of a millisecond on average. */
-#define LONG_MS 600000u
+#define LONG_MS 200000u
 
 struct hostile {
 	struct xaring_control_page *page; /* NULL: rest */

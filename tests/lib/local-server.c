@@ -60,15 +60,33 @@ void local_link_take(struct local_server *s, struct local_link *l)
 	local_link_hear(l);
 }
 
-void local_link_hear(struct local_link *l)
+static int hear(struct local_link *l)
 {
 	struct xaring_message message;
 	struct xaring_refusal refusal;
+	int res = xaring_wire_receive(l->fd, &message);
 
-	assert_int_equal(xaring_wire_receive(l->fd, &message), 0);
+	if (res < 0)
+		return res;
 	assert_int_equal(message.type, XARING_MESSAGE_OPEN);
 	l->open = message.u.open;
 	assert_int_equal(xaring_params_shape(&l->open.params, &l->shape, &refusal), 0);
+	return 0;
+}
+
+void local_link_hear(struct local_link *l)
+{
+	assert_int_equal(hear(l), 0);
+}
+
+void local_link_try(struct local_server *s, struct local_link *l)
+{
+	if (hear(l) < 0 || local_link_kick(l) < 0) {
+		local_link_drop(l);
+		return;
+	}
+	local_link_give(s, l, XARING_MESSAGE_ACCEPT);
+	local_attach(l);
 }
 
 bool local_server_waits(struct local_server *s)

@@ -43,6 +43,8 @@ void local_server_vanish(struct local_server *s); /* stops listening and removes
 void local_link_take(struct local_server *s, struct local_link *l);
 /* Its second half: the OPEN of a connection that was accepted already. */
 void local_link_hear(struct local_link *l);
+/* hear, give and attach, unless the client has gone away again: then drop. */
+void local_link_try(struct local_server *s, struct local_link *l);
 /* Tells whether a connection waits, and leaves it there. */
 bool local_server_waits(struct local_server *s);
 /* Tells whether a connection waits; it is closed unread. */
