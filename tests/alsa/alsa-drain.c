@@ -45,7 +45,7 @@ static void drain_of_nothing_returns_at_once(void **state)
 	open_and_write(c, 0, (struct shape){0}, 0);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_true(case_now_ns() - begin_ns < 100 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 50 * NS_PER_MS);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 }
 
@@ -85,7 +85,7 @@ static void nonblocking_drain_is_finished_by_polling(void **state)
 	}
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_true(looks < 60);
+	case_timing(looks < 60);
 	case_expect(c, 0, 0, 4000);
 }
 
@@ -109,7 +109,8 @@ static void drain_without_backend_takes_real_time(void **state)
 		       24000);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_in_range(case_now_ns() - begin_ns, 490 * NS_PER_MS, 700 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 490 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 600 * NS_PER_MS);
 }
 
 static void drain_of_a_paused_stream_drops(void **state)
@@ -124,7 +125,7 @@ static void drain_of_a_paused_stream_drops(void **state)
 	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_true(case_now_ns() - begin_ns < 50 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 50 * NS_PER_MS);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 }
 
@@ -166,7 +167,8 @@ static void vanishing_backend_does_not_hold_a_drain(void **state)
 	c->backend = NULL;
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_in_range(case_now_ns() - begin_ns, 400 * NS_PER_MS, 1000 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 400 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 600 * NS_PER_MS);
 }
 
 static snd_pcm_t *aborted;
@@ -204,7 +206,7 @@ static void abort_ends_a_drain(void **state)
 	sigaction(SIGUSR1, &action, &before);
 	timer = signal_in(100);
 	assert_int_equal(snd_pcm_drain(c->pcm), -EINTR);
-	assert_true(case_now_ns() - begin_ns < 400 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 200 * NS_PER_MS);
 	timer_delete(timer);
 	sigaction(SIGUSR1, &before, NULL);
 }
@@ -228,7 +230,7 @@ static void drop_of_another_thread_ends_a_drain(void **state)
 		       24000);
 	assert_int_equal(pthread_create(&thread, NULL, drop_later, c->pcm), 0);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_true(case_now_ns() - begin_ns < 400 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 200 * NS_PER_MS);
 	pthread_join(thread, NULL);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 }

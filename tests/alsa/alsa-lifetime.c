@@ -71,10 +71,12 @@ static void child_plays_by_polling(void **state)
 		snd_pcm_nonblock(c->pcm, 0);
 		end_child(c, snd_pcm_drain(c->pcm) == 0);
 	}
+	/* Closing what the child has not begun to use would end the stream. */
+	case_wait_consumed(c, 0, 1);
 	assert_int_equal(snd_pcm_close(c->pcm), 0);
 	c->pcm = NULL;
 	wait_child(pid);
-	case_wait_until(fake_consumed(c->backend, 0) >= 24000);
+	case_wait_consumed(c, 0, 24000);
 }
 
 static void parent_plays_and_child_closes(void **state)
@@ -99,7 +101,7 @@ static void parent_plays_and_child_closes(void **state)
 	}
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	case_expect(c, 0, 0, 50000);
-	assert_int_equal(fake_xruns(c->backend, 0), 0);
+	case_timing(fake_xruns(c->backend, 0) == 0);
 }
 
 /* Descriptors do not reach a program that is executed. */
@@ -132,7 +134,7 @@ static void server_vanishes_and_returns(void **state)
 {
 	struct test_case *c = *state;
 	snd_pcm_sframes_t avail;
-	uint64_t begin_ns, back_ns;
+	uint64_t begin_ns, back_ns, took_ms;
 	char *sound, *expected;
 	uint32_t frames;
 
@@ -153,12 +155,12 @@ static void server_vanishes_and_returns(void **state)
 		avail = snd_pcm_avail(c->pcm);
 		assert_in_range(avail, 0, 4096);
 		if (fake_consumed(c->backend, 0) == 0)
-			assert_true(case_now_ns() - back_ns < 1200 * NS_PER_MS);
+			case_timing(case_now_ns() - back_ns < 1000 * NS_PER_MS);
 	}
 	/* In real time all along. */
-	assert_in_range((uint64_t)c->written * 1000000 / 48,
-			case_now_ns() - begin_ns - 500 * NS_PER_MS,
-			case_now_ns() - begin_ns + 500 * NS_PER_MS);
+	took_ms = (case_now_ns() - begin_ns) / NS_PER_MS;
+	assert_true(c->written / 48 < took_ms + 300);
+	case_timing(c->written / 48 > took_ms - 300);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	/* The new server heard an unbroken part up to the last frame. */
 	sound = fake_sound(c->backend, 0, &frames);
@@ -184,7 +186,7 @@ static void server_that_comes_later_is_found(void **state)
 	begin_ns = case_now_ns();
 	while (fake_consumed(c->backend, 0) < 5000) {
 		case_write(c, 1024, 1024);
-		assert_true(case_now_ns() - begin_ns < 1500 * NS_PER_MS);
+		case_timing(case_now_ns() - begin_ns < 1200 * NS_PER_MS);
 	}
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 }
@@ -209,7 +211,7 @@ static void vanishing_server_does_not_spin_a_poller(void **state)
 		assert_int_equal(case_poll(c->pcm, 100), 0);
 		wakes++;
 	}
-	assert_in_range(wakes, 1, 40);
+	case_timing(wakes < 40);
 }
 
 static void late_refusal_is_one_message(void **state)

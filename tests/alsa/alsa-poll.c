@@ -80,7 +80,7 @@ static void wakes_at_avail_min(void **state)
 		int wakes = 0;
 
 		case_open(c, SND_PCM_NONBLOCK);
-		case_shape(c, (struct shape){.period = 256, .avail_min = mins[i], .stop = FOREVER});
+		case_shape(c, (struct shape){.period = 256, .avail_min = mins[i]});
 		case_write(c, 4096, 4096);
 		while (wakes < 10) {
 			unsigned short revents = case_poll(c->pcm, 3000);
@@ -95,8 +95,7 @@ static void wakes_at_avail_min(void **state)
 			wakes++;
 			case_write(c, (uint32_t)avail, 4096);
 		}
-		/* A busy machine may be late now and then; 20 ms is far from a quantum or a second. */
-		assert_true(late < 960);
+		case_timing(late < 200);
 		snd_pcm_close(c->pcm);
 		c->pcm = NULL;
 	}
@@ -124,7 +123,7 @@ static void saved_descriptor_wakes(void **state)
 		else
 			case_write(c, (uint32_t)avail, 4096);
 	}
-	assert_true(empty < 20);
+	case_timing(empty < 10);
 	snd_pcm_nonblock(c->pcm, 0);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	case_expect(c, 0, 0, c->written);
@@ -193,7 +192,8 @@ static void period_event_wakes_each_period(void **state)
 		if (revents)
 			events++;
 	}
-	assert_in_range(case_now_ns() - begin_ns, 330 * NS_PER_MS, 480 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 330 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 430 * NS_PER_MS);
 }
 
 /* PulseAudio wants one frame; it is woken at periods and not at each step of the position. */
@@ -224,7 +224,7 @@ static void small_avail_min_does_not_spin(void **state)
 		if (avail > 0)
 			case_write(c, (uint32_t)avail, 4800);
 	}
-	assert_in_range(wakes, 10, 45);
+	case_timing(wakes >= 15 && wakes < 45);
 }
 
 static void wait_ends_in_time(void **state)
@@ -239,12 +239,14 @@ static void wait_ends_in_time(void **state)
 	case_write(c, 4096, 4096);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_wait(c->pcm, 100), 0);
-	assert_in_range(case_now_ns() - begin_ns, 95 * NS_PER_MS, 200 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 95 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 120 * NS_PER_MS);
 	assert_int_equal(snd_pcm_start(c->pcm), 0);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_wait(c->pcm, 1000), 1);
 	/* A period, and the wait for the first cycle and its priming. */
-	assert_in_range(case_now_ns() - begin_ns, 20 * NS_PER_MS, 90 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 20 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 60 * NS_PER_MS);
 }
 
 static void xrun_wakes_with_an_error(void **state)
@@ -255,7 +257,7 @@ static void xrun_wakes_with_an_error(void **state)
 		return;
 	case_serve(c, 256);
 	case_open(c, SND_PCM_NONBLOCK);
-	case_shape(c, (struct shape){.start = 1, .avail_min = 4097});
+	case_shape(c, (struct shape){.start = 1, .avail_min = 4097, .stop = 4096});
 	case_write(c, 1000, 1000);
 	case_wait_until(case_poll(c->pcm, 3000) == (POLLOUT | POLLERR));
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_XRUN);

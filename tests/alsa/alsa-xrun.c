@@ -21,7 +21,7 @@ static void empty_buffer_is_an_xrun(void **state)
 	char frame[4] = {0};
 
 	case_serve(c, 512);
-	open_shaped(c, (struct shape){.start = 1});
+	open_shaped(c, (struct shape){.start = 1, .stop = 4096});
 	case_write(c, 3000, 3000);
 	wait_for_xrun(c);
 	assert_int_equal(snd_pcm_writei(c->pcm, frame, 1), -EPIPE);
@@ -37,7 +37,7 @@ static void recovered_stream_plays_on(void **state)
 	struct test_case *c = *state;
 
 	case_serve(c, 512);
-	open_shaped(c, (struct shape){.start = 1});
+	open_shaped(c, (struct shape){.start = 1, .stop = 4096});
 	for (uint32_t i = 1; i <= 5; i++) {
 		case_write(c, 2000, 2000);
 		wait_for_xrun(c);
@@ -67,7 +67,8 @@ static void boundary_never_stops(void **state)
 		assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_RUNNING);
 	}
 	case_expect(c, 0, 0, 8000);
-	assert_in_range(fake_xruns(c->backend, 0), 3, 5);
+	assert_true(fake_xruns(c->backend, 0) >= 3);
+	case_timing(fake_xruns(c->backend, 0) < 5);
 }
 
 static void lower_threshold_stops_earlier(void **state)
@@ -80,7 +81,8 @@ static void lower_threshold_stops_earlier(void **state)
 	wait_for_xrun(c);
 	if (c->backend) {
 		assert_int_equal(fake_xruns(c->backend, 0), 0);
-		assert_in_range(fake_consumed(c->backend, 0), 1500, 3500);
+		case_timing(fake_consumed(c->backend, 0) > 1500 &&
+			    fake_consumed(c->backend, 0) < 3000);
 	}
 }
 
@@ -91,13 +93,13 @@ static void void_has_no_xruns(void **state)
 
 	if (case_is_other())
 		return;
-	open_shaped(c, (struct shape){.start = 1});
+	open_shaped(c, (struct shape){.start = 1, .stop = 4096});
 	case_write(c, 2000, 2000);
 	case_wait_until(snd_pcm_avail(c->pcm) == 4096);
 	case_pass(50);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_RUNNING);
 	case_write(c, 2000, 2000);
-	assert_in_range(snd_pcm_avail(c->pcm), 2096, 2600);
+	case_timing(snd_pcm_avail(c->pcm) < 2600);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 }
 
@@ -111,7 +113,7 @@ static void stall_is_no_xrun(void **state)
 	if (case_is_other())
 		return;
 	case_serve(c, 512);
-	open_shaped(c, (struct shape){0});
+	open_shaped(c, (struct shape){.stop = 4096});
 	case_write(c, 20000, 1024);
 	fake_stall(c->backend, true);
 	case_write(c, 24000, 1024);
@@ -197,11 +199,12 @@ static void reset_drops_what_is_left(void **state)
 	case_wait_until(snd_pcm_avail(c->pcm) > 6000);
 	assert_int_equal(snd_pcm_reset(c->pcm), 0);
 	avail = snd_pcm_avail(c->pcm);
-	assert_in_range(avail, 24000 - 300, 24000);
+	case_timing(avail >= 24000 - 300);
 	case_write(c, 3000, 3000);
-	assert_in_range(snd_pcm_avail(c->pcm), 20000, 24000);
+	assert_true(snd_pcm_avail(c->pcm) >= 21000);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_in_range(fake_consumed(c->backend, 0), 3000 + 1500, 3000 + 4000);
+	case_timing(fake_consumed(c->backend, 0) > 3000 + 1500 &&
+		    fake_consumed(c->backend, 0) < 3000 + 3500);
 }
 
 static void pause_keeps_everything(void **state)
@@ -230,7 +233,7 @@ static void pause_keeps_everything(void **state)
 	}
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	case_expect(c, 0, 0, 30000);
-	assert_int_equal(fake_xruns(c->backend, 0), 0);
+	case_timing(fake_xruns(c->backend, 0) == 0);
 }
 
 static void writing_while_paused_fills(void **state)

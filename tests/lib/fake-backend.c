@@ -22,11 +22,10 @@
 
 #include "pump.h"
 
-#define GRAPH_HZ      48000u
-#define NS_PER_S      UINT64_C(1000000000)
-#define FRAME_BYTES   32u
-#define CYCLE_MAX     (8192u * 4)
-#define CYCLES_MISSED 4u
+#define GRAPH_HZ    48000u
+#define NS_PER_S    UINT64_C(1000000000)
+#define FRAME_BYTES 32u
+#define CYCLE_MAX   (8192u * 4)
 
 struct fake_stream {
 	int fd; /* -1 = gone */
@@ -51,8 +50,8 @@ struct fake_backend {
 	int status_write_fd;
 	bool is_stalled;
 	bool is_over;
-	uint64_t cycles; /* since the start */
-	uint64_t began_ns;
+	uint64_t next_ns; /* when the next cycle is due */
+	uint64_t late_ns;
 	uint32_t count;
 	struct fake_stream streams[FAKE_STREAMS_MAX];
 	char out[CYCLE_MAX * FRAME_BYTES];
@@ -77,6 +76,8 @@ static void stream_end(struct fake_stream *s)
 /* Keeps the frames that the pump took: they come first in the buffer. */
 static void stream_keep(struct fake_stream *s, const void *from, uint32_t frames)
 {
+	if (frames == 0)
+		return;
 	if (s->frames + frames > s->room) {
 		s->room = (s->frames + frames) * 2;
 		s->sound = realloc(s->sound, (size_t)s->room * s->shape.frame_bytes);
@@ -106,22 +107,27 @@ static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t
 	stream_keep(s, b->out, s->pump.consumed - before);
 }
 
+static uint64_t cycle_ns(const struct fake_backend *b)
+{
+	return b->options.quantum * NS_PER_S / GRAPH_HZ;
+}
+
 static void run_cycle(struct fake_backend *b)
 {
 	uint64_t expired, time_ns;
 
 	if (read(b->timer_fd, &expired, sizeof(expired)) != sizeof(expired))
 		return;
-	/* A machine too busy for the deadline makes late cycles, as a sound server does. */
-	if (expired > CYCLES_MISSED)
-		expired = CYCLES_MISSED;
-	for (; expired > 0; expired--) {
-		time_ns = now_ns();
-		for (uint32_t i = 0; !b->is_stalled && i < b->count; i++)
-			if (b->streams[i].fd >= 0 && b->streams[i].is_open)
-				stream_cycle(b, &b->streams[i], time_ns);
-		b->cycles++;
-	}
+	/* Cycles that a busy machine missed are not made up for: nobody could keep up with that. */
+	time_ns = now_ns();
+	if (time_ns > b->next_ns && time_ns - b->next_ns > b->late_ns)
+		b->late_ns = time_ns - b->next_ns;
+	b->next_ns += cycle_ns(b);
+	if (b->next_ns < time_ns)
+		b->next_ns = time_ns;
+	for (uint32_t i = 0; !b->is_stalled && i < b->count; i++)
+		if (b->streams[i].fd >= 0 && b->streams[i].is_open)
+			stream_cycle(b, &b->streams[i], time_ns);
 }
 
 /* Makes the pages, maps them and gives them to the client. Returns 0 or a negative errno. */
@@ -255,12 +261,12 @@ static int status_open(struct fake_backend *b)
 
 static int timer_open(struct fake_backend *b)
 {
-	uint64_t cycle_ns = b->options.quantum * NS_PER_S / GRAPH_HZ;
 	struct itimerspec spec = {
-		.it_interval = {.tv_nsec = (long)cycle_ns},
-		.it_value = {.tv_nsec = (long)cycle_ns},
+		.it_interval = {.tv_nsec = (long)cycle_ns(b)},
+		.it_value = {.tv_nsec = (long)cycle_ns(b)},
 	};
 
+	b->next_ns = now_ns() + cycle_ns(b);
 	b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->timer_fd < 0 || timerfd_settime(b->timer_fd, 0, &spec, NULL) < 0)
 		return -errno;
@@ -413,6 +419,16 @@ uint32_t fake_xruns(struct fake_backend *b, uint32_t i)
 	xruns = b->streams[i].pump.xruns;
 	pthread_mutex_unlock(&b->lock);
 	return xruns;
+}
+
+uint64_t fake_late_ns(struct fake_backend *b)
+{
+	uint64_t late_ns;
+
+	pthread_mutex_lock(&b->lock);
+	late_ns = b->late_ns;
+	pthread_mutex_unlock(&b->lock);
+	return late_ns;
 }
 
 uint32_t fake_cycles(struct fake_backend *b, uint32_t i)

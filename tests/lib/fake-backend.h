@@ -53,6 +53,9 @@ void *fake_sound(struct fake_backend *b, uint32_t i, uint32_t *frames);
 /* Real gaps of stream i. */
 uint32_t fake_xruns(struct fake_backend *b, uint32_t i);
 
+/* How late the latest cycle came: of a busy machine. */
+uint64_t fake_late_ns(struct fake_backend *b);
+
 /* Cycles that stream i has seen. */
 uint32_t fake_cycles(struct fake_backend *b, uint32_t i);
 
