@@ -61,26 +61,30 @@ struct guest {
 };
 
 struct stream {
+	/*
+	 * First and together what each cycle touches. Real-time thread; without a node the main
+	 * thread; rt_frames and rt_delay are loaded by the main thread with __atomic_load_n().
+	 */
+	struct pw_stream *node;                 /* NULL = none; set by the main thread */
+	struct pump *rt_pump;                   /* NULL = silence */
+	const struct spa_io_position *rt_graph; /* its clock; NULL = unknown */
+	uint32_t frame_bytes;
+	uint32_t rt_frames;        /* of the last cycle */
+	uint32_t rt_delay;         /* downstream, in frames */
+	uint32_t rt_asked;         /* cycles until PipeWire is asked for the delay again */
+	struct xaring_pages pages; /* control is NULL when unmapped */
+	struct pump pump;
+
 	struct spa_list link;
 	struct guest *guest;
 	struct ipc_message open; /* the IPC_STREAM, without descriptors */
 	struct session session;
-	struct xaring_shape shape;
-	struct xaring_pages pages; /* control is NULL when unmapped */
-	struct pump pump;
-	struct pw_stream *node; /* NULL = none */
 	struct spa_hook node_listener;
 	struct spa_source *timer; /* tail, failure */
 	bool is_failed;           /* the node is dead and waits to be freed */
 	bool is_closing;          /* events of the node do not count any more */
 	bool is_muted;
 	bool is_unheard; /* no sink */
-
-	/* Shared with the real-time thread, by __atomic_ only. */
-	struct pump *rt_pump; /* NULL = silence */
-	uint32_t rt_busy;     /* 1 while a cycle uses what it found there */
-	uint32_t rt_frames;   /* of the last cycle */
-	uint32_t rt_delay;    /* downstream, in frames */
 };
 
 /* Sends a message to the broker. A broker that is gone ends the worker. */

@@ -8,7 +8,6 @@
 #include "glue.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -22,6 +21,8 @@
 #define TAIL_MS_MAX    500u
 #define CYCLE_AGE_MAX  UINT64_C(1000000000)
 #define FRAMES_UNKNOWN 1024u
+#define DELAY_CYCLES   16u
+#define CACHE_LINE     64u
 
 /* Of enum xaring_format. */
 static const enum spa_audio_format spa_formats[] = {
@@ -85,63 +86,87 @@ static uint32_t downstream(const struct stream *s, const struct pw_time *time)
 	return frames < 2 * rate ? (uint32_t)frames : 0;
 }
 
-static void look_at_cycle(struct stream *s, uint32_t frames, struct pump_cycle *cycle)
+/*
+ * The latency behind the node changes rarely, and asking for it costs as much as everything else of
+ * a cycle together.
+ */
+static uint32_t find_delay(struct stream *s, uint32_t frames)
 {
 	struct pw_time time = {0};
-	uint64_t now = worker_now_ns(), began;
-	uint32_t delay;
 
+	if (s->rt_asked > 0 && frames == s->rt_frames) {
+		s->rt_asked--;
+		return s->rt_delay;
+	}
+	s->rt_asked = DELAY_CYCLES;
 	pw_stream_get_time_n(s->node, &time, sizeof(time));
-	began = time.now > 0 ? (uint64_t)time.now : now;
+	__atomic_store_n(&s->rt_delay, downstream(s, &time), __ATOMIC_RELAXED);
+	__atomic_store_n(&s->rt_frames, frames, __ATOMIC_RELAXED);
+	return s->rt_delay;
+}
+
+static void look_at_cycle(struct stream *s, uint32_t frames, struct pump_cycle *cycle)
+{
+	const struct spa_io_position *graph = s->rt_graph;
+	uint64_t now = worker_now_ns();
+	uint64_t began = graph ? graph->clock.nsec : now;
+
 	if (began > now || now - began > CYCLE_AGE_MAX)
 		began = now;
-	delay = downstream(s, &time);
-
 	cycle->time_ns = began;
 	cycle->age_ns = (uint32_t)(now - began);
 	cycle->rate_mhz = s->pump.rate_hz * 1000u;
-	cycle->delay = delay;
-	__atomic_store_n(&s->rt_delay, delay, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->rt_frames, frames, __ATOMIC_RELAXED);
+	cycle->delay = find_delay(s, frames);
 }
 
 static void fill(struct stream *s, void *to, uint32_t frames)
 {
 	struct pump_cycle cycle;
-	struct pump *pump;
 
-	/* Either this cycle sees that the pump is gone, or node_detach() sees that it is in use. */
-	__atomic_store_n(&s->rt_busy, 1, __ATOMIC_SEQ_CST);
-	pump = __atomic_load_n(&s->rt_pump, __ATOMIC_SEQ_CST);
-	if (pump) {
+	if (s->rt_pump) {
 		look_at_cycle(s, frames, &cycle);
-		pump_playback(pump, to, frames, &cycle);
+		pump_playback(s->rt_pump, to, frames, &cycle);
 	} else {
 		memset(to, s->pump.format == XARING_FORMAT_U8 ? 0x80 : 0,
-		       (size_t)frames * s->shape.frame_bytes);
+		       (size_t)frames * s->frame_bytes);
 	}
-	__atomic_store_n(&s->rt_busy, 0, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Between two cycles other streams and programs have filled the caches. What this one will touch is
+ * fetched while the buffer is, for waiting for one line after the other takes longer than the rest.
+ */
+static void warm(const struct stream *s)
+{
+	for (size_t at = 0; at < sizeof(s->pump); at += CACHE_LINE)
+		__builtin_prefetch((const char *)&s->pump + at, 1);
+	if (s->rt_pump) {
+		__builtin_prefetch(&s->pages.control->guest);
+		__builtin_prefetch(&s->pages.control->record, 1);
+	}
 }
 
 static void on_process(void *data)
 {
 	struct stream *s = data;
-	struct pw_buffer *buffer = pw_stream_dequeue_buffer(s->node);
+	struct pw_buffer *buffer;
 	struct spa_data *d;
 	uint32_t room, frames;
 
+	warm(s);
+	buffer = pw_stream_dequeue_buffer(s->node);
 	if (!buffer)
 		return;
 	d = &buffer->buffer->datas[0];
-	room = d->data ? d->maxsize / s->shape.frame_bytes : 0;
+	room = d->data ? d->maxsize / s->frame_bytes : 0;
 	/* Always exactly what the graph wants: 0.3.65 loses a shorter last buffer. */
 	frames = buffer->requested ? (uint32_t)SPA_MIN(buffer->requested, (uint64_t)room)
 				   : SPA_MIN(room, FRAMES_UNKNOWN);
 	if (frames > 0)
 		fill(s, d->data, frames);
 	d->chunk->offset = 0;
-	d->chunk->stride = (int32_t)s->shape.frame_bytes;
-	d->chunk->size = frames * s->shape.frame_bytes;
+	d->chunk->stride = (int32_t)s->frame_bytes;
+	d->chunk->size = frames * s->frame_bytes;
 	buffer->size = frames;
 	pw_stream_queue_buffer(s->node, buffer);
 }
@@ -168,6 +193,47 @@ static void on_state_changed(void *data, enum pw_stream_state before, enum pw_st
 		stream_node_heard(s, NULL);
 }
 
+static struct pw_loop *data_loop(const struct stream *s)
+{
+#if PW_CHECK_VERSION(1, 1, 0)
+	return pw_stream_get_data_loop(s->node);
+#else
+	return pw_data_loop_get_loop(pw_context_get_data_loop(s->guest->worker->context));
+#endif
+}
+
+static int set_pump(struct spa_loop *loop, bool async, uint32_t seq, const void *data, size_t bytes,
+		    void *user_data)
+{
+	struct stream *s = user_data;
+
+	(void)loop, (void)async, (void)seq, (void)bytes;
+	memcpy(&s->rt_pump, data, sizeof(s->rt_pump));
+	return 0;
+}
+
+static int set_graph(struct spa_loop *loop, bool async, uint32_t seq, const void *data,
+		     size_t bytes, void *user_data)
+{
+	struct stream *s = user_data;
+
+	(void)loop, (void)async, (void)seq, (void)bytes;
+	memcpy(&s->rt_graph, data, sizeof(s->rt_graph));
+	return 0;
+}
+
+/* The memory of the graph's clock may go away after this. */
+static void on_io_changed(void *data, uint32_t id, void *area, uint32_t bytes)
+{
+	struct stream *s = data;
+
+	if (id != SPA_IO_Position)
+		return;
+	if (bytes < sizeof(struct spa_io_position))
+		area = NULL;
+	pw_loop_invoke(data_loop(s), set_graph, 0, &area, sizeof(area), true, s);
+}
+
 static void on_control_info(void *data, uint32_t id, const struct pw_stream_control *control)
 {
 	if (id == SPA_PROP_mute && control->n_values > 0)
@@ -175,9 +241,8 @@ static void on_control_info(void *data, uint32_t id, const struct pw_stream_cont
 }
 
 static const struct pw_stream_events events = {
-	PW_VERSION_STREAM_EVENTS,
-	.state_changed = on_state_changed,
-	.control_info = on_control_info,
+	PW_VERSION_STREAM_EVENTS,        .state_changed = on_state_changed,
+	.control_info = on_control_info, .io_changed = on_io_changed,
 	.process = on_process,
 };
 
@@ -202,7 +267,7 @@ int node_create(struct stream *s, bool active)
 	if (!active)
 		flags |= PW_STREAM_FLAG_INACTIVE;
 	format = build_format(&s->open.u.stream.params, &builder);
-	__atomic_store_n(&s->rt_pump, &s->pump, __ATOMIC_SEQ_CST);
+	s->rt_pump = &s->pump;
 	res = pw_stream_connect(s->node, PW_DIRECTION_OUTPUT, PW_ID_ANY, flags, &format, 1);
 	if (res < 0)
 		node_destroy(s);
@@ -224,16 +289,20 @@ void node_destroy(struct stream *s)
 	spa_hook_remove(&s->node_listener);
 	pw_stream_destroy(node);
 	s->node = NULL;
+	s->rt_graph = NULL;
 	s->is_closing = false;
 	s->is_failed = false;
 }
 
 void node_detach(struct stream *s)
 {
-	__atomic_store_n(&s->rt_pump, NULL, __ATOMIC_SEQ_CST);
-	/* The rest of a cycle takes microseconds, on a thread of higher priority. */
-	while (__atomic_load_n(&s->rt_busy, __ATOMIC_SEQ_CST))
-		sched_yield();
+	struct pump *none = NULL;
+
+	/* Without a node no cycle runs. */
+	if (s->node)
+		pw_loop_invoke(data_loop(s), set_pump, 0, &none, sizeof(none), true, s);
+	else
+		s->rt_pump = NULL;
 }
 
 bool node_is_run(const struct stream *s)

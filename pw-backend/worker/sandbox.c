@@ -42,7 +42,6 @@ static const int needed[] = {
 	SCMP_SYS(getsockopt),
 	SCMP_SYS(read),
 	SCMP_SYS(recvmsg),
-	SCMP_SYS(sched_yield),
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(timerfd_settime),
 	SCMP_SYS(write),

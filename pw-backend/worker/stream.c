@@ -6,12 +6,17 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <spa/utils/result.h>
 
 #include <xaring/log.h>
 #include <xaring/shared.h>
+
+/* Whole cache lines, so that no stream slows another one down. */
+#define STREAM_ALIGN 64u
+#define STREAM_BYTES SPA_ROUND_UP_N(sizeof(struct stream), STREAM_ALIGN)
 
 #define LOG(s, level, format, ...)                                                                 \
 	xaring_log(level, "vm %s %s %u: " format, (s)->guest->vm.u.vm.name,                        \
@@ -181,48 +186,53 @@ void stream_node_muted(struct stream *s, bool muted)
 	set_flags(s);
 }
 
-static int map_pages(struct stream *s, struct ipc_message *message)
+/* Maps the pages and makes the pump. */
+static int open_pages(struct stream *s, const struct ipc_message *message)
 {
 	const struct xaring_params *params = &message->u.stream.params;
 	struct xaring_refusal refusal;
-	int res = xaring_params_shape(params, &s->shape, &refusal);
+	struct xaring_shape shape;
+	int res = xaring_params_shape(params, &shape, &refusal);
 
 	if (res < 0)
 		return res;
-	return xaring_pages_map(&s->pages, &s->shape, message->fds[0],
-				message->u.stream.control_offset, message->fds[1],
-				message->u.stream.data_offset, params->direction == XARING_CAPTURE);
+	res = xaring_pages_map(&s->pages, &shape, message->fds[0], message->u.stream.control_offset,
+			       message->fds[1], message->u.stream.data_offset,
+			       params->direction == XARING_CAPTURE);
+	if (res < 0)
+		return res;
+	s->frame_bytes = shape.frame_bytes;
+	pump_init(&s->pump, params, &shape, &s->pages, message->u.stream.time_secret_ns);
+	return 0;
 }
 
-static void init_pump(struct stream *s)
+/* A running guest is asked by the first cycle, so that it rests no longer than needed. */
+static void attach(struct stream *s)
 {
-	int state;
+	int state = pump_peek(&s->pump);
 
-	pump_init(&s->pump, &s->open.u.stream.params, &s->shape, &s->pages,
-		  s->open.u.stream.time_secret_ns);
-	state = pump_peek(&s->pump);
-	/* A running guest is asked by the first cycle, so that it rests no longer than needed. */
 	if (state != XARING_STATE_RUNNING && state != XARING_STATE_DRAINING)
 		pump_attach(&s->pump);
 }
 
 static int stream_create(struct guest *g, struct ipc_message *message, struct stream **out)
 {
-	struct stream *s = calloc(1, sizeof(*s));
+	struct stream *s = aligned_alloc(STREAM_ALIGN, STREAM_BYTES);
 	int res = -ENOMEM;
 
 	if (!s)
 		return res;
+	memset(s, 0, STREAM_BYTES);
 	s->guest = g;
 	s->open = *message;
 	s->timer = pw_loop_add_timer(g->worker->loop, on_timer, s);
 	if (!s->timer)
 		goto error_free;
-	res = map_pages(s, message);
+	res = open_pages(s, message);
 	if (res < 0)
 		goto error_timer;
 	session_init(&s->session);
-	init_pump(s);
+	attach(s);
 	spa_list_append(&g->streams, &s->link);
 	*out = s;
 	return 0;

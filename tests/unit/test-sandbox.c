@@ -139,7 +139,6 @@ static size_t list_probes(struct probe *to, size_t room)
 		 {pair[0], SOL_SOCKET, SO_ERROR, P(zeros), P(zeros + 16)},
 		 0},
 		{"write", SYS_write, {pair[0], P("x"), 1}, 0},
-		{"sched_yield", SYS_sched_yield, {0}, 0},
 		{"clock_gettime", SYS_clock_gettime, {CLOCK_MONOTONIC, P(zeros + 32)}, 0},
 	};
 	size_t count = sizeof(probes) / sizeof(probes[0]);
