@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -91,14 +92,16 @@ static bool is_readable(const struct fixture *f)
 	return poll(&pfd, 1, 0) == 1;
 }
 
-/* Runs child in a child, and waits for it. */
+/* Runs child in a child, and waits for it. It ends as a program does, so that its coverage counts. */
 static void in_child(struct fixture *f, int (*child)(struct fixture *))
 {
-	pid_t pid = fork();
 	int status;
+	pid_t pid;
 
+	fflush(NULL);
+	pid = fork();
 	if (pid == 0)
-		_exit(child(f));
+		exit(child(f));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 }
@@ -303,11 +306,17 @@ static void a_child_can_begin_anew(void **state)
 
 static int child_without_descriptors(struct fixture *f)
 {
-	struct rlimit none = {0};
+	struct rlimit limit, none;
 
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1;
+	none = limit;
+	none.rlim_cur = 0;
 	if (setrlimit(RLIMIT_NOFILE, &none) < 0)
 		return 1;
 	xaring_client_publish(f->client, BUFFER + 1);
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1;
 	local_cycle(&f->link, 1024, 1024, f->now);
 	update(f);
 	return f->state.attached ? 0 : 2;
