@@ -308,10 +308,13 @@ void stream_manager_came(struct stream *s)
 void stream_kick(struct stream *s)
 {
 	struct session_look l;
+	uint32_t todo;
 
 	look(s, &l);
-	carry_out(s, session_kick(&s->session, &l));
-	report(s, &l);
+	todo = session_kick(&s->session, &l);
+	carry_out(s, todo);
+	if (!(todo & SESSION_DO_FREE))
+		report(s, &l);
 }
 
 void stream_sweep(struct stream *s)
@@ -324,7 +327,8 @@ void stream_sweep(struct stream *s)
 	if (todo & SESSION_DO_CREATE && s->node)
 		LOG(s, XARING_LOG_INFO, "PipeWire does not run the node, making it anew");
 	carry_out(s, todo);
-	report(s, &l);
+	if (!(todo & SESSION_DO_FREE))
+		report(s, &l);
 }
 
 bool stream_is_playing(const struct stream *s)
