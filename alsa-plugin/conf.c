@@ -48,7 +48,7 @@ static int read_socket(const struct reader *r, const char *id, snd_config_t *nod
 	if (snd_config_get_string(node, &text) < 0 || !text || text[0] != '/' ||
 	    strlen(text) >= CONF_SOCKET_BYTES)
 		return refuse(r, id, node, "an absolute path of at most 107 bytes");
-	strcpy(r->out->socket, text);
+	memcpy(r->out->socket, text, strlen(text) + 1);
 	return 0;
 }
 

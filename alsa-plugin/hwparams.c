@@ -213,6 +213,7 @@ snd_pcm_chmap_query_t **hwparams_query_chmaps(void)
 		maps[i] = query_chmap(i + 1);
 		if (!maps[i]) {
 			snd_pcm_free_chmaps(maps);
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): alsa-lib has freed them. */
 			return NULL;
 		}
 	}
