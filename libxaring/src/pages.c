@@ -117,6 +117,7 @@ static int map_shared(int fd, uint64_t offset, uint64_t bytes, bool writable, vo
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): two descriptors, and each has its offset. */
 int xaring_pages_map(struct xaring_pages *pages, const struct xaring_shape *shape, int control,
 		     uint64_t control_offset, int data, uint64_t data_offset, bool writable)
 {
