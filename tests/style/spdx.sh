@@ -10,8 +10,8 @@ tree | grep -vE '\.(md|txt|wav|raw|png)$|^LICENSE$|^\.(clang|editor|git)|/corpus
 	done | none "every source file has its SPDX line in the first five"
 
 tree '*.[ch]' | while read -r file; do
-	sed -n '2,3p' "$file" | grep -qE '^/\*|^ \* ' || echo "$file"
-done | none "every C file begins with what it is responsible for"
+	sed -n '2,3p' "$file" | grep -qE "^/\*|^ \* |^#include \"$(basename "$file" .c)\.h\"" || echo "$file"
+done | none "every C file, or its header, begins with what it is responsible for"
 
 tree | xargs grep -lE '^#!' | while read -r file; do
 	[ -x "$file" ] || echo "$file"
