@@ -11,7 +11,7 @@ import sys
 import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(SOURCE, "build-bench")
+BUILD = os.environ.get("XARING_BUILD", os.path.join(SOURCE, "build-bench"))
 RATE = 48000
 FIGURES = []
 
@@ -166,6 +166,14 @@ def wakes(pid):
     return total
 
 
+def data_thread(pid):
+    """The real-time thread of a PipeWire client: the second one, and it has only two."""
+    threads = [int(os.path.basename(task)) for task in tasks(pid)]
+    if len(threads) != 2:
+        raise Failure(f"process {pid} has {len(threads)} threads, not two")
+    return max(threads, key=lambda thread: thread != pid)
+
+
 def usage(roles, seconds):
     """For each role, a list of pids: (percent of a core, wakes per second)."""
     def look():
@@ -178,22 +186,27 @@ def usage(roles, seconds):
                    (after[role][1] - before[role][1]) / elapsed) for role in roles}
 
 
-def syscalls(pids, seconds):
-    """System calls of processes and all their threads: name -> (calls, errors)."""
-    command = ["strace", "-f", "-c", "-U", "name,calls,errors", "-o", "/dev/stdout"]
-    for pid in pids:
-        command += ["-p", str(pid)]
+COUNT_SYSCALLS = ["strace", "-f", "-c", "-U", "name,calls,errors", "-o"]
+
+
+def succeeded(table):
+    """From strace's table: system call -> how many succeeded."""
+    result = {}
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[1].isdigit() and words[0] != "total":
+            result[words[0]] = int(words[1]) - (int(words[2]) if len(words) > 2 else 0)
+    return result
+
+
+def thread_syscalls(thread, seconds):
+    """System calls of one running thread."""
+    command = [word for word in COUNT_SYSCALLS if word != "-f"] + ["/dev/stdout", "-p", str(thread)]
     # pylint: disable=consider-using-with
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
-    result = {}
-    for line in out.splitlines():
-        words = line.split()
-        if len(words) >= 2 and words[1].isdigit() and words[0] != "total":
-            result[words[0]] = (int(words[1]), int(words[2]) if len(words) > 2 else 0)
-    return result
+    return succeeded(process.communicate(timeout=20)[0])
 
 
 # ---- the private sound server ----

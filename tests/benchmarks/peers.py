@@ -3,7 +3,7 @@
 started, measured and stopped again; roles are the processes that it is made of."""
 import os
 
-from framework import daemon, program, session
+from framework import BUILD, daemon, program, session
 
 PORT = 47110
 STREAMS_PER_PORT = 8
@@ -111,7 +111,8 @@ class Tunnel(Way):
         folder = os.path.join(session().folder, "guest")
         session().do(f"guest_config {folder} {self.guests} {self.quantum}")
         guest = {"XDG_RUNTIME_DIR": folder + "/run", "XDG_CONFIG_HOME": folder + "/config"}
-        self.add("daemon", ["pipewire-pulse"], ready=None)
+        pulse = os.path.join(BUILD, "peers/pipewire-pulse/usr/share/pipewire/pipewire-pulse.conf")
+        self.add("daemon", ["pipewire", "-c", pulse], ready=None)
         session().do("wait_or_die 10 pipewire-pulse test -S $XDG_RUNTIME_DIR/pulse/native")
         self.add("daemon", ["pipewire"], env=guest, ready=None)
         session().do(f"wait_or_die 10 'guest PipeWire' test -S {folder}/run/pipewire-0")

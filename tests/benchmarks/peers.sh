@@ -4,8 +4,10 @@
 # pulse tunnels.
 
 bench_devices() {
-	local i
+	local i plugin
+	plugin=$(echo "$XARING_BUILD"/peers/pipewire-alsa/usr/lib/*/alsa-lib/libasound_module_pcm_pipewire.so)
 	cat >>"$SESSION/asound.conf" <<-END
+		pcm_type.pipewire { lib "$plugin" }
 		pcm.bench_pipewire { type pipewire server "$XDG_RUNTIME_DIR/pipewire-0" }
 	END
 	for i in {1..32}; do
