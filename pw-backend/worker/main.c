@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -231,8 +232,12 @@ static int shut_sandbox(struct worker *w)
 	struct ipc_message ready;
 	int res = drop_capabilities(w);
 
+#ifdef XARING_COVERAGE
+	xaring_log(XARING_LOG_WARN, "built to measure coverage: without a sandbox");
+#else
 	if (res == 0)
 		res = sandbox_close();
+#endif
 	if (res < 0) {
 		xaring_log(XARING_LOG_ERROR, "the sandbox cannot be shut: %s", spa_strerror(res));
 		return res;
@@ -285,8 +290,10 @@ int worker_main(int argc, char **argv)
 
 	journal_start(verbose);
 	spa_list_init(&w.guests);
-	/* The terminal's signal is the broker's; it ends us by hanging up. */
+	prctl(PR_SET_NAME, "xaring-worker", 0, 0, 0);
+	/* What is sent to the whole group is the broker's affair; it ends us by hanging up. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	fcntl(WORKER_BROKER_FD, F_SETFD, FD_CLOEXEC);
 	res = sandbox_prepare();
 	if (res < 0) {
