@@ -53,7 +53,8 @@ double world_random(struct world *w)
 
 static void plan_cycle(struct world *w)
 {
-	w->cycle_due = w->cycle_began + cycle_ns(w) + world_random(w) * w->options.jitter_ns;
+	w->cycle_next = w->cycle_began + cycle_ns(w);
+	w->cycle_due = w->cycle_next + world_random(w) * w->options.jitter_ns;
 }
 
 void world_create(struct world *w, const struct world_options *options)
@@ -215,8 +216,8 @@ static void run_cycle(struct world *w)
 	uint32_t consumed;
 	struct pump_cycle cycle;
 
-	w->cycle_began += cycle_ns(w);
-	w->now = w->cycle_due;
+	w->cycle_began = w->cycle_next;
+	w->now = fmax(w->now, w->cycle_due);
 	plan_cycle(w);
 	if (!w->has_pump)
 		return;

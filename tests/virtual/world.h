@@ -45,7 +45,8 @@ struct world {
 	/* Graph. */
 	bool graph_runs;
 	double cycle_began; /* the last one; nominal */
-	double cycle_due;   /* the next one; when it is run */
+	double cycle_next;  /* the next one; nominal */
+	double cycle_due;   /* and when it is run */
 	double line_ns;     /* frame line_index sounds then, and the others before and after it */
 	uint32_t line_index;
 
