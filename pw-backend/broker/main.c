@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <xaring/log.h>
@@ -27,10 +28,10 @@
 #include "options.h"
 #include "spawn.h"
 
-/* Beside those of the streams: our own, one moment's connections and messages under way. */
+/* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
-#define DESCRIPTORS_PER_VM     40
-#define DESCRIPTORS_PER_STREAM 6
+#define DESCRIPTORS_PER_VM     48
+#define DESCRIPTORS_PER_STREAM 16 /* PipeWire takes a dozen of the worker for each */
 
 struct daemon {
 	struct options options;
@@ -146,6 +147,11 @@ static int find_pipewire(struct daemon *d)
 		return fail(EXIT_USAGE, "it is not known where PipeWire listens: give --pipewire "
 					"SOCKET, or pipewire.socket in xaring.properties of "
 					"xaring-pw.conf");
+	if (strlen(d->pipewire) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return fail(EXIT_USAGE,
+			    "PipeWire's socket %s is refused: a path of at most 107 "
+			    "bytes is accepted",
+			    d->pipewire);
 	return 0;
 }
 
@@ -186,15 +192,18 @@ static int take_lock(struct daemon *d)
 	return 0;
 }
 
-/* What the limits of all VMs allow together; should the hard limit be less, it is met later. */
-static void raise_descriptor_limit(const struct config *config)
+/*
+ * What the limits of all VMs allow together, for the broker, and for the worker, who inherits it.
+ * Should the hard limit be less, it is met when so many streams are there, and not before.
+ */
+static void raise_descriptor_limit(const struct config *vms, const struct config *rules)
 {
 	rlim_t wanted = DESCRIPTORS_BASE;
 	struct policy policy;
 	struct rlimit limit;
 
-	for (unsigned i = 0; i < config->vm_count; i++) {
-		config_policy(config, &config->vms[i], &policy);
+	for (unsigned i = 0; i < vms->vm_count; i++) {
+		config_policy(rules, &vms->vms[i], &policy);
 		wanted += DESCRIPTORS_PER_VM + DESCRIPTORS_PER_STREAM * policy.max_streams;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
@@ -309,6 +318,7 @@ static void on_reload(void *data, int signal)
 		config_policy(fresh, &d->config->vms[i], &policy);
 		broker_set_policy(d->broker, d->config->vms[i].key, &policy);
 	}
+	raise_descriptor_limit(d->config, fresh);
 	config_destroy(fresh);
 	xaring_log(XARING_LOG_INFO, "the rules were read again");
 }
@@ -346,7 +356,7 @@ static int run_broker(struct daemon *d)
 	if (res < 0)
 		return fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit(d->config);
+	raise_descriptor_limit(d->config, d->config);
 	res = create_broker(d);
 	if (res == 0)
 		res = add_vms(d);
@@ -388,6 +398,8 @@ int main(int argc, char **argv)
 	code = options_parse(&d.options, argc, argv);
 	if (code < 0) {
 		journal_start(d.options.verbose);
+		/* Who may connect is decided by the folders above, not by how we were started. */
+		umask(022);
 		code = run_daemon(&d);
 	}
 	config_destroy(d.config);

@@ -24,6 +24,7 @@
 #include "vm.h"
 
 #define GREETING_MS       1000 /* a program that connects says OPEN within */
+#define WAITING_MS        2000 /* longer than a worker may keep what has ended */
 #define GREETING_MAX      32   /* connections of a VM without a stream */
 #define ACCEPTS_PER_WAKE  8
 #define MESSAGES_PER_WAKE 8
@@ -199,6 +200,14 @@ static void start_playing(struct client *c, const struct policy_grant *grant)
 	c->local->strangers--;
 }
 
+static void wait_for_room(struct client *c)
+{
+	if (c->state == CLIENT_WAITING)
+		return;
+	c->state = CLIENT_WAITING;
+	c->deadline_ms = clock_now_ms() + WAITING_MS;
+}
+
 /* Answers the OPEN that the client sent, now or, when room is about to come, later. */
 static void answer_open(struct client *c)
 {
@@ -208,7 +217,7 @@ static void answer_open(struct client *c)
 	int res = policy_check(&vm->policy, &vm->use, &c->open, &grant, &refusal);
 
 	if (res == -EDQUOT && vm_has_ending(vm))
-		c->state = CLIENT_WAITING;
+		wait_for_room(c);
 	else if (res < 0)
 		client_refuse(c, &refusal);
 	else
