@@ -474,6 +474,34 @@ static void messages_out_of_turn_end_the_connection(void **state)
 	box_stop(box);
 }
 
+/* What a client has sent meanwhile does not cost it the reason. */
+static void refusal_arrives_whatever_else_was_sent(void **state)
+{
+	struct policy policy = usual_policy();
+	struct xaring_message kick = {.type = XARING_MESSAGE_KICK,
+				      .u.kick = XARING_KICK_START,
+				      .fds = {-1, -1, -1}};
+	struct xaring_message open;
+	struct box *box;
+	int worker;
+
+	(void)state;
+	policy.playback = false;
+	box = box_start(&policy, 1);
+	worker = box_ready_worker(box, 1);
+	client_usual_open(&open);
+	for (int i = 0; i < 100; i++) {
+		int client = client_connect(box, 1);
+		int res = client_send_open(client, &open);
+
+		for (int k = 0; k < 20 && res == 0; k++)
+			res = xaring_wire_send(client, &kick);
+		client_expect_refusal(client, XARING_REASON_POLICY, NULL);
+	}
+	close(worker);
+	box_stop(box);
+}
+
 /* box_stop() finds what is left open. */
 static void descriptors_of_clients_are_closed(void **state)
 {
@@ -1010,6 +1038,7 @@ int main(void)
 		cmocka_unit_test(lines_of_the_log_are_limited_for_each_vm),
 		cmocka_unit_test(what_is_no_message_ends_the_connection),
 		cmocka_unit_test(messages_out_of_turn_end_the_connection),
+		cmocka_unit_test(refusal_arrives_whatever_else_was_sent),
 		cmocka_unit_test(descriptors_of_clients_are_closed),
 		cmocka_unit_test(who_says_nothing_is_shown_the_door),
 		cmocka_unit_test(too_many_silent_connections_wait_outside),

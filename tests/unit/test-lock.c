@@ -48,13 +48,15 @@ static void write_file(const char *text)
 
 static void assert_file_holds(pid_t pid)
 {
+	char text[64] = "", expected[32];
 	FILE *file = fopen(path, "r");
-	char text[32] = "", expected[32];
+	size_t length;
 
 	assert_non_null(file);
-	assert_non_null(fgets(text, sizeof(text), file));
+	length = fread(text, 1, sizeof(text) - 1, file);
 	fclose(file);
 	snprintf(expected, sizeof(expected), "%d\n", (int)pid);
+	assert_int_equal(length, strlen(expected));
 	assert_string_equal(text, expected);
 }
 
