@@ -6,19 +6,23 @@
 OUT=$(mktemp)
 at_exit 'rm -f "$OUT"'
 
+holds() {
+	jq -e "$@" "$OUT" >/dev/null
+}
+
 measure() {
 	python3 "$XARING_SOURCE/tests/benchmarks/main.py" --no-build --quick "$@" >"$OUT" 2>/dev/null
 }
 
 measure --json --only ring-one --only copies
 STATUS=$?
-check "a list of objects" jq -e 'type == "array" and length > 5' "$OUT" >/dev/null
-check "each with name, ours, peer, ratio, bound, held" jq -e \
+check "a list of objects" holds 'type == "array" and length > 5'
+check "each with name, ours, peer, ratio, bound, held" holds \
 	'all(has("name") and has("ours") and has("peer") and has("ratio") and has("bound") and
-	(.held | type == "boolean"))' "$OUT" >/dev/null
-check "held says whether the bound was" jq -e \
+	(.held | type == "boolean"))'
+check "held says whether the bound was" holds \
 	'map(select(.bound != null and .ratio != null and .quartiles == null)) |
-	all(.held == (.ratio <= .bound))' "$OUT" >/dev/null
+	all(.held == (.ratio <= .bound))'
 check_number "exit code" "$STATUS" -eq "$(jq 'if all(.held) then 0 else 1 end' "$OUT")"
 
 measure --only copies
