@@ -94,7 +94,10 @@ static uint32_t found_broken(struct session *s, const struct session_look *look)
 	return todo;
 }
 
-/* The graph does not run the node although it should: what was linked once may never be again. */
+/*
+ * The graph does not run the node although it should. A session manager with very many new nodes
+ * takes seconds, and one that is gone is waited for elsewhere: this is the last resort.
+ */
 static uint32_t found_stalled(struct session *s)
 {
 	if (++s->stalled < s->patience)

@@ -26,8 +26,8 @@
 
 /* Sweeps in a row, about a second apart. */
 #define SESSION_QUIET_SWEEPS       2u  /* nothing to play: the graph runs without it */
-#define SESSION_STALL_SWEEPS       2u  /* the graph does not run an active node: made anew */
-#define SESSION_STALL_SWEEPS_MAX   32u /* doubled each time up to this */
+#define SESSION_STALL_SWEEPS       8u  /* the graph does not run an active node: made anew */
+#define SESSION_STALL_SWEEPS_MAX   64u /* doubled each time up to this */
 #define SESSION_REPORT_INTERVAL_NS UINT64_C(1000000000)
 
 enum session_phase {
