@@ -56,7 +56,8 @@ struct pcm_xen {
 	bool period_event;
 
 	uint64_t armed_ns;   /* what the poll descriptor's timer is set for */
-	uint64_t total_told; /* position.total when the application was last told about a period */
+	uint64_t total_told; /* position.total of the newest period event that is done with */
+	uint64_t total_seen; /* position.total when the application last asked about events */
 	uint32_t published;  /* ring index of the application, as last given to the client */
 	uint32_t frame_bytes;
 	bool has_shape;
@@ -262,6 +263,7 @@ static snd_pcm_sframes_t on_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel
 	index = position_index(&p->position, appl);
 	xaring_client_write(p->client, index, from, (uint32_t)size);
 	publish(p, index + (uint32_t)size);
+	p->total_told = p->total_seen;
 	rearm(p, clock_now_ns(), io->state, appl + size);
 	pthread_mutex_unlock(&p->lock);
 	return (snd_pcm_sframes_t)size;
@@ -302,6 +304,7 @@ static int on_prepare(snd_pcm_ioplug_t *io)
 	publish(p, p->position.index);
 	p->told_hw = 0;
 	p->total_told = 0;
+	p->total_seen = 0;
 	rearm(p, now_ns, SND_PCM_STATE_PREPARED, 0);
 	pthread_mutex_unlock(&p->lock);
 	return 0;
@@ -406,10 +409,12 @@ static int on_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned in
 	snd_pcm_avail_update(io->pcm);
 
 	pthread_mutex_lock(&p->lock);
+	/* A period event lasts until the application writes, or asks again without having written. */
+	p->total_told = p->total_seen;
 	s = pollstate_of(p, io->state, io->appl_ptr);
 	if (pfd->revents)
 		*revents = pollstate_events(&s);
-	p->total_told = p->position.total;
+	p->total_seen = p->position.total;
 	rearm(p, clock_now_ns(), io->state, io->appl_ptr);
 	pthread_mutex_unlock(&p->lock);
 	return 0;

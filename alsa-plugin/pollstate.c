@@ -79,13 +79,9 @@ static int64_t ahead_running(const struct pollstate *s)
 	uint64_t min = s->avail_min < (uint64_t)INT64_MAX ? s->avail_min : INT64_MAX;
 	int64_t ahead = s->avail < min ? (int64_t)(min - s->avail) : 0;
 
-	if (min < s->period && to_period_end(s) > ahead)
-		ahead = to_period_end(s);
 	if (s->period_event && to_period_end(s) < ahead)
 		ahead = to_period_end(s);
-	/* The pointer stops at the end of the data: what lies there has to be enough. */
-	if (ahead > room(s) && s->avail + (uint64_t)room(s) >= min)
-		ahead = room(s);
+	/* The pointer stops at the end of the data. */
 	return ahead <= room(s) ? ahead : -1;
 }
 

@@ -24,9 +24,10 @@ struct pollstate {
 	uint64_t avail_min;
 	uint32_t buffer;
 	uint32_t period;
-	uint64_t total;      /* of the hardware pointer since the prepare */
-	bool period_event;   /* wake at every period, whatever avail_min says */
-	uint64_t total_told; /* total when the application was last told about a period */
+	uint64_t total;    /* of the hardware pointer since the prepare */
+	bool period_event; /* wake at every period, whatever avail_min says */
+	uint64_t
+		total_told; /* total when the application last did what a period event woke it for */
 };
 
 /* Tells whether a poll returns at once. */
@@ -36,11 +37,8 @@ bool pollstate_is_ready(const struct pollstate *s);
 unsigned short pollstate_events(const struct pollstate *s);
 
 /*
- * How far the hardware pointer has to go until the stream becomes ready.
- *
- * An avail_min smaller than a period wakes at the end of a period only, as the interrupts of a
- * sound card do: the position moves in far smaller steps here, and such an application (PulseAudio:
- * 1 frame) would be woken at each of them.
+ * How far the hardware pointer has to go until the stream becomes ready. alsa-lib sees to it that
+ * avail_min is a period at least, so that small steps of the position wake nobody.
  *
  * Returns the frames, or -1 when moving on does not make it ready.
  */

@@ -107,23 +107,11 @@ static void ahead_is_what_lacks_of_avail_min(void **state)
 	assert_int_equal(pollstate_ahead(&s), 600);
 	s.avail = 1000;
 	assert_int_equal(pollstate_ahead(&s), 0);
+	s.avail = 0;
+	s.avail_min = 1;
+	assert_int_equal(pollstate_ahead(&s), 1);
 	s.state = SND_PCM_STATE_PREPARED;
 	assert_int_equal(pollstate_ahead(&s), -1);
-}
-
-static void small_avail_min_wakes_at_periods(void **state)
-{
-	struct pollstate s = full(SND_PCM_STATE_RUNNING);
-
-	(void)state;
-	s.avail_min = 1;
-	assert_int_equal(pollstate_ahead(&s), 1000);
-	s.total += 300;
-	assert_int_equal(pollstate_ahead(&s), 700);
-	/* Little data: its end comes before the end of the period. */
-	s.avail = 0;
-	s.buffer = 500;
-	assert_int_equal(pollstate_ahead(&s), 500);
 }
 
 static void avail_min_beyond_the_data_never_comes(void **state)
@@ -226,7 +214,6 @@ int main(void)
 		cmocka_unit_test(other_states_are_errors),
 		cmocka_unit_test(capture_is_not_ready_before_start),
 		cmocka_unit_test(ahead_is_what_lacks_of_avail_min),
-		cmocka_unit_test(small_avail_min_wakes_at_periods),
 		cmocka_unit_test(avail_min_beyond_the_data_never_comes),
 		cmocka_unit_test(period_event_wakes_at_each_period),
 		cmocka_unit_test(ready_sets_the_level_once),
