@@ -153,6 +153,23 @@ static void stalled_backend_does_not_hold_a_drain(void **state)
 	}
 }
 
+/* One that lives and tells of it in every cycle, and never takes a frame. */
+static void stuck_backend_does_not_hold_a_drain(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns = case_now_ns();
+
+	if (case_is_other())
+		return;
+	case_serve(c, 1024);
+	open_and_write(c, 0, (struct shape){.start = FOREVER}, 4096);
+	fake_stick(c->backend);
+	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+	assert_true(case_now_ns() - begin_ns < 4 * NS_PER_S);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+	assert_int_equal(fake_consumed(c->backend, 0), 0);
+}
+
 static void vanishing_backend_does_not_hold_a_drain(void **state)
 {
 	struct test_case *c = *state;
@@ -247,6 +264,7 @@ int main(void)
 		case_test(drain_without_backend_takes_real_time),
 		case_test(drain_of_a_paused_stream_drops),
 		case_test(stalled_backend_does_not_hold_a_drain),
+		case_test(stuck_backend_does_not_hold_a_drain),
 		case_test(vanishing_backend_does_not_hold_a_drain),
 		case_test(abort_ends_a_drain),
 		case_test(drop_of_another_thread_ends_a_drain),

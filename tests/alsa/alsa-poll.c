@@ -169,7 +169,6 @@ static void paused_is_ready_only_with_room(void **state)
 static void period_event_wakes_each_period(void **state)
 {
 	struct test_case *c = *state;
-	uint64_t begin_ns;
 	int events = 0;
 
 	if (case_is_other())
@@ -183,20 +182,19 @@ static void period_event_wakes_each_period(void **state)
 				     .period_event = true});
 	case_write(c, 24000, 24000);
 	assert_int_equal(snd_pcm_start(c->pcm), 0);
-	case_wait_until(snd_pcm_avail_update(c->pcm) > 0);
-	begin_ns = case_now_ns();
-	while (events < 8) {
+	/* Half a second of sound, and ten periods in it. */
+	while (events < 5) {
 		unsigned short revents = case_poll(c->pcm, 1000);
 
 		assert_true((revents & ~POLLOUT) == 0);
 		if (revents)
 			events++;
 	}
-	assert_true(case_now_ns() - begin_ns > 330 * NS_PER_MS);
-	case_timing(case_now_ns() - begin_ns < 430 * NS_PER_MS);
+	assert_in_range(snd_pcm_avail_update(c->pcm), 5 * 2400, 24000 - 1);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_RUNNING);
 }
 
-/* PulseAudio wants one frame; it is woken at periods and not at each step of the position. */
+/* PulseAudio wants one frame; it is woken once in a period, not at each step of the position. */
 static void small_avail_min_does_not_spin(void **state)
 {
 	struct test_case *c = *state;
@@ -224,7 +222,7 @@ static void small_avail_min_does_not_spin(void **state)
 		if (avail > 0)
 			case_write(c, (uint32_t)avail, 4800);
 	}
-	case_timing(wakes >= 15 && wakes < 45);
+	case_timing(wakes >= 15 && wakes < 30);
 }
 
 static void wait_ends_in_time(void **state)

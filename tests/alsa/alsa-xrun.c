@@ -170,6 +170,23 @@ static void running_rewind_takes_back(void **state)
 	case_expect(c, 0, 0, 8000);
 }
 
+/* Nothing is written afterwards: what was taken back is not played all the same. */
+static void running_rewind_alone_takes_back(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 256);
+	open_shaped(c, (struct shape){.start = 1, .buffer = 24000, .period = 6000});
+	case_write(c, 20000, 20000);
+	case_wait_until(snd_pcm_avail(c->pcm) > 4100);
+	assert_int_equal(snd_pcm_rewind(c->pcm, 15000), 15000);
+	case_wait_until(snd_pcm_avail(c->pcm) == 24000);
+	case_pass(60);
+	assert_int_equal(fake_consumed(c->backend, 0), 5000);
+}
+
 /* Forwarding over frames plays what lies there: here what was rewound before. */
 static void forwarded_frames_are_played(void **state)
 {
@@ -291,6 +308,7 @@ int main(void)
 		case_test(stall_is_no_xrun),
 		case_test(rewound_frames_are_replaced),
 		case_test(running_rewind_takes_back),
+		case_test(running_rewind_alone_takes_back),
 		case_test(forwarded_frames_are_played),
 		case_test(reset_drops_what_is_left),
 		case_test(pause_keeps_everything),

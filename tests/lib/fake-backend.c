@@ -18,7 +18,9 @@
 
 #include <xaring/log.h>
 #include <xaring/pages.h>
+#include <xaring/record.h>
 #include <xaring/server.h>
+#include <xaring/shared.h>
 
 #include "pump.h"
 
@@ -49,6 +51,7 @@ struct fake_backend {
 	int status_fd; /* read-only, for the clients */
 	int status_write_fd;
 	bool is_stalled;
+	bool is_stuck;
 	bool is_over;
 	uint64_t next_ns; /* when the next cycle is due */
 	uint64_t late_ns;
@@ -107,6 +110,20 @@ static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t
 	stream_keep(s, b->out, s->pump.consumed - before);
 }
 
+/* A record that answers whatever the guest says, at the position where the guest began. */
+static void stream_stick(struct fake_backend *b, struct fake_stream *s, uint64_t time_ns)
+{
+	struct xaring_record record = {
+		.word = xaring_load(&s->pages.control->guest.word),
+		.pos = xaring_load(&s->pages.control->guest.base),
+		.frames = b->options.quantum,
+		.time_ns = time_ns,
+		.rate_mhz = s->params.rate_hz * 1000,
+	};
+
+	xaring_record_publish(&s->pages.control->record, &s->pump.seq, &record);
+}
+
 static uint64_t cycle_ns(const struct fake_backend *b)
 {
 	return b->options.quantum * NS_PER_S / GRAPH_HZ;
@@ -127,7 +144,7 @@ static void run_cycle(struct fake_backend *b)
 		b->next_ns = time_ns;
 	for (uint32_t i = 0; !b->is_stalled && i < b->count; i++)
 		if (b->streams[i].fd >= 0 && b->streams[i].is_open)
-			stream_cycle(b, &b->streams[i], time_ns);
+			(b->is_stuck ? stream_stick : stream_cycle)(b, &b->streams[i], time_ns);
 }
 
 /* Makes the pages, maps them and gives them to the client. Returns 0 or a negative errno. */
@@ -341,6 +358,13 @@ void fake_stall(struct fake_backend *b, bool stalled)
 {
 	pthread_mutex_lock(&b->lock);
 	b->is_stalled = stalled;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void fake_stick(struct fake_backend *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->is_stuck = true;
 	pthread_mutex_unlock(&b->lock);
 }
 

@@ -33,6 +33,9 @@ void fake_stop(struct fake_backend *b);
 /* A stalled backend keeps its connections and runs no cycle. */
 void fake_stall(struct fake_backend *b, bool stalled);
 
+/* From now on it takes no frame, and tells in every cycle that it is there. */
+void fake_stick(struct fake_backend *b);
+
 /* Refuses from now on; streams that run are refused as well when late is set. */
 void fake_refuse(struct fake_backend *b, const struct xaring_refusal *refusal, bool late);
 
