@@ -276,6 +276,21 @@ static void honest_again(struct play *p)
 	assert_true(attached);
 }
 
+/* A start may rest for two seconds when a backend is there. */
+static void begin_to_play(struct play *p)
+{
+	uint64_t end = p->now + 3 * S;
+
+	serve(p);
+	xaring_client_update(p->client, p->now, &p->state);
+	application_step(p);
+	xaring_client_start(p->client, p->now, p->last);
+	for (; p->now < end; p->now += MS) {
+		application_step(p);
+		serve(p);
+	}
+}
+
 static void play_against(void (*lie)(struct xaring_control_page *, uint64_t *),
 			 uint32_t progress_percent, bool whims)
 {
@@ -287,15 +302,13 @@ static void play_against(void (*lie)(struct xaring_control_page *, uint64_t *),
 	play_begin(&p);
 	p.hostile.lie = lie;
 	assert_int_equal(pthread_create(&p.hostile.thread, NULL, run_hostile, &p.hostile), 0);
-	serve(&p);
-	xaring_client_update(p.client, p.now, &p.state);
-	application_step(&p);
-	xaring_client_start(p.client, p.now, p.last);
+	begin_to_play(&p);
 	began = p.now;
 	for (uint64_t i = 0; i < steps; i++) {
 		uint32_t before = p.last;
 
-		hostile_keep_pace(&p.hostile, &rounds);
+		if (i % 16 == 0)
+			hostile_keep_pace(&p.hostile, &rounds);
 		p.now += 1 + next_random(&p.random) % (2 * MS);
 		application_step(&p);
 		frames += p.last - before;
