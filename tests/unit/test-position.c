@@ -173,7 +173,35 @@ static void beyond_prediction_waits_for_stale(void **state)
 	assert_true(xaring_position_when(&p, T0, 4000) > T0 + 127 * MS);
 }
 
-static void gap_predicts_nothing_and_stays_live(void **state)
+/* A record that is newer than the last look may have the index behind it already. */
+static void when_it_is_there_unseen(void **state)
+{
+	(void)state;
+	take(500, 1024, T0, 4096);
+	assert_int_equal(p.pos, 0);
+	assert_true(xaring_position_when(&p, T0 - MS, 400) == T0 - MS);
+	assert_true(xaring_position_when(&p, T0 + MS, 400) == T0 + MS);
+	/* a rewound index is behind the beginning of the free run */
+	xaring_position_free(&p, T0);
+	p.record_pos = 600;
+	assert_true(xaring_position_when(&p, T0 + MS, 550) == T0 + MS);
+}
+
+static void long_sleep_does_not_overflow(void **state)
+{
+	(void)state;
+	xaring_position_init(&p, XARING_PLAYBACK, 192000);
+	struct xaring_record r = {.pos = 0,
+				  .frames = 384000,
+				  .rate_mhz = 201600000,
+				  .delay = 384000};
+
+	assert_int_equal(xaring_position_record(&p, &r, T0, T0, 8192, CAPACITY), 0);
+	assert_int_equal(xaring_position_delay(&p, T0 + 1000000 * S, 8192), 8192);
+	assert_int_equal(xaring_position_at(&p, T0 + 1000000 * S, 8192), 8192);
+}
+
+static void no_prediction_keeps_the_quantum(void **state)
 {
 	(void)state;
 	take(0, 4096, T0, 4096);
@@ -348,7 +376,9 @@ int main(void)
 		cmocka_unit_test_setup(when_is_when_it_gets_there, setup),
 		cmocka_unit_test_setup(when_free_is_when_it_gets_there, setup),
 		cmocka_unit_test_setup(beyond_prediction_waits_for_stale, setup),
-		cmocka_unit_test_setup(gap_predicts_nothing_and_stays_live, setup),
+		cmocka_unit_test_setup(when_it_is_there_unseen, setup),
+		cmocka_unit_test_setup(long_sleep_does_not_overflow, setup),
+		cmocka_unit_test_setup(no_prediction_keeps_the_quantum, setup),
 		cmocka_unit_test_setup(goes_free_when_records_stop, setup),
 		cmocka_unit_test_setup(free_rests_at_the_end, setup),
 		cmocka_unit_test_setup(free_runs_for_years, setup),
