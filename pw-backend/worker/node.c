@@ -18,6 +18,7 @@
 
 #include "looks.h"
 
+#define TAIL_MS_MIN    50u /* a graph of small quanta may stand still as long on a busy machine */
 #define TAIL_MS_MAX    500u
 #define CYCLE_AGE_MAX  UINT64_C(1000000000)
 #define FRAMES_UNKNOWN 1024u
@@ -316,5 +317,5 @@ uint32_t node_tail_ms(const struct stream *s)
 			  2 * (uint64_t)__atomic_load_n(&s->rt_frames, __ATOMIC_RELAXED);
 	uint64_t ms = frames * 1000 / s->pump.rate_hz + 1;
 
-	return ms < TAIL_MS_MAX ? (uint32_t)ms : TAIL_MS_MAX;
+	return (uint32_t)SPA_CLAMP(ms, TAIL_MS_MIN, TAIL_MS_MAX);
 }
