@@ -198,20 +198,35 @@ static void scrub(uint8_t *out, size_t bytes)
 	}
 }
 
-static void consume(struct pump *p, uint8_t *out, uint32_t frames)
+/*
+ * Tells whether what was just copied is what the word stands for: the guest may have stopped, or
+ * started anew, and written other frames there meanwhile.
+ */
+static bool is_still(const struct pump *p, uint32_t word)
+{
+	uint32_t now = xaring_load(&p->control->guest.word);
+
+	return run_of(now) == run_of(word) && xaring_word_state(now) != XARING_STATE_STOPPED;
+}
+
+static bool consume(struct pump *p, struct work *w, uint32_t frames)
 {
 	size_t bytes = (size_t)frames * p->ring.frame_bytes;
 
 	if (frames == 0)
-		return;
-	xaring_ring_read(&p->ring, p->index, out, frames);
+		return true;
+	xaring_ring_read(&p->ring, p->index, w->out, frames);
+	if (!is_still(p, w->word))
+		return false;
 	if (p->format == XARING_FORMAT_FLOAT)
-		scrub(out, bytes);
-	memcpy(p->last, out + bytes - p->ring.frame_bytes, p->ring.frame_bytes);
+		scrub(w->out, bytes);
+	memcpy(p->last, w->out + bytes - p->ring.frame_bytes, p->ring.frame_bytes);
+	w->given = frames;
 	p->index += frames;
 	p->unsettled = 0;
 	tell_more(&p->consumed, frames);
 	tell(&p->idle, 0);
+	return true;
 }
 
 static void count_gap(struct pump *p, uint32_t missing)
@@ -272,8 +287,8 @@ static void give(struct pump *p, struct work *w, uint32_t fill, bool draining)
 	uint32_t frames = fill < w->frames ? fill : w->frames;
 	bool was_in_gap = p->in_gap;
 
-	consume(p, w->out, frames);
-	w->given = frames;
+	if (!consume(p, w, frames))
+		return;
 	if (frames) {
 		p->in_gap = false;
 		p->primed = true;

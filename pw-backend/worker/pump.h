@@ -23,8 +23,9 @@
  *      not at all for a stopped guest whose frames were never taken over (rule 3).
  *   7. publish the record. Its frames are at most capacity - buffer, so that a guest which follows
  *      it never overruns the ring, whatever the quantum.
- * A counter is judged only by the word that it came with: when the word changed meanwhile, the cycle
- * is silent and the next one looks again.
+ * Counters and frames are judged by the word that they came with, so it is loaded again after them,
+ * only to be compared: when the guest stopped or started anew meanwhile, the cycle is silent, nothing
+ * is consumed, and the next one looks again.
  * Broken (XARING_REASON_COUNTER, _WORD, _UNSETTLED) is sticky: silence, nothing is read any more,
  * and the page says so (XARING_BACKEND_BROKEN and the reason).
  * UNSETTLED: the word's generation or attach changed in 256 cycles in a row without a frame consumed.

@@ -49,17 +49,25 @@ static inline void xaring_copy_out(void *shared, const void *from, size_t bytes)
 				 __ATOMIC_RELAXED);
 }
 #else
-/* Copies samples out of shared pages into private memory. Does not overlap. */
+/*
+ * Copies samples out of shared pages into private memory. Does not overlap. A word that is loaded
+ * afterwards is not older than the samples.
+ */
 static inline void xaring_copy_in(void *to, const void *shared, size_t bytes)
 {
 	memcpy(to, shared, bytes);
 	/* The compiler may not look at the shared copy again. */
 	__asm__ volatile("" ::: "memory");
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 }
 
-/* Copies samples from private memory into shared pages. Does not overlap. */
+/*
+ * Copies samples from private memory into shared pages. Does not overlap. Whoever sees the samples
+ * sees the words that were stored before them.
+ */
 static inline void xaring_copy_out(void *shared, const void *from, size_t bytes)
 {
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy(shared, from, bytes);
 	__asm__ volatile("" ::: "memory");
 }
