@@ -30,6 +30,15 @@ void ipc_message_init(struct ipc_message *message, enum ipc_type type, uint32_t 
 		message->fds[i] = -1;
 }
 
+void ipc_message_finish(struct ipc_message *message)
+{
+	for (int i = 0; i < IPC_FDS_MAX; i++) {
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+		message->fds[i] = -1;
+	}
+}
+
 static int expected_fds(const struct ipc_message *message)
 {
 	switch (message->type) {
@@ -143,9 +152,7 @@ int ipc_receive(int fd, struct ipc_message *message)
 
 	count = take_fds(&header, message->fds);
 	res = check(message, length, header.msg_flags, count);
-	for (int i = 0; res < 0 && i < count; i++) {
-		close(message->fds[i]);
-		message->fds[i] = -1;
-	}
+	if (res < 0)
+		ipc_message_finish(message);
 	return res;
 }

@@ -84,4 +84,7 @@ int ipc_receive(int fd, struct ipc_message *message);
 void ipc_message_init(struct ipc_message *message, enum ipc_type type, uint32_t vm,
 		      uint32_t stream);
 
+/* Closes the descriptors that the message still holds. */
+void ipc_message_finish(struct ipc_message *message);
+
 #endif

@@ -212,10 +212,7 @@ static int on_worker_message(void *data, struct ipc_message *m)
 	case IPC_GONE:
 		return handle_gone(data, m);
 	default:
-		for (int i = 0; i < IPC_FDS_MAX; i++) {
-			if (m->fds[i] >= 0)
-				close(m->fds[i]);
-		}
+		ipc_message_finish(m);
 		return -EPROTO;
 	}
 }

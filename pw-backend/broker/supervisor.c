@@ -66,12 +66,6 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-static void close_message_fds(struct ipc_message *message)
-{
-	for (int i = 0; i < IPC_FDS_MAX; i++)
-		close_fd(&message->fds[i]);
-}
-
 static void drop_first(struct supervisor *s)
 {
 	struct queued *q = s->first;
@@ -80,7 +74,7 @@ static void drop_first(struct supervisor *s)
 	if (!s->first)
 		s->last = NULL;
 	s->queued--;
-	close_message_fds(&q->message);
+	ipc_message_finish(&q->message);
 	free(q);
 }
 
@@ -272,7 +266,7 @@ static int enqueue(struct supervisor *s, const struct ipc_message *message)
 	return 0;
 
 err_free:
-	close_message_fds(&q->message);
+	ipc_message_finish(&q->message);
 	free(q);
 	return -EMFILE;
 }

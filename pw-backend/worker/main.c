@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <spa/support/loop.h>
 #include <spa/utils/names.h>
@@ -142,10 +141,7 @@ static void take_message(struct worker *w, struct ipc_message *message)
 		take_for_guest(g, message);
 	else if (message->type == IPC_VM)
 		take_vm(w, message);
-	for (int i = 0; i < IPC_FDS_MAX; i++) {
-		if (message->fds[i] >= 0)
-			close(message->fds[i]);
-	}
+	ipc_message_finish(message);
 }
 
 static void on_broker(void *data, int fd, uint32_t mask)

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <spa/utils/result.h>
 
@@ -37,15 +36,6 @@ static void look(const struct stream *s, struct session_look *look)
 	if (s->pages.control) {
 		look->guest = pump_peek(p);
 		look->drained = pump_is_drained(p);
-	}
-}
-
-static void close_fds(struct ipc_message *message)
-{
-	for (int i = 0; i < IPC_FDS_MAX; i++) {
-		if (message->fds[i] >= 0)
-			close(message->fds[i]);
-		message->fds[i] = -1;
 	}
 }
 
@@ -264,7 +254,7 @@ void stream_open(struct guest *g, struct ipc_message *message)
 	/* No message asks a worker of this build to record. */
 	if (message->u.stream.params.direction == XARING_PLAYBACK)
 		res = stream_create(g, message, &s);
-	close_fds(message);
+	ipc_message_finish(message);
 	if (res < 0) {
 		xaring_log(XARING_LOG_ERROR, "vm %s: a stream cannot be opened: %s",
 			   g->vm.u.vm.name, spa_strerror(res));
