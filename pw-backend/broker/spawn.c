@@ -24,9 +24,9 @@
 
 #include <xaring/log.h>
 
+#include "../worker/worker.h"
 #include "remote.h"
 
-#define WORKER_FD  3
 #define NOBODY_UID 65534
 #define NOBODY_GID 65534
 
@@ -116,13 +116,13 @@ static int prepare_signals(void)
 /* Only what the worker is to have stays open: its socket, and the three usual ones. */
 static int prepare_descriptors(int fd)
 {
-	if (fd == WORKER_FD) {
+	if (fd == WORKER_BROKER_FD) {
 		if (fcntl(fd, F_SETFD, 0) < 0)
 			return -errno;
-	} else if (dup2(fd, WORKER_FD) < 0) {
+	} else if (dup2(fd, WORKER_BROKER_FD) < 0) {
 		return -errno;
 	}
-	return close_range(WORKER_FD + 1, ~0u, 0) < 0 ? -errno : 0;
+	return close_range(WORKER_BROKER_FD + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
 /* A worker without its broker ends: by its socket, and by this, should it be stuck. */
