@@ -347,7 +347,6 @@ static void refuse_without_descriptor(struct local *l)
 			say_internal(fd);
 	}
 	broker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	l->vm->refused++;
 	vm_log_limit(l->vm, "playback: refused, the broker has no free descriptor");
 	pause_listening(l);
 }

@@ -114,7 +114,6 @@ void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal
 	char reason[160];
 	char line[200];
 
-	vm->refused++;
 	xaring_refusal_text(refusal, reason, sizeof(reason));
 	snprintf(line, sizeof(line), "%s: %s", what, reason);
 	vm_log_limit(vm, line);

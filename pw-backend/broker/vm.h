@@ -32,7 +32,6 @@ struct vm {
 	struct policy_bucket opens; /* new streams */
 	struct policy_bucket lines; /* of the log */
 	uint32_t unsaid;            /* lines that were not logged */
-	uint32_t refused;
 
 	struct xaring_status_page *status; /* ours alone to write */
 	int status_read;                   /* what clients get */
