@@ -18,8 +18,8 @@
  * empty ones.
  *
  * Owner: the caller; config_files_free(), also after an error.
- * Returns 0 and sets *texts, *count and *found (there is a NAME), or a negative errno and the path
- * that it is about in error.
+ * Returns 0, with the files in config->texts and config->found (there is a NAME) set, or a negative
+ * errno and the path that it is about in error.
  */
 int config_files_read(const char *const *folders, unsigned folder_count, const char *name,
 		      struct config *config, char error[CONFIG_ERROR_BYTES]);
