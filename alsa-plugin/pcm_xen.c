@@ -29,6 +29,12 @@
 
 #define SETUP_TIMEOUT_MS 250
 
+/*
+ * Nobody can ever listen there. No server gives a microphone yet, and without permission recording
+ * is silence in real time: that is a stream which is never linked.
+ */
+#define NO_SOCKET "/dev/null"
+
 /* Beyond the time of the data itself: the longest rest after a start, and a stalled backend's notice. */
 #define DRAIN_MARGIN_NS UINT64_C(3000000000)
 
@@ -55,10 +61,11 @@ struct pcm_xen {
 	uint64_t stop_threshold;
 	bool period_event;
 
-	uint64_t armed_ns;   /* what the poll descriptor's timer is set for */
-	uint64_t total_told; /* position.total of the newest period event that is done with */
-	uint64_t total_seen; /* position.total when the application last asked about events */
-	uint32_t published;  /* ring index of the application, as last given to the client */
+	uint64_t armed_ns;        /* what the poll descriptor's timer is set for */
+	uint64_t total_told;      /* position.total of the newest period event that is done with */
+	uint64_t total_seen;      /* position.total when the application last asked about events */
+	uint32_t xruns_published; /* state.xruns at that time */
+	uint32_t published;       /* ring index of the application, as last given to the client */
 	uint32_t frame_bytes;
 	bool has_shape;
 	bool is_started; /* from start to stop, pauses included */
@@ -98,7 +105,19 @@ static void publish(struct pcm_xen *p, uint32_t index)
 	if (index == p->published)
 		return;
 	p->published = index;
+	p->xruns_published = p->state.xruns;
 	xaring_client_publish(p->client, index);
+}
+
+/*
+ * Tells whether the backend may still have frames to take although the position that is predicted
+ * is at the end: it takes a quantum at once. An underrun, or the end of a drain, is the proof.
+ */
+static bool is_end_open(const struct pcm_xen *p)
+{
+	if (!p->state.attached)
+		return false;
+	return p->is_draining ? !p->state.drained : p->state.xruns == p->xruns_published;
 }
 
 /* Looks where the backend is, and tells it where the application is. */
@@ -112,21 +131,15 @@ static void observe(struct pcm_xen *p, uint64_t now_ns)
 	xaring_client_update(p->client, now_ns, &p->state);
 	tell_refusal(p);
 	if (p->is_started)
-		position_advance(&p->position, p->state.pos, appl,
-				 p->is_draining && !p->state.drained);
-}
-
-static uint64_t avail_of(const struct pcm_xen *p, uint64_t appl)
-{
-	return (uint64_t)((int64_t)p->position.buffer - position_fill(&p->position, appl));
+		position_advance(&p->position, p->state.pos, appl, is_end_open(p));
 }
 
 static struct pollstate pollstate_of(const struct pcm_xen *p, snd_pcm_state_t state, uint64_t appl)
 {
 	return (struct pollstate){
-		.is_capture = p->io.stream == SND_PCM_STREAM_CAPTURE,
+		.is_capture = p->position.is_capture,
 		.state = state,
-		.avail = avail_of(p, appl),
+		.avail = position_avail(&p->position, appl),
 		.avail_min = p->avail_min,
 		.buffer = p->position.buffer,
 		.period = (uint32_t)p->io.period_size,
@@ -176,6 +189,7 @@ static void start_stream(struct pcm_xen *p, uint64_t now_ns)
 	publish(p, position_index(&p->position, p->io.appl_ptr));
 	p->state.xruns = 0;
 	p->state.drained = false;
+	p->xruns_published = 0;
 	xaring_client_start(p->client, now_ns, p->position.index);
 	p->is_started = true;
 	p->is_draining = false;
@@ -222,8 +236,7 @@ static void notice_reset(struct pcm_xen *p)
 static bool is_xrun(const struct pcm_xen *p)
 {
 	return p->io.state == SND_PCM_STATE_RUNNING && p->is_started &&
-	       position_is_xrun(&p->position, p->state.xruns, avail_of(p, p->io.appl_ptr),
-				p->stop_threshold);
+	       position_is_xrun(&p->position, p->io.appl_ptr, p->state.xruns, p->stop_threshold);
 }
 
 /* Looks at the backend, and stops at an xrun: it would go on with silence otherwise. */
@@ -251,20 +264,38 @@ static snd_pcm_sframes_t on_pointer(snd_pcm_ioplug_t *io)
 	return res < 0 ? res : (snd_pcm_sframes_t)p->told_hw;
 }
 
+static void write_frames(struct pcm_xen *p, const void *from, uint32_t frames)
+{
+	uint32_t index = position_index(&p->position, p->io.appl_ptr);
+
+	xaring_client_write(p->client, index, from, frames);
+	publish(p, index + frames);
+	rearm(p, clock_now_ns(), p->io.state, p->io.appl_ptr + frames);
+}
+
+/*
+ * Through mmap this comes for every look at the buffer, often for the same frames again, and not
+ * when they are done with: what was read is published at the next look, from appl_ptr.
+ */
+static void read_frames(struct pcm_xen *p, void *to, uint32_t frames)
+{
+	xaring_client_read(p->client, position_index(&p->position, p->io.appl_ptr), to, frames);
+	if (p->io.access == SND_PCM_ACCESS_RW_INTERLEAVED)
+		rearm(p, clock_now_ns(), p->io.state, p->io.appl_ptr + frames);
+}
+
 static snd_pcm_sframes_t on_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
 				     snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
+	char *at = (char *)areas->addr + (areas->first + areas->step * offset) / 8;
 	struct pcm_xen *p = pcm_of(io);
-	const char *from = (const char *)areas->addr + (areas->first + areas->step * offset) / 8;
-	uint64_t appl = io->appl_ptr;
-	uint32_t index;
 
 	pthread_mutex_lock(&p->lock);
-	index = position_index(&p->position, appl);
-	xaring_client_write(p->client, index, from, (uint32_t)size);
-	publish(p, index + (uint32_t)size);
 	p->total_told = p->total_seen;
-	rearm(p, clock_now_ns(), io->state, appl + size);
+	if (p->position.is_capture)
+		read_frames(p, at, (uint32_t)size);
+	else
+		write_frames(p, at, (uint32_t)size);
 	pthread_mutex_unlock(&p->lock);
 	return (snd_pcm_sframes_t)size;
 }
@@ -279,6 +310,8 @@ static int on_delay(snd_pcm_ioplug_t *io, snd_pcm_sframes_t *delay)
 	pthread_mutex_lock(&p->lock);
 	res = look(p, now_ns);
 	fill = position_fill(&p->position, io->appl_ptr);
+	if (p->position.is_capture)
+		fill = -fill;
 	*delay = fill > 0 ? fill : 0;
 	if (res == 0 && p->is_started) {
 		snd_pcm_sframes_t true_delay =
@@ -376,16 +409,19 @@ static int on_drain(snd_pcm_ioplug_t *io)
 	struct pcm_xen *p = pcm_of(io);
 	uint64_t now_ns = clock_now_ns();
 	uint64_t data_ns = 0;
+	bool is_done;
 	int32_t fill;
 
 	pthread_mutex_lock(&p->lock);
 	fill = position_fill(&p->position, io->appl_ptr);
-	if (fill > 0) {
+	/* What was captured until now is the last; what was never written is played already. */
+	is_done = p->position.is_capture || (fill <= 0 && !p->is_started);
+	if (!is_done)
 		begin_drain(p, now_ns);
+	if (fill > 0)
 		data_ns = (uint64_t)fill * NS_PER_S / io->rate;
-	}
 	pthread_mutex_unlock(&p->lock);
-	if (fill <= 0)
+	if (is_done)
 		return 0;
 	if (io->nonblock == 1)
 		return look_drained(p) ? 0 : -EAGAIN;
@@ -473,7 +509,10 @@ static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
 	p->has_shape = res == 0;
 	p->state = (struct xaring_client_state){0};
 	p->published = 0;
-	p->position = (struct position){.buffer = (uint32_t)io->buffer_size};
+	p->position = (struct position){
+		.is_capture = params.direction == XARING_CAPTURE,
+		.buffer = (uint32_t)io->buffer_size,
+	};
 	pthread_mutex_unlock(&p->lock);
 	return res < 0 ? refuse(p, res, &refusal) : 0;
 }
@@ -534,6 +573,7 @@ static int on_set_chmap(snd_pcm_ioplug_t *io, const snd_pcm_chmap_t *map)
 	return hwparams_check_chmap(io->channels, map);
 }
 
+/* No resume: nothing here is ever SUSPENDED, and alsa-lib would tell applications that it may be. */
 static const snd_pcm_ioplug_callback_t callbacks = {
 	.start = on_start,
 	.stop = on_stop,
@@ -568,15 +608,16 @@ static void set_log(void)
 		xaring_log_set(print_log, XARING_LOG_DEBUG);
 }
 
-static int create(const struct conf *conf, struct pcm_xen **out)
+static int create(const struct conf *conf, bool is_capture, struct pcm_xen **out)
 {
+	const char *socket = is_capture ? NO_SOCKET : conf->socket;
 	const char *name = conf->name[0] ? conf->name : program_invocation_short_name;
 	struct pcm_xen *p = calloc(1, sizeof(*p));
 	int res;
 
 	if (!p)
 		return -ENOMEM;
-	res = xaring_client_create(conf->socket, name, &p->client);
+	res = xaring_client_create(socket, name, &p->client);
 	if (res < 0) {
 		free(p);
 		return res;
@@ -634,11 +675,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(xen)
 		SNDERR("xen: %s", error);
 		return res;
 	}
-	if (stream != SND_PCM_STREAM_PLAYBACK) {
-		SNDERR("xen: %s: only playback is offered", name);
-		return -ENODEV;
-	}
-	res = create(&settings, &p);
+	res = create(&settings, stream == SND_PCM_STREAM_CAPTURE, &p);
 	if (res < 0)
 		return res;
 	res = open_pcm(p, name, stream, mode);

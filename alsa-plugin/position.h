@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct position {
+	bool is_capture;
 	uint64_t boundary; /* 0 before the first software parameters */
 	uint32_t buffer;
 	uint64_t hw;    /* below the boundary */
@@ -31,22 +32,25 @@ int32_t position_fill(const struct position *p, uint64_t appl);
 /* Index of the application's pointer in the ring, within a buffer of the hardware's. */
 uint32_t position_index(const struct position *p, uint64_t appl);
 
+/* Frames that may be written (playback) or read (capture). */
+uint64_t position_avail(const struct position *p, uint64_t appl);
+
 /*
- * Moves on to the index that the backend has reached; never backwards.
+ * Moves on to the index that the backend has reached; never backwards. Capture never gets more than
+ * a buffer ahead of the application: what is older is lost.
  *
- * hold: while draining, stay a frame short of appl. alsa-lib ends a drain by itself when the
- *       pointers meet, and a predicted position gets there before the last frame is consumed.
+ * hold: stay a frame short of appl. When the pointers meet, alsa-lib ends a drain by itself and
+ *       applications believe that all is played; a predicted position gets there before.
  */
 void position_advance(struct position *p, uint32_t index, uint64_t appl, bool hold);
 
 /*
  * Tells whether the stream must stop now, as ALSA's stop threshold says.
  *
- * xruns: real gaps, as the backend counted them. The predicted position that touches the end of the
- *        data is none: the next write often still comes in time.
- * avail: frames that may be written (playback) or read (capture)
+ * xruns: real gaps, as the backend counted them. In playback the predicted position that touches
+ *        the end of the data is none: the next write often still comes in time.
  */
-bool position_is_xrun(const struct position *p, uint32_t xruns, uint64_t avail,
+bool position_is_xrun(const struct position *p, uint64_t appl, uint32_t xruns,
 		      uint64_t stop_threshold);
 
 #endif

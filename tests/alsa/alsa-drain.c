@@ -36,6 +36,23 @@ static void drain_starts_what_was_not_started(void **state)
 	case_expect(c, 0, 0, 333);
 }
 
+/* The predicted position is at the end, the backend is not. */
+static void drain_at_the_predicted_end_loses_nothing(void **state)
+{
+	struct test_case *c = *state;
+
+	case_serve(c, 2048);
+	for (int mode = 0; mode <= SND_PCM_NONBLOCK; mode += SND_PCM_NONBLOCK) {
+		c->written = 0;
+		open_and_write(c, mode, (struct shape){.start = 1}, 1500);
+		case_wait_until(snd_pcm_avail(c->pcm) >= 4096 - 16);
+		case_wait_until(snd_pcm_drain(c->pcm) == 0);
+		case_expect(c, mode ? 1 : 0, 0, 1500);
+		snd_pcm_close(c->pcm);
+		c->pcm = NULL;
+	}
+}
+
 static void drain_of_nothing_returns_at_once(void **state)
 {
 	struct test_case *c = *state;
@@ -257,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		case_test(drain_plays_to_the_last_frame),
 		case_test(drain_starts_what_was_not_started),
+		case_test(drain_at_the_predicted_end_loses_nothing),
 		case_test(drain_of_nothing_returns_at_once),
 		case_test(drain_ten_times),
 		case_test(nonblocking_drain_is_finished_by_polling),

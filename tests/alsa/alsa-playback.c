@@ -30,10 +30,7 @@ static void void_takes_real_time(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		uint64_t begin_ns = case_now_ns();
 
-		play(c, modes[i % 2],
-		     (struct shape){.access = i < 2 ? SND_PCM_ACCESS_RW_INTERLEAVED
-						    : SND_PCM_ACCESS_MMAP_INTERLEAVED},
-		     24000, 1000);
+		play(c, modes[i % 2], (struct shape){.mmap = i >= 2}, 24000, 1000);
 		assert_took(begin_ns, 500, 200);
 		snd_pcm_close(c->pcm);
 		c->pcm = NULL;
@@ -49,10 +46,8 @@ static void every_way_of_writing_is_exact(void **state)
 		c->backend = NULL;
 		case_serve(c, 1024);
 		c->written = 0;
-		play(c, i % 2 ? SND_PCM_NONBLOCK : 0,
-		     (struct shape){.access = i < 2 ? SND_PCM_ACCESS_RW_INTERLEAVED
-						    : SND_PCM_ACCESS_MMAP_INTERLEAVED},
-		     30011, i < 2 ? 777 : 5000);
+		play(c, i % 2 ? SND_PCM_NONBLOCK : 0, (struct shape){.mmap = i >= 2}, 30011,
+		     i < 2 ? 777 : 5000);
 		case_expect(c, 0, 0, 30011);
 		if (c->backend)
 			case_timing(fake_xruns(c->backend, 0) == 0);

@@ -71,7 +71,7 @@ static void prepared_is_ready_until_full(void **state)
 /* Wakes come when avail_min is reached, not before, and little after; never a spurious POLLOUT. */
 static void wakes_at_avail_min(void **state)
 {
-	const snd_pcm_uframes_t mins[] = {256, 1024, 3000, 4096};
+	const snd_pcm_uframes_t mins[] = {256, 1024, 3000, 4000};
 	struct test_case *c = *state;
 
 	case_serve(c, 256);

@@ -86,6 +86,24 @@ static void lower_threshold_stops_earlier(void **state)
 	}
 }
 
+/* A position that is predicted would say so up to a quantum too early. */
+static void empty_means_consumed(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 2048);
+	for (uint32_t i = 1; i <= 3; i++) {
+		open_shaped(c, (struct shape){.start = 1});
+		case_write(c, 1500, 1500);
+		case_wait_until(snd_pcm_avail(c->pcm) == 4096);
+		assert_int_equal(fake_consumed(c->backend, i - 1), 1500);
+		snd_pcm_close(c->pcm);
+		c->pcm = NULL;
+	}
+}
+
 /* In the void there are no gaps that anybody could hear. */
 static void void_has_no_xruns(void **state)
 {
@@ -304,6 +322,7 @@ int main(void)
 		case_test(recovered_stream_plays_on),
 		case_test(boundary_never_stops),
 		case_test(lower_threshold_stops_earlier),
+		case_test(empty_means_consumed),
 		case_test(void_has_no_xruns),
 		case_test(stall_is_no_xrun),
 		case_test(rewound_frames_are_replaced),

@@ -167,8 +167,6 @@ snd_pcm_t *case_open(struct test_case *c, int mode)
 
 static void set_defaults(struct shape *s)
 {
-	if (!s->access)
-		s->access = SND_PCM_ACCESS_RW_INTERLEAVED;
 	if (!s->format)
 		s->format = SND_PCM_FORMAT_S16_LE;
 	if (!s->channels)
@@ -210,7 +208,9 @@ int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape s)
 	set_defaults(&s);
 	snd_pcm_hw_params_alloca(&hw);
 	assert_true(snd_pcm_hw_params_any(pcm, hw) >= 0);
-	res = snd_pcm_hw_params_set_access(pcm, hw, s.access);
+	res = snd_pcm_hw_params_set_access(pcm, hw,
+					   s.mmap ? SND_PCM_ACCESS_MMAP_INTERLEAVED
+						  : SND_PCM_ACCESS_RW_INTERLEAVED);
 	if (res == 0)
 		res = snd_pcm_hw_params_set_format(pcm, hw, s.format);
 	if (res == 0)

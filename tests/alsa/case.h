@@ -45,7 +45,7 @@ struct test_case {
 
 /* Hardware and software parameters; what is 0 has a default. */
 struct shape {
-	snd_pcm_access_t access;  /* RW_INTERLEAVED */
+	bool mmap;                /* read/write otherwise */
 	snd_pcm_format_t format;  /* S16_LE (0 is S8, which nobody wants here) */
 	unsigned int channels;    /* 2 */
 	unsigned int rate;        /* 48000 */

@@ -135,15 +135,60 @@ static void xrun_follows_the_stop_threshold(void **state)
 
 	(void)state;
 	/* The usual one: the real count decides, an empty buffer alone does not. */
-	assert_false(position_is_xrun(&p, 0, 24000, 24000));
-	assert_true(position_is_xrun(&p, 1, 0, 24000));
+	assert_false(position_is_xrun(&p, 0, 0, 24000));
+	assert_true(position_is_xrun(&p, 24000, 1, 24000));
 	/* Never. */
-	assert_false(position_is_xrun(&p, 1, 24000, BOUNDARY_32));
-	assert_false(position_is_xrun(&p, 1, 24000, 24001));
+	assert_false(position_is_xrun(&p, 0, 1, BOUNDARY_32));
+	assert_false(position_is_xrun(&p, 0, 1, 24001));
 	/* An application that wants to stop before the end. */
-	assert_false(position_is_xrun(&p, 0, 11999, 12000));
-	assert_true(position_is_xrun(&p, 0, 12000, 12000));
-	assert_true(position_is_xrun(&p, 1, 0, 12000));
+	assert_false(position_is_xrun(&p, 12001, 0, 12000));
+	assert_true(position_is_xrun(&p, 12000, 0, 12000));
+	assert_true(position_is_xrun(&p, 24000, 1, 12000));
+}
+
+static struct position made_capture(void)
+{
+	struct position p = made(BOUNDARY_32, 500);
+
+	p.is_capture = true;
+	return p;
+}
+
+static void avail_is_room_or_data(void **state)
+{
+	struct position p = made(BOUNDARY_32, 500);
+
+	(void)state;
+	assert_int_equal(position_avail(&p, 0), 24000);
+	assert_int_equal(position_avail(&p, 1000), 23000);
+	position_advance(&p, 1000, 1000, false);
+	assert_int_equal(position_avail(&p, 1000), 23500);
+	p = made_capture();
+	assert_int_equal(position_avail(&p, 0), 0);
+	position_advance(&p, 1000, 0, false);
+	assert_int_equal(position_avail(&p, 0), 500);
+	assert_int_equal(position_avail(&p, 100), 400);
+	assert_int_equal(position_index(&p, 100), 600);
+	/* An application that forwarded beyond what there is. */
+	assert_int_equal(position_avail(&p, 700), 0);
+}
+
+static void capture_loses_what_is_older_than_a_buffer(void **state)
+{
+	struct position p = made_capture();
+
+	(void)state;
+	position_advance(&p, 500 + 20000, 0, false);
+	assert_false(position_is_xrun(&p, 0, 0, 24000));
+	position_advance(&p, 500 + 30000, 0, false);
+	assert_int_equal(p.hw, 24000);
+	assert_int_equal(p.index, 30500);
+	assert_true(position_is_xrun(&p, 0, 0, 24000));
+	assert_false(position_is_xrun(&p, 0, 0, BOUNDARY_32));
+	/* The oldest frame that is left is the next to be read. */
+	assert_int_equal(position_index(&p, 0), 30500 - 24000);
+	position_advance(&p, 500 + 30100, 24000, false);
+	assert_int_equal(position_avail(&p, 24000), 100);
 }
 
 int main(void)
@@ -159,6 +204,8 @@ int main(void)
 		cmocka_unit_test(drain_holds_the_last_frame_back),
 		cmocka_unit_test(boundary_of_64_bits),
 		cmocka_unit_test(xrun_follows_the_stop_threshold),
+		cmocka_unit_test(avail_is_room_or_data),
+		cmocka_unit_test(capture_loses_what_is_older_than_a_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

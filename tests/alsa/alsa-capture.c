@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Recording without a microphone: silence, in real time, by every way of reading, and no link. */
+#include "case.h"
+
+static void open_capture(struct test_case *c, int mode, struct shape shape)
+{
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, mode, NULL, &c->pcm), 0);
+	case_shape(c, shape);
+}
+
+static void assert_silence(const struct test_case *c, const uint8_t *bytes, uint32_t frames)
+{
+	uint8_t silence = c->format == SND_PCM_FORMAT_U8 ? 0x80 : 0;
+
+	if (case_is_other())
+		return;
+	for (uint32_t i = 0; i < frames * c->frame_bytes; i++)
+		assert_int_equal(bytes[i], silence);
+}
+
+static snd_pcm_sframes_t read_mmap(struct test_case *c, snd_pcm_uframes_t frames)
+{
+	const snd_pcm_channel_area_t *areas;
+	snd_pcm_uframes_t offset;
+	snd_pcm_sframes_t avail = snd_pcm_avail_update(c->pcm);
+
+	if (avail <= 0)
+		return avail < 0 ? avail : -EAGAIN;
+	/* Twice: looking again changes nothing. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(snd_pcm_mmap_begin(c->pcm, &areas, &offset, &frames), 0);
+	assert_silence(c, (uint8_t *)areas->addr + areas->first / 8 + offset * c->frame_bytes,
+		       (uint32_t)frames);
+	return snd_pcm_mmap_commit(c->pcm, offset, frames);
+}
+
+static snd_pcm_sframes_t read_some(struct test_case *c, bool by_mmap, uint32_t frames)
+{
+	uint8_t *bytes;
+	snd_pcm_sframes_t res;
+
+	if (by_mmap)
+		return read_mmap(c, frames);
+	bytes = malloc((size_t)frames * c->frame_bytes);
+	assert_non_null(bytes);
+	memset(bytes, 0x55, (size_t)frames * c->frame_bytes);
+	res = snd_pcm_readi(c->pcm, bytes, frames);
+	if (res > 0)
+		assert_silence(c, bytes, (uint32_t)res);
+	free(bytes);
+	return res;
+}
+
+static void record(struct test_case *c, bool by_mmap, uint32_t frames)
+{
+	if (snd_pcm_state(c->pcm) == SND_PCM_STATE_PREPARED)
+		assert_int_equal(snd_pcm_start(c->pcm), 0);
+	while (frames > 0) {
+		snd_pcm_sframes_t res = read_some(c, by_mmap, frames < 700 ? frames : 700);
+
+		if (res == -EAGAIN) {
+			assert_int_equal(snd_pcm_wait(c->pcm, 2000), 1);
+			continue;
+		}
+		assert_true(res > 0);
+		frames -= (uint32_t)res;
+	}
+}
+
+static void silence_comes_in_real_time(void **state)
+{
+	struct test_case *c = *state;
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t begin_ns, took_ns;
+
+		open_capture(c, i % 2 ? SND_PCM_NONBLOCK : 0,
+			     (struct shape){.mmap = i >= 2,
+					    .format =
+						    i ? SND_PCM_FORMAT_S16_LE : SND_PCM_FORMAT_U8});
+		begin_ns = case_now_ns();
+		record(c, i >= 2, 14400);
+		took_ns = case_now_ns() - begin_ns;
+		assert_true(took_ns > 299 * NS_PER_MS);
+		case_timing(took_ns < 350 * NS_PER_MS);
+		assert_int_equal(snd_pcm_close(c->pcm), 0);
+		c->pcm = NULL;
+	}
+}
+
+static void no_link_is_made(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 1024);
+	open_capture(c, 0, (struct shape){0});
+	record(c, false, 4800);
+	assert_int_equal(fake_streams(c->backend), 0);
+	assert_string_equal(c->errors, "");
+}
+
+static void polls_as_a_kernel_device(void **state)
+{
+	struct test_case *c = *state;
+	snd_pcm_sframes_t delay;
+
+	open_capture(c, SND_PCM_NONBLOCK, (struct shape){0});
+	assert_int_equal(case_poll(c->pcm, 50), 0);
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	for (int i = 0; i < 5; i++) {
+		unsigned short revents = 0;
+
+		while (!revents)
+			revents = case_poll(c->pcm, 1000);
+		assert_int_equal(revents, POLLIN);
+		assert_in_range(snd_pcm_avail(c->pcm), 1024, 4096);
+		assert_int_equal(snd_pcm_delay(c->pcm, &delay), 0);
+		assert_true(delay >= 1024);
+		assert_int_equal(case_poll(c->pcm, 0), POLLIN);
+		record(c, false, (uint32_t)snd_pcm_avail_update(c->pcm));
+	}
+	assert_int_equal(snd_pcm_drop(c->pcm), 0);
+	assert_int_equal(case_poll(c->pcm, 0), POLLIN | POLLERR);
+}
+
+static void overrun_stops_unless_told_not_to(void **state)
+{
+	struct test_case *c = *state;
+
+	open_capture(c, 0, (struct shape){.stop = 4096});
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	case_wait_until(snd_pcm_avail(c->pcm) == -EPIPE);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_XRUN);
+	assert_int_equal(snd_pcm_recover(c->pcm, -EPIPE, 1), 0);
+	record(c, false, 2000);
+	snd_pcm_close(c->pcm);
+	c->pcm = NULL;
+	if (case_is_other())
+		return;
+	open_capture(c, 0, (struct shape){.stop = FOREVER});
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	case_wait_until(snd_pcm_avail(c->pcm) == 4096);
+	case_pass(100);
+	assert_int_equal(snd_pcm_avail(c->pcm), 4096);
+	/* What was lost is not made up for: after what is there, the rest comes in real time. */
+	record(c, false, 4096);
+	case_timing(snd_pcm_avail(c->pcm) < 500);
+}
+
+static void pause_and_drain(void **state)
+{
+	struct test_case *c = *state;
+	snd_pcm_sframes_t avail;
+
+	if (case_is_other())
+		return;
+	open_capture(c, 0, (struct shape){.stop = FOREVER});
+	record(c, false, 2000);
+	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
+	avail = snd_pcm_avail(c->pcm);
+	case_pass(50);
+	assert_int_equal(snd_pcm_avail(c->pcm), avail);
+	assert_int_equal(snd_pcm_pause(c->pcm, 0), 0);
+	record(c, false, 2000);
+	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		case_test(silence_comes_in_real_time),
+		case_test(no_link_is_made),
+		case_test(polls_as_a_kernel_device),
+		case_test(overrun_stops_unless_told_not_to),
+		case_test(pause_and_drain),
+	};
+
+	return case_run(tests);
+}
