@@ -83,8 +83,10 @@ struct stream {
 	struct spa_source *timer; /* tail, failure */
 	bool is_failed;           /* the node is dead and waits to be freed */
 	bool is_closing;          /* events of the node do not count any more */
+	bool is_refused;          /* the last try to make the node failed */
 	bool is_muted;
 	bool is_unheard; /* no sink */
+	bool is_told;    /* the log says why */
 };
 
 /* Sends a message to the broker. A broker that is gone ends the worker. */
@@ -160,9 +162,10 @@ bool node_is_run(const struct stream *s);
 /* How long what was handed out may still sound. */
 uint32_t node_tail_ms(const struct stream *s);
 
-/* The node failed; it is linked to a sink, or why not; its mute changed (stream.c). */
+/* The node (stream.c): failed; is run, or why not; is run no longer; was muted or not. */
 void stream_node_failed(struct stream *s, const char *why);
 void stream_node_heard(struct stream *s, const char *why_not);
+void stream_node_parked(struct stream *s);
 void stream_node_muted(struct stream *s, bool muted);
 
 #endif

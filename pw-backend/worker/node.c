@@ -182,7 +182,6 @@ static void on_state_changed(void *data, enum pw_stream_state before, enum pw_st
 	struct stream *s = data;
 	enum pw_stream_state really;
 
-	(void)before;
 	if (s->is_closing)
 		return;
 	really = pw_stream_get_state(s->node, NULL);
@@ -192,6 +191,8 @@ static void on_state_changed(void *data, enum pw_stream_state before, enum pw_st
 		stream_node_heard(s, error ? error : "no reason given");
 	else if (now == PW_STREAM_STATE_STREAMING)
 		stream_node_heard(s, NULL);
+	else if (before == PW_STREAM_STATE_STREAMING)
+		stream_node_parked(s);
 }
 
 static struct pw_loop *data_loop(const struct stream *s)

@@ -93,10 +93,13 @@ static void create_node(struct stream *s, bool active)
 {
 	int res = node_create(s, active);
 
-	if (res == 0)
-		return;
-	LOG(s, XARING_LOG_WARN, "PipeWire refused the node (%s), trying again", spa_strerror(res));
-	(void)session_failed(&s->session);
+	if (res < 0) {
+		/* The sweep tries again; the log says it once. */
+		LOG(s, s->is_refused ? XARING_LOG_DEBUG : XARING_LOG_WARN,
+		    "PipeWire refused the node (%s), trying again", spa_strerror(res));
+		(void)session_failed(&s->session);
+	}
+	s->is_refused = res < 0;
 }
 
 static void stream_free(struct stream *s)
@@ -164,9 +167,17 @@ static void set_flags(struct stream *s)
 
 void stream_node_heard(struct stream *s, const char *why_not)
 {
-	if (why_not && !s->is_unheard)
+	if (why_not && !s->is_told)
 		LOG(s, XARING_LOG_INFO, "nothing to play to: %s", why_not);
 	s->is_unheard = why_not != NULL;
+	s->is_told = s->is_unheard;
+	set_flags(s);
+}
+
+/* By ourselves, or because its sink is gone; the session manager may link it to another one. */
+void stream_node_parked(struct stream *s)
+{
+	s->is_unheard = s->session.phase == SESSION_ACTIVE;
 	set_flags(s);
 }
 
