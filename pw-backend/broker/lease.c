@@ -63,6 +63,7 @@ int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **
 	l->number = free_number(vm, open->params.direction);
 	l->params = open->params;
 	l->features = setup->grant->features;
+	l->time_secret_ns = setup->time_secret_ns;
 	l->pages = setup->grant->shape.pages;
 	xaring_text_clean(l->name, sizeof(l->name), open->name, sizeof(open->name));
 	l->control = setup->control;
@@ -87,6 +88,7 @@ void lease_announce(const struct lease *l)
 	ipc_message_init(&m, IPC_STREAM, l->vm->id, l->id);
 	m.u.stream.params = l->params;
 	m.u.stream.features = l->features;
+	m.u.stream.time_secret_ns = l->time_secret_ns;
 	m.u.stream.number = l->number;
 	memcpy(m.u.stream.name, l->name, sizeof(m.u.stream.name));
 	m.fds[0] = l->control;

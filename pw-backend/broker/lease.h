@@ -25,8 +25,9 @@ typedef void (*lease_refused_fn)(void *data, const struct xaring_refusal *refusa
 struct lease_setup {
 	const struct xaring_open *open;
 	const struct policy_grant *grant;
-	int control; /* taken over, also on failure */
-	int data;    /* likewise; as the worker gets it: for reading only (playback) */
+	int control;             /* taken over, also on failure */
+	int data;                /* likewise; as the worker gets it: for reading only (playback) */
+	uint64_t time_secret_ns; /* 0 when guest and backend read one clock */
 	lease_refused_fn on_refused;
 	void *source;
 };
@@ -38,6 +39,7 @@ struct lease {
 	uint32_t number; /* within VM and direction: 1, 2, ... */
 	struct xaring_params params;
 	uint32_t features;
+	uint64_t time_secret_ns;
 	uint32_t pages;
 	char name[XARING_NAME_BYTES];
 	int control;

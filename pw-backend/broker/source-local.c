@@ -128,12 +128,13 @@ static void on_lease_refused(void *data, const struct xaring_refusal *refusal)
 	client_refuse(data, refusal);
 }
 
-static int random_epoch(uint64_t *epoch)
+/* A random number other than 0. */
+static int random_number(uint64_t *number)
 {
 	do {
-		if (getrandom(epoch, sizeof(*epoch), 0) != sizeof(*epoch))
+		if (getrandom(number, sizeof(*number), 0) != sizeof(*number))
 			return -EIO;
-	} while (*epoch == 0);
+	} while (*number == 0);
 	return 0;
 }
 
@@ -146,7 +147,7 @@ static int send_accept(struct client *c, const struct policy_grant *grant, int c
 		.capacity = grant->shape.capacity,
 		.data_pages = grant->shape.data_pages,
 	};
-	int res = random_epoch(&accept.epoch);
+	int res = random_number(&accept.epoch);
 
 	if (res < 0)
 		return res;
@@ -161,8 +162,13 @@ static int make_stream(struct client *c, const struct policy_grant *grant)
 				    .on_refused = on_lease_refused,
 				    .source = c};
 	int data_write;
-	int res = xaring_memfd_stream(&grant->shape, &setup.control, &data_write, &setup.data);
+	int res = 0;
 
+	/* A guest that does not share our clock is not to learn it. */
+	if (!(grant->features & XARING_FEATURE_SAME_CLOCK))
+		res = random_number(&setup.time_secret_ns);
+	if (res == 0)
+		res = xaring_memfd_stream(&grant->shape, &setup.control, &data_write, &setup.data);
 	if (res < 0)
 		return res;
 	res = send_accept(c, grant, setup.control, data_write);

@@ -80,6 +80,53 @@ static bool is_same_file(int a, int b)
 
 /* ---- streams ---- */
 
+static void expect_same_secret(int worker, uint64_t secret_ns)
+{
+	struct ipc_message stream;
+
+	worker_expect(worker, IPC_STREAM, &stream);
+	assert_true(stream.u.stream.time_secret_ns == secret_ns);
+	ipc_message_finish(&stream);
+}
+
+/* Each link of a guest with a clock of its own has a secret, which the next worker is told as well. */
+static void times_carry_a_secret_unless_there_is_one_clock(void **state)
+{
+	struct box *box = start(1);
+	int worker = box_ready_worker(box, 1);
+	int clients[2];
+	struct xaring_message open;
+	struct xaring_accept accept;
+	struct ipc_message streams[2];
+
+	(void)state;
+	client_usual_open(&open);
+	open.u.open.features = 0;
+	for (int i = 0; i < 2; i++) {
+		int fds[XARING_WIRE_FDS];
+
+		clients[i] = client_connect(box, 1);
+		assert_int_equal(client_send_open(clients[i], &open), 0);
+		client_expect_accept(clients[i], &accept, fds);
+		assert_int_equal(accept.features, 0);
+		for (int j = 0; j < XARING_WIRE_FDS; j++)
+			close(fds[j]);
+		worker_expect(worker, IPC_STREAM, &streams[i]);
+		ipc_message_finish(&streams[i]);
+		assert_true(streams[i].u.stream.time_secret_ns != 0);
+	}
+	assert_true(streams[0].u.stream.time_secret_ns != streams[1].u.stream.time_secret_ns);
+
+	close(worker);
+	worker = box_ready_worker(box, 1);
+	expect_same_secret(worker, streams[1].u.stream.time_secret_ns);
+	expect_same_secret(worker, streams[0].u.stream.time_secret_ns);
+	close(clients[0]);
+	close(clients[1]);
+	close(worker);
+	box_stop(box);
+}
+
 static void accepted_stream_has_its_pages_on_both_sides(void **state)
 {
 	struct box *box = start(1);
@@ -1025,6 +1072,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(accepted_stream_has_its_pages_on_both_sides),
+		cmocka_unit_test(times_carry_a_secret_unless_there_is_one_clock),
 		cmocka_unit_test(vm_is_announced_with_title_and_key),
 		cmocka_unit_test(name_of_the_application_is_cleaned),
 		cmocka_unit_test(kicks_are_forwarded),
