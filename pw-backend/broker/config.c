@@ -421,8 +421,7 @@ static int on_vm_key(struct reader *r, const struct place *outer, const struct p
 		return refuse_key(r, outer, key, "name, title and socket are accepted");
 	res = read_text(r, &place, value, &vm->key);
 	if (res == 0 && !config_key_is_valid(vm->key))
-		return refuse(r, &place, value,
-			      "1 to 63 of A-Z, a-z, 0-9, \".\", \"_\" and \"-\" are accepted");
+		return refuse(r, &place, value, CONFIG_KEY_ACCEPTED);
 	return res;
 }
 

@@ -54,7 +54,9 @@ int config_load(const char *const *folders, unsigned count, struct config **out,
 /* Accepts NULL. */
 void config_destroy(struct config *config);
 
-/* Tells whether a text can be a VM's name: 1 to 63 characters of A-Z a-z 0-9 . _ - */
+#define CONFIG_KEY_ACCEPTED "1 to 63 of A-Z, a-z, 0-9, \".\", \"_\" and \"-\" are accepted"
+
+/* Tells whether a text can be a VM's name: CONFIG_KEY_ACCEPTED, but for "." and "..". */
 bool config_key_is_valid(const char *key);
 
 /* Adds a VM. Returns 0, -EEXIST when the key is taken, -ENOMEM. title and socket may be NULL. */

@@ -82,8 +82,7 @@ static int take_vm(struct options *o)
 	char **grown;
 
 	if (!config_key_is_valid(optarg))
-		return refuse("--vm", optarg,
-			      "1 to 63 of A-Z, a-z, 0-9, \".\", \"_\" and \"-\" are accepted");
+		return refuse("--vm", optarg, CONFIG_KEY_ACCEPTED);
 	grown = reallocarray(o->vms, o->vm_count + 1, sizeof(*grown));
 	if (!grown) {
 		fprintf(stderr, "xaring-pw: out of memory\n");
