@@ -20,13 +20,11 @@ void policy_init(struct policy *policy)
 	policy->reconnect_ms = RECONNECT_MS_DEFAULT;
 }
 
-static int refuse(struct xaring_refusal *refusal, enum xaring_reason reason, int error)
+static void refuse(struct xaring_refusal *refusal, enum xaring_reason reason, uint32_t value,
+		   uint32_t min, uint32_t max)
 {
-	refusal->reason = reason;
-	refusal->value = 0;
-	refusal->min = 0;
-	refusal->max = 0;
-	return error;
+	*refusal =
+		(struct xaring_refusal){.reason = reason, .value = value, .min = min, .max = max};
 }
 
 static int check_version(const struct xaring_open *open, struct policy_grant *grant,
@@ -34,12 +32,9 @@ static int check_version(const struct xaring_open *open, struct policy_grant *gr
 {
 	int res = xaring_server_agree(open, &grant->version, &grant->features);
 
-	if (res == 0)
-		return 0;
-	refuse(refusal, XARING_REASON_VERSION, res);
-	refusal->value = open->version;
-	refusal->min = XARING_PROTOCOL_VERSION_MIN;
-	refusal->max = XARING_PROTOCOL_VERSION;
+	if (res < 0)
+		refuse(refusal, XARING_REASON_VERSION, open->version, XARING_PROTOCOL_VERSION_MIN,
+		       XARING_PROTOCOL_VERSION);
 	return res;
 }
 
@@ -48,10 +43,7 @@ static int check_streams(const struct policy *policy, const struct policy_use *u
 {
 	if (use->streams < policy->max_streams)
 		return 0;
-	refuse(refusal, XARING_REASON_STREAMS, -EDQUOT);
-	refusal->value = use->streams + 1;
-	refusal->min = 1;
-	refusal->max = policy->max_streams;
+	refuse(refusal, XARING_REASON_STREAMS, use->streams + 1, 1, policy->max_streams);
 	return -EDQUOT;
 }
 
@@ -62,10 +54,7 @@ static int check_pages(const struct policy *policy, const struct policy_use *use
 
 	if (total <= policy->max_pages)
 		return 0;
-	refuse(refusal, XARING_REASON_PAGES, -EDQUOT);
-	refusal->value = total;
-	refusal->min = POLICY_PAGES_MIN;
-	refusal->max = policy->max_pages;
+	refuse(refusal, XARING_REASON_PAGES, total, POLICY_PAGES_MIN, policy->max_pages);
 	return -EDQUOT;
 }
 
@@ -80,8 +69,10 @@ int policy_check(const struct policy *policy, const struct policy_use *use,
 	res = xaring_params_shape(&open->params, &grant->shape, refusal);
 	if (res < 0)
 		return res;
-	if (open->params.direction != XARING_PLAYBACK || !policy->playback)
-		return refuse(refusal, XARING_REASON_POLICY, -EACCES);
+	if (open->params.direction != XARING_PLAYBACK || !policy->playback) {
+		refuse(refusal, XARING_REASON_POLICY, 0, 0, 0);
+		return -EACCES;
+	}
 	res = check_streams(policy, use, refusal);
 	if (res < 0)
 		return res;
