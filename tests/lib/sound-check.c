@@ -7,9 +7,9 @@
  *       nothing but silence around it, or a ramp of at most RAMP frames after it. Last line:
  *       "exact: N of M frames"; exit 0 when N = M.
  *   sound-check coded VM RATE RECORDED [LOG]
- *       Reads the frame code. Prints one JSON object: runs of consecutive frames, gaps, lost,
- *       repeated, foreign and damaged frames; with the LOG of coded-player the latency of each
- *       run. Always exit 0: the caller judges the numbers.
+ *       Reads the frame code. Prints one JSON object: runs of consecutive frames, gaps, frames
+ *       lost at gaps, jumps, frames skipped in jumps, repeated, foreign and damaged frames; with
+ *       the LOG of coded-player the latency of each run. Always exit 0: the caller judges.
  *   sound-check level CHANNELS RECORDED [FROM_NS TO_NS]
  *       Prints the level in dB of the recording, or of the part between two times.
  *   sound-check end-level CHANNELS FRAMES RECORDED
@@ -381,27 +381,28 @@ static void print_runs(const struct coded *c, const struct moments *times,
 
 static void print_totals(const struct coded *c)
 {
-	uint64_t coded = 0, lost = 0, repeated = 0;
+	uint64_t coded = 0, lost = 0, skipped = 0, repeated = 0;
 	size_t gaps = 0, jumps = 0;
 
 	for (size_t i = 0; i < c->n_runs; i++) {
 		const struct run *run = &c->runs[i];
 		const struct run *before = i ? run - 1 : NULL;
 		int32_t step = before ? (int32_t)(run->first - before->last) - 1 : 0;
+		bool gap = before && run->at > before->at + (before->last - before->first + 1);
 
 		coded += run->last - run->first + 1;
-		lost += step > 0 ? (uint64_t)step : 0;
-		repeated += step < 0 ? (uint64_t) - (int64_t)step : 0;
-		if (before && run->at > before->at + (before->last - before->first + 1))
-			gaps++;
-		else if (before)
-			jumps++;
+		gaps += gap;
+		jumps += before && !gap;
+		lost += gap && step > 0 ? (uint64_t)step : 0;
+		skipped += !gap && step > 0 ? (uint64_t)step : 0;
+		repeated += step < 0 ? (uint64_t)(-(int64_t)step) : 0;
 	}
 	printf("{\"vm\": %u, \"recorded\": %zu, \"coded\": %" PRIu64 ", \"gaps\": %zu, "
-	       "\"jumps\": %zu, \"lost\": %" PRIu64 ", \"repeated\": %" PRIu64
+	       "\"jumps\": %zu, \"lost\": %" PRIu64 ", \"skipped\": %" PRIu64
+	       ", \"repeated\": %" PRIu64
 	       ", \"foreign\": %zu, \"foreign_vm\": %u, \"damaged\": %zu, \"ramp\": %zu, "
 	       "\"silent\": %zu,\n ",
-	       c->vm, c->n, coded, gaps, jumps, lost, repeated, c->foreign, c->foreign_vm,
+	       c->vm, c->n, coded, gaps, jumps, lost, skipped, repeated, c->foreign, c->foreign_vm,
 	       c->damaged, c->ramp, c->silent);
 }
 

@@ -9,7 +9,7 @@
  * NODE is a pattern for node.name; of a sink the monitor is recorded. FILE gets interleaved
  * 32-bit floats, silence while nothing is linked, and FILE.times a line for each cycle:
  * first frame, monotonic ns, frames, position of the graph's clock. What happens is told on
- * standard output: connected, linked, lost, disconnected.
+ * standard output: connected, linked, hears, deaf (nothing is linked any more), lost, disconnected.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -55,6 +55,9 @@ struct tap {
 	_Atomic uint32_t head, tail;
 	_Atomic uint32_t cycle_head, cycle_tail;
 	_Atomic uint32_t dropped;
+	_Atomic bool hears; /* all ports got data in the last cycle */
+	bool heard;         /* what was told of it */
+	uint64_t expected;  /* position of the next cycle; real-time thread */
 };
 
 /* A port of the graph that we know: kept until it is removed. */
@@ -103,6 +106,7 @@ static void on_process(void *data, struct spa_io_position *position)
 	struct tap *tap = data;
 	uint32_t frames = (uint32_t)position->clock.duration;
 	uint32_t head = atomic_load(&tap->head), at = atomic_load(&tap->cycle_head);
+	bool hears = true;
 
 	if (RING_FRAMES - (head - atomic_load(&tap->tail)) < frames ||
 	    at - atomic_load(&tap->cycle_tail) >= RING_CYCLES) {
@@ -113,6 +117,7 @@ static void on_process(void *data, struct spa_io_position *position)
 		const float *in =
 			tap->ports[c] ? pw_filter_get_dsp_buffer(tap->ports[c], frames) : NULL;
 
+		hears = hears && in;
 		for (uint32_t i = 0; i < frames; i++) {
 			uint32_t slot = (head + i) & (RING_FRAMES - 1);
 
@@ -124,6 +129,11 @@ static void on_process(void *data, struct spa_io_position *position)
 		.position = position->clock.position,
 		.frames = frames,
 	};
+	/* The graph did not wait for us: what is missing here was there. */
+	if (hears && atomic_load(&tap->hears) && position->clock.position != tap->expected)
+		atomic_fetch_add(&tap->dropped, frames);
+	tap->expected = position->clock.position + frames;
+	atomic_store(&tap->hears, hears);
 	atomic_store(&tap->head, head + frames);
 	atomic_store(&tap->cycle_head, at + 1);
 }
@@ -147,6 +157,10 @@ static void flush_tap(struct tap *tap)
 	atomic_store(&tap->cycle_tail, at);
 	if (atomic_exchange(&tap->dropped, 0))
 		say("lost", tap->node);
+	if (atomic_load(&tap->hears) != tap->heard) {
+		tap->heard = !tap->heard;
+		say(tap->heard ? "hears" : "deaf", tap->node);
+	}
 	fflush(tap->file);
 	fflush(tap->times);
 }

@@ -101,7 +101,8 @@ check_application() {
 	check_number "frames repeated, or older than what was heard" "$(verdict .repeated)" -eq 0
 	check_number "frames of somebody else" "$(verdict .foreign)" -eq 0
 	check_number "damaged frames" "$(verdict .damaged)" -eq 0
-	note "$(verdict '"\(.runs | length) runs, \(.gaps) gaps, \(.jumps) jumps, \(.lost) frames lost"')"
+	jumps_check "the recording"
+	note "$(verdict '"\(.runs | length) runs, \(.gaps) gaps, \(.lost) frames lost at them"')"
 }
 
 session_open

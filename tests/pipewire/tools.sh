@@ -33,7 +33,9 @@ expect "one run is one run" \
 { coded 3 0 5000; silence 100; coded 3 5000 100; } >recorded
 expect "a gap without loss" '.gaps == 1 and .lost == 0 and .repeated == 0'
 { coded 3 0 5000; coded 3 5003 100; } >recorded
-expect "three frames lost without a gap" '.gaps == 0 and .jumps == 1 and .lost == 3'
+expect "three frames lost without a gap" '.gaps == 0 and .jumps == 1 and .skipped == 3 and .lost == 0'
+{ coded 3 0 5000; silence 10; coded 3 5007 2000; } >recorded
+expect "seven frames lost at a gap" '.gaps == 1 and .lost == 7 and .skipped == 0'
 { coded 3 0 5000; silence 10; coded 3 4000 2000; } >recorded
 expect "a thousand frames repeated" '.gaps == 1 and .repeated == 1000'
 { coded 3 0 5000; coded 4 0 50; coded 3 5000 100; } >recorded
