@@ -274,7 +274,6 @@ static int link_take(struct xaring_client *c, const struct xaring_message *messa
 	c->linked = pages;
 	c->status = status;
 	c->epoch = accept->epoch;
-	c->features = accept->features;
 	return 0;
 }
 

@@ -66,7 +66,6 @@ struct xaring_client {
 	uint32_t broken_ms; /* the last distance after a broken link */
 	uint64_t up_ns;     /* when it came up */
 	uint64_t epoch;
-	uint32_t features;
 	uint32_t looks; /* updates since something was published, or the socket looked at */
 	bool refused;
 	struct xaring_refusal refusal;
