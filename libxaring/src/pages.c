@@ -80,8 +80,8 @@ err_control:
 }
 
 /*
- * Checks what a descriptor of a peer is before it is mapped. A regular file must be a memfd that
- * cannot shrink, and have the pages; a device (gntalloc, gntdev) knows itself what it has.
+ * Checks what a descriptor of a peer is before it is mapped. A device (gntalloc, gntdev) knows
+ * itself what it has; anything else must be a memfd that cannot shrink, and have the pages.
  */
 static int check_descriptor(int fd, uint64_t offset, uint64_t bytes)
 {
@@ -92,8 +92,6 @@ static int check_descriptor(int fd, uint64_t offset, uint64_t bytes)
 		return -errno;
 	if (S_ISCHR(st.st_mode))
 		return 0;
-	if (!S_ISREG(st.st_mode))
-		return -EPROTO;
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return -EPROTO;

@@ -19,8 +19,7 @@
 
 struct xaring_listener {
 	int fd;
-	bool removes; /* made the socket, so takes it away again, if it still is this one */
-	dev_t dev;
+	dev_t dev; /* of the socket that it made, and takes away again; 0 when it made none */
 	ino_t ino;
 	struct sockaddr_un address;
 };
@@ -85,7 +84,6 @@ static int listener_bind(struct xaring_listener *listener, mode_t mode)
 	}
 	listener->dev = st.st_dev;
 	listener->ino = st.st_ino;
-	listener->removes = true;
 	return 0;
 }
 
@@ -146,7 +144,7 @@ int xaring_listener_adopt(int fd, struct xaring_listener **out)
 	return 0;
 }
 
-/* Removes the socket unless another server has put its own there meanwhile. */
+/* Removes the socket that it made, unless another server has put its own there meanwhile. */
 static void listener_remove(const struct xaring_listener *listener)
 {
 	struct stat st;
@@ -160,8 +158,7 @@ void xaring_listener_close(struct xaring_listener *listener)
 {
 	if (!listener)
 		return;
-	if (listener->removes)
-		listener_remove(listener);
+	listener_remove(listener);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	free(listener);
