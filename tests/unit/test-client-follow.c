@@ -409,8 +409,14 @@ static void gaps_are_counted_from_the_start(void **state)
 	local_record(&f->link, &record);
 	xaring_client_stop(f->client);
 	xaring_client_start(f->client, f->now, 0);
+	record.word = local_word(&f->link);
+	local_record(&f->link, &record);
+	update(f);
+	assert_int_equal(f->state.xruns, 0);
+	xaring_client_stop(f->client);
+	xaring_client_start(f->client, f->now, 0);
 	record.xruns = 10;
-	local_record(&f->link, &record); /* still of the old word */
+	local_record(&f->link, &record); /* of the word before */
 	update(f);
 	assert_int_equal(f->state.xruns, 0);
 	record.word = local_word(&f->link);
@@ -516,6 +522,23 @@ static void an_unread_record_does_not_end_the_wait(void **state)
 	f->now += 200 * MS;
 	update(f);
 	assert_int_equal(attach_of(f), 1); /* still patient */
+}
+
+/* Nor is one that was being written when the pause began. */
+static void a_record_across_the_pause_does_not_end_the_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_record record = {.frames = QUANTUM, .rate_mhz = 48000000};
+
+	run(f);
+	record.word = local_word(&f->link);
+	record.time_ns = f->now;
+	xaring_client_pause(f->client, f->now);
+	local_record(&f->link, &record);
+	f->now += 1 * S;
+	xaring_client_resume(f->client, f->now);
+	update(f);
+	assert_false(f->state.attached);
 }
 
 static void a_paused_stream_answers_attach(void **state)
@@ -810,6 +833,11 @@ static void it_wakes_at_least_once_a_second(void **state)
 	assert_true(xaring_client_when(f->client, f->now, 1000000) <= f->now + 500 * MS);
 	f->now += 3 * S;
 	assert_true(xaring_client_when(f->client, f->now, 1000000) >= f->now);
+	/* And when one is there that does not answer. */
+	local_server_listen(&f->server);
+	update(f);
+	assert_true(local_server_waits(&f->server));
+	assert_true(xaring_client_when(f->client, f->now, 1000000) == f->now + 1 * S);
 }
 
 /* A backend that says nothing may attach at any time. */
@@ -853,6 +881,7 @@ static void steady_play(struct fixture *f)
 {
 	uint32_t frames[256] = {0};
 
+	xaring_client_arm(f->client, f->now);
 	forbid_system_calls();
 	for (uint32_t i = 0; i < 2000; i++) {
 		f->now += QUANTUM_NS / 4;
@@ -863,6 +892,7 @@ static void steady_play(struct fixture *f)
 		for (uint32_t look = 0; look < 3; look++)
 			xaring_client_update(f->client, f->now, &f->state);
 		(void)xaring_client_when(f->client, f->now, f->state.pos + 256);
+		xaring_client_arm(f->client, 5 * S + i % 100 * 1000); /* the same, nearly */
 		(void)xaring_client_delay(f->client, f->now);
 	}
 	leave(f->state.attached ? 0 : 4);
@@ -979,6 +1009,7 @@ int main(void)
 		WITH_FIXTURE(stop_is_told_and_is_idempotent),
 		WITH_FIXTURE(pause_keeps_everything),
 		WITH_FIXTURE(an_unread_record_does_not_end_the_wait),
+		WITH_FIXTURE(a_record_across_the_pause_does_not_end_the_wait),
 		WITH_FIXTURE(a_paused_stream_answers_attach),
 		WITH_FIXTURE(a_stream_that_ran_free_resumes_without_attach),
 		WITH_FIXTURE(resume_without_backend_runs_free),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -278,6 +279,31 @@ static void the_end_is_seen_through_a_child(void **state)
 	close(pipe_fds[1]);
 }
 
+/* A child's copy of a connection that has ended does not keep the parent's poll descriptor busy. */
+static void an_end_is_taken_out_of_the_poll_set(void **state)
+{
+	struct fixture *f = *state;
+	int pipe_fds[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(read(pipe_fds[0], &byte, 1) == 1 ? 0 : 1);
+	assert_int_equal(shutdown(f->link.fd, SHUT_RDWR), 0);
+	assert_true(is_readable(f));
+	f->now += 200 * MS;
+	update(f);
+	update(f);
+	assert_false(f->state.linked);
+	assert_false(is_readable(f));
+	assert_int_equal(write(pipe_fds[1], "x", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 static int child_sets_up(struct fixture *f)
 {
 	struct xaring_refusal refusal;
@@ -342,6 +368,7 @@ int main(void)
 		WITH_FIXTURE(a_child_can_play_on),
 		WITH_FIXTURE(a_parent_can_leave),
 		WITH_FIXTURE(the_end_is_seen_through_a_child),
+		WITH_FIXTURE(an_end_is_taken_out_of_the_poll_set),
 		WITH_FIXTURE(a_child_can_begin_anew),
 		WITH_FIXTURE(a_child_without_descriptors_plays_on_shared_ones),
 	};

@@ -503,6 +503,29 @@ static void new_pages_replace_the_old_ones(void **state)
 	xaring_pages_unmap(&old);
 }
 
+/* The sequence of other pages may be where the old one was. */
+static void the_first_record_of_new_pages_is_seen(void **state)
+{
+	struct fixture *f = *state;
+
+	link_up(f);
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	update(f);
+	fill(f, 0, 4096);
+	f->link.attach = 0;
+	local_attach(&f->link);
+	xaring_client_start(f->client, f->now, 0);
+	live(f, 0);
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	f->now += 200 * MS;
+	update(f);
+	f->link.attach = 0;
+	local_attach(&f->link);
+	update(f);
+	assert_false(f->state.attached);
+	live(f, f->state.pos);
+}
+
 /* A frontend that turns in a circle because the socket is readable gets its message at last. */
 static void an_attached_stream_hears_its_socket_when_looked_at_often(void **state)
 {
@@ -873,6 +896,7 @@ int main(void)
 		WITH_FIXTURE(unplayed_frames_are_carried_over),
 		WITH_FIXTURE(frames_are_carried_over_the_wrap),
 		WITH_FIXTURE(new_pages_replace_the_old_ones),
+		WITH_FIXTURE(the_first_record_of_new_pages_is_seen),
 		WITH_FIXTURE(an_attached_stream_hears_its_socket_when_looked_at_often),
 		WITH_FIXTURE(a_lost_server_is_sought),
 		WITH_FIXTURE(a_server_that_hangs_up_is_asked_slowly),

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -436,6 +438,25 @@ static void an_empty_packet_is_the_end(void **state)
 	assert_int_equal(open_descriptors(), pair->descriptors + 2);
 }
 
+/* No descriptor is free to receive the ones that came along: they are not overlooked. */
+static void descriptors_that_cannot_be_taken_are_refused(void **state)
+{
+	struct pair *pair = *state;
+	struct xaring_message from = message_kick(), to;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct rlimit limit, none;
+	int res;
+
+	send_raw(pair->fds[0], bytes, xaring_wire_encode(&from, bytes), 3);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	res = xaring_wire_receive(pair->fds[1], &to);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(res, -EPROTO);
+}
+
 /* A right message with something behind it is no right message. */
 static void a_longer_packet_is_refused(void **state)
 {
@@ -472,8 +493,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(garbage_with_descriptors_leaves_none_behind,
 						pair_open, pair_close),
 		cmocka_unit_test_setup_teardown(an_empty_packet_is_the_end, pair_open, pair_close),
+		cmocka_unit_test_setup_teardown(descriptors_that_cannot_be_taken_are_refused,
+						pair_open, pair_close),
 		cmocka_unit_test_setup_teardown(a_longer_packet_is_refused, pair_open, pair_close),
 	};
 
+	signal(SIGPIPE, SIG_DFL); /* whatever was inherited: nobody may get one */
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
