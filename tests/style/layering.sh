@@ -62,7 +62,7 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |
-	grep -vE '^pw-backend/(broker/)?conf(ig)?\.c:' |
+	grep -vE '^pw-backend/broker/config(-reader)?\.c:' |
 	none "4. PipeWire is included by the worker's glue and where configuration is read"
 
 {
