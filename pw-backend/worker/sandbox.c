@@ -19,7 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Seen in runs with PipeWire 0.3.65, restarts of the sound server included; mmap is below. */
+/*
+ * Seen in runs with PipeWire 0.3.65, restarts of the sound server included. Calls that depend on
+ * their arguments are below.
+ */
 static const int needed[] = {
 	/* Memory; mlock is for buffers that the real-time thread touches. */
 	SCMP_SYS(brk),
@@ -30,7 +33,6 @@ static const int needed[] = {
 	/* Descriptors that are there, or that lead nowhere. */
 	SCMP_SYS(close),
 	SCMP_SYS(eventfd2),
-	SCMP_SYS(fcntl),
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(memfd_create),
 	SCMP_SYS(newfstatat),
@@ -147,6 +149,24 @@ static int allow_mapping(scmp_filter_ctx filter)
 				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+/*
+ * What concerns the descriptor alone. With F_SETOWN, F_SETSIG and O_ASYNC the kernel would send any
+ * signal to any process of the same user, at a packet of the other end.
+ */
+static int allow_fcntl(scmp_filter_ctx filter)
+{
+	static const int commands[] = {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,    F_SETFD,
+				       F_GETFL, F_ADD_SEALS,     F_GET_SEALS};
+	int res = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2,
+				   SCMP_A1_32(SCMP_CMP_EQ, F_SETFL),
+				   SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_ASYNC, 0));
+
+	for (size_t i = 0; res == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		res = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				       SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)commands[i]));
+	return res;
+}
+
 static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
 {
 	int res = 0;
@@ -160,6 +180,8 @@ static int add_rules(scmp_filter_ctx filter)
 {
 	int res = allow_mapping(filter);
 
+	if (res == 0)
+		res = allow_fcntl(filter);
 	if (res == 0)
 		res = allow_all(filter, needed, sizeof(needed) / sizeof(needed[0]));
 	if (res == 0)
