@@ -306,6 +306,7 @@ static int step_adopt(void)
 	fd = dup(xaring_listener_fd(server.listener));
 	countdown = saved;
 	res = xaring_listener_adopt(fd, &listener);
+	countdown = 0;
 	if (res < 0)
 		close(fd);
 	else
