@@ -183,9 +183,9 @@ static int on_vm(struct reader *r, const struct place *place, const struct piece
 	struct config_vm vm = {0};
 	int res = reader_each_pair(r, place, value, on_vm_key, &vm);
 
-	if (res == 0 && !vm.key)
+	if (res == 0 && !vm.key) {
 		res = reader_refuse(r, place, value, "a VM with a name is accepted");
-	if (res == 0) {
+	} else if (res == 0) {
 		res = config_add_vm(r->config, vm.key, vm.title, vm.socket);
 		if (res == -EEXIST)
 			res = reader_refuse(r, place, value, "each name is accepted once");

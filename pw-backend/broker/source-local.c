@@ -167,8 +167,9 @@ static int make_stream(struct client *c, const struct policy_grant *grant)
 	/* A guest that does not share our clock is not to learn it. */
 	if (!(grant->features & XARING_FEATURE_SAME_CLOCK))
 		res = random_number(&setup.time_secret_ns);
-	if (res == 0)
-		res = xaring_memfd_stream(&grant->shape, &setup.control, &data_write, &setup.data);
+	if (res < 0)
+		return res;
+	res = xaring_memfd_stream(&grant->shape, &setup.control, &data_write, &setup.data);
 	if (res < 0)
 		return res;
 	res = send_accept(c, grant, setup.control, data_write);
