@@ -8,7 +8,7 @@
 
 #include <xaring/shared.h>
 
-/* Rests in a row that no record followed: the next answer is put off, up to this. */
+/* Rests in a row that no progress followed: the next answer is put off, up to this. */
 #define ANSWER_PAUSE_MS     100u
 #define ANSWER_PAUSE_MAX_MS 1000u
 
@@ -79,6 +79,7 @@ static void count_xruns(struct xaring_client *c, const struct xaring_record *rec
 
 int client_take_record(struct xaring_client *c, uint64_t now_ns)
 {
+	bool was_live = c->position.mode == XARING_POSITION_LIVE;
 	struct xaring_record record;
 	uint64_t at_ns;
 	int res;
@@ -97,7 +98,9 @@ int client_take_record(struct xaring_client *c, uint64_t now_ns)
 	if (res < 0)
 		return res;
 	c->age_ns = record.age_ns < AGE_MAX_NS ? record.age_ns : AGE_MAX_NS;
-	c->failed = 0;
+	/* The first one of an attach shows no progress yet. */
+	if (was_live && c->position.seen_ns == now_ns)
+		c->failed = 0;
 	c->drained = c->state == XARING_STATE_DRAINING && record.pos == c->published;
 	return 0;
 }
@@ -132,7 +135,7 @@ void client_answer_attach(struct xaring_client *c, uint64_t now_ns)
 
 /*
  * No record for too long: the backend may not consume any more until it attaches anew, since the
- * position moves on without it. A backend that attaches again and again without a record gets
+ * position moves on without it. A backend that attaches again and again and consumes nothing gets
  * its answers later and later, so that it cannot keep the position at rest.
  */
 void client_withdraw(struct xaring_client *c, uint64_t now_ns)

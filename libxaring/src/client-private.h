@@ -83,7 +83,7 @@ struct xaring_client {
 	bool xruns_known;
 	uint32_t age_ns;    /* of the newest record: how long after its time it is there, bounded */
 	bool drained;       /* a record says so */
-	uint32_t failed;    /* answers in a row that no record followed */
+	uint32_t failed;    /* answers in a row that no progress followed */
 	uint64_t answer_ns; /* no answer before */
 	uint64_t wait_ns;   /* when the position began to wait */
 	struct xaring_position position;

@@ -16,6 +16,12 @@
 /* frames * 1e12 and ns * rate_mhz both stay below 2^63 for what is no longer than this. */
 #define LONGEST_S 2u
 
+/*
+ * Records that move slower than this part of the nominal rate are a backend that holds us up. A
+ * cycle that primes consumes nothing, so two quanta may bring one.
+ */
+#define SLOWEST_PART 4u
+
 /* After so many seconds a free clock's frames are a multiple of every step at every rate. */
 #define FREE_REBASE_S ((uint64_t)XARING_POSITION_STEP)
 
@@ -105,6 +111,22 @@ static void take_values(struct xaring_position *p, const struct xaring_record *r
 		p->quantum = p->frames;
 }
 
+/* Tells whether the backend took its part of what it had since the last time it did so. */
+static bool is_progress(const struct xaring_position *p, uint32_t pos, uint32_t fill,
+			uint64_t now_ns)
+{
+	uint64_t least = frames_in(since(p->seen_ns, now_ns), p->rate_hz * 1000) / SLOWEST_PART;
+	int32_t moved = ahead(pos, p->seen_pos);
+
+	if (p->mode != XARING_POSITION_LIVE || p->direction == XARING_CAPTURE || fill == 0)
+		return true;
+	if (least < 1)
+		least = 1;
+	if (least > p->seen_fill)
+		least = p->seen_fill;
+	return moved >= 0 && (uint32_t)moved >= least;
+}
+
 int xaring_position_record(struct xaring_position *p, const struct xaring_record *record,
 			   uint64_t at_ns, uint64_t now_ns, uint32_t written, uint32_t capacity)
 {
@@ -115,10 +137,14 @@ int xaring_position_record(struct xaring_position *p, const struct xaring_record
 	if (at_ns > now_ns || now_ns - at_ns > NS_PER_S)
 		at_ns = now_ns;
 	take_values(p, record);
+	if (is_progress(p, record->pos, fill, now_ns)) {
+		p->seen_ns = now_ns;
+		p->seen_pos = record->pos;
+		p->seen_fill = fill;
+	}
 	p->mode = XARING_POSITION_LIVE;
 	p->record_pos = record->pos;
 	p->record_ns = at_ns;
-	p->seen_ns = now_ns;
 	return 0;
 }
 

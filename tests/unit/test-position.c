@@ -296,6 +296,44 @@ static void hostile_records_are_bounded(void **state)
 	assert_int_equal(p.rate_mhz, 48000000);
 }
 
+/* Records that come in time and consume nothing, or hardly anything, are none. */
+static void goes_free_when_records_stand_still(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i <= 20; i++)
+		take(i / 10, 0, T0 + i * 5 * MS, 4096);
+	assert_int_equal(xaring_position_at(&p, T0 + 100 * MS, 4096), 2);
+	assert_int_equal(p.mode, XARING_POSITION_FREE);
+}
+
+/* A cycle that primes, an underrun, and a backend that is slow are nothing of that kind. */
+static void stays_live_while_there_is_progress(void **state)
+{
+	uint32_t pos = 0;
+
+	(void)state;
+	take(0, 8192, T0, CAPACITY);
+	take(0, 8192, T0 + 170 * MS, CAPACITY);
+	take(8192, 8192, T0 + 341 * MS, 2 * CAPACITY);
+	xaring_position_at(&p, T0 + 345 * MS, 2 * CAPACITY);
+	assert_int_equal(p.mode, XARING_POSITION_LIVE);
+	setup(NULL);
+	for (uint64_t t = 0; t < S; t += 5 * MS) {
+		take(100, 1024, T0 + t, 100);
+		xaring_position_at(&p, T0 + t, 100);
+	}
+	/* nobody has looked for a while when more is written */
+	take(100, 1024, T0 + 3 * S, 900);
+	assert_int_equal(xaring_position_at(&p, T0 + 3 * S, 900), 100);
+	assert_int_equal(p.mode, XARING_POSITION_LIVE);
+	setup(NULL);
+	for (uint64_t t = 0; t < 4 * S; t += 20 * MS, pos += 300) {
+		take(pos, 1024, T0 + t, pos + 4096);
+		xaring_position_at(&p, T0 + t, pos + 4096);
+		assert_int_equal(p.mode, XARING_POSITION_LIVE);
+	}
+}
+
 static void impossible_times_mean_now(void **state)
 {
 	struct xaring_record r = record_at(0, 1024);
@@ -383,6 +421,8 @@ int main(void)
 		cmocka_unit_test_setup(free_rests_at_the_end, setup),
 		cmocka_unit_test_setup(free_runs_for_years, setup),
 		cmocka_unit_test_setup(hostile_records_are_bounded, setup),
+		cmocka_unit_test_setup(goes_free_when_records_stand_still, setup),
+		cmocka_unit_test_setup(stays_live_while_there_is_progress, setup),
 		cmocka_unit_test_setup(impossible_times_mean_now, setup),
 		cmocka_unit_test_setup(delay_is_true, setup),
 		cmocka_unit_test_setup(delay_freezes_at_rest, setup),

@@ -78,9 +78,47 @@ static void publish(const struct xaring_record *record)
 	xaring_record_publish(&w.pages.control->record, &seq, record);
 }
 
+/* Records that are right in all but one thing: nothing is ever consumed. */
+static void consume_nothing(void)
+{
+	struct xaring_record r = honest();
+
+	r.pos = xaring_load(&w.pages.control->guest.base);
+	r.frames = 0;
+	publish(&r);
+}
+
+/* The same, and it attaches again when the guest has withdrawn. */
+static void hold_on(void)
+{
+	struct xaring_control_page *page = w.pages.control;
+
+	if (!xaring_word_attach(xaring_load(&page->guest.word)))
+		xaring_store(&page->backend.attach,
+			     xaring_attach_next(xaring_load(&page->backend.attach)));
+	consume_nothing();
+}
+
+/* A hundredth of what it should. */
+static void consume_little(void)
+{
+	static uint32_t consumed;
+	struct xaring_record r = honest();
+
+	if (!xaring_word_attach(r.word))
+		consumed = 0;
+	consumed += 1;
+	r.pos = xaring_load(&w.pages.control->guest.base) + consumed;
+	r.frames = 0;
+	if (xaring_word_attach(r.word))
+		publish(&r);
+	else
+		hold_on();
+}
+
 /*
  * Runs for so long with lie() every few ms. A record decides where the position is, so one that lies
- * may make it slow or fast; but what is no record may not keep it from the time for long.
+ * may make it slow or fast, but not stop it; and what is no record may not keep it from the time.
  */
 static void lie_for(double seconds, double part, void (*lie)(void))
 {
@@ -167,9 +205,12 @@ static void position_survives(enum guest_kind kind, bool same_clock)
 		void (*lie)(void);
 		double part;
 	} lies[] = {
-		{lie_about_the_future, 0.0}, {lie_about_the_past, 0.0}, {lie_about_everything, 0.0},
-		{lie_within_reason, 0.0},    {write_for_ever, 0.9},     {rewrite_every_word, 0.5},
+		{lie_about_the_future, 0.0}, {lie_about_the_past, 0.0},
+		{lie_about_everything, 0.0}, {lie_within_reason, 0.0},
+		{write_for_ever, 0.9},       {rewrite_every_word, 0.5},
 		{raise_attach, 0.5},         {say_broken, 0.5},
+		{consume_nothing, 0.5},      {hold_on, 0.5},
+		{consume_little, 0.5},
 	};
 
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {

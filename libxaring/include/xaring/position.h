@@ -47,7 +47,9 @@ struct xaring_position {
 	uint32_t pos;         /* last reported: the floor */
 	uint32_t record_pos;  /* LIVE: of the newest record; FREE and WAITING: where it began */
 	uint64_t record_ns;   /* LIVE: of the newest record; FREE: when it began */
-	uint64_t seen_ns;     /* LIVE: when the newest record was seen */
+	uint64_t seen_ns;     /* LIVE: when the newest record was seen that showed progress */
+	uint32_t seen_pos;    /* LIVE: of that record */
+	uint32_t seen_fill;   /* LIVE: how much there was to consume then */
 	uint64_t deadline_ns; /* WAITING: when it becomes FREE */
 	uint32_t frames;      /* of the newest record: how far it may be predicted, checked */
 	uint32_t quantum;     /* the last one that was not 0: how often records come */
@@ -77,6 +79,9 @@ void xaring_position_free(struct xaring_position *p, uint64_t now_ns);
  *
  * written: frames written so far (playback) or read so far (capture)
  * capacity: of the ring
+ *
+ * Records that consume less than a quarter of what they could, over time, are as good as none: the
+ * position becomes FREE as if they had stopped.
  *
  * Returns 0, or -EPROTO when the record is impossible: a position more than one capacity away from
  * written. A rate more than 5 % off nominal, a quantum or a delay beyond two seconds are replaced
