@@ -116,6 +116,7 @@ void local_link_give(struct local_server *s, struct local_link *l, enum xaring_m
 
 	xaring_pages_unmap(&l->pages);
 	l->seq = 0;
+	l->word = 0;
 	assert_int_equal(xaring_server_agree(&l->open, &accept.version, &accept.features), 0);
 	assert_int_equal(xaring_memfd_stream(&l->shape, &control, &data, &data_read), 0);
 	assert_int_equal(xaring_pages_map(&l->pages, &l->shape, control, 0,
@@ -202,6 +203,25 @@ void local_cycle(struct local_link *l, uint32_t pos, uint32_t frames, uint64_t t
 				       .rate_mhz = l->open.params.rate_hz * 1000};
 
 	local_record(l, &record);
+}
+
+void local_pump(struct local_link *l, uint32_t frames, uint64_t time_ns)
+{
+	uint32_t word = local_word(l), before = l->word;
+	uint32_t fill = local_written(l) - l->index;
+	uint32_t run = ~XARING_WORD_STATE_MASK;
+
+	l->word = word;
+	if (xaring_word_attach(word) != (l->attach & XARING_WORD_ATTACH_MASK)) {
+		if (word != before)
+			local_attach(l);
+		return;
+	}
+	if ((word & run) != (before & run))
+		l->index = local_base(l);
+	else if (fill <= l->shape.capacity)
+		l->index += fill < frames ? fill : frames;
+	local_cycle(l, l->index, frames, time_ns);
 }
 
 uint32_t open_descriptors(void)

@@ -31,6 +31,7 @@ struct local_link {
 	struct xaring_pages pages; /* as the backend maps them */
 	uint32_t seq;
 	uint32_t attach;
+	uint32_t word, index; /* of local_pump() */
 };
 
 /* Makes a folder and a status page that says the backend is there; listens when told to. */
@@ -67,6 +68,9 @@ uint32_t local_written(const struct local_link *l);
 void local_record(struct local_link *l, const struct xaring_record *record);
 /* A record that answers the present word. */
 void local_cycle(struct local_link *l, uint32_t pos, uint32_t frames, uint64_t time_ns);
+
+/* One cycle of an honest backend: attaches, primes, consumes up to a quantum, and says so. */
+void local_pump(struct local_link *l, uint32_t frames, uint64_t time_ns);
 
 /* How many descriptors this process has. */
 uint32_t open_descriptors(void);
