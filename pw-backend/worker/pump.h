@@ -17,8 +17,8 @@
  *      last frame (2 ms), silence, xruns + 1, gap + missing; prime as soon as there is data again.
  *      All silence between is one gap and one xrun. A consumer ahead of the producer (rewind) is
  *      empty.
- *   5. draining: as running, but fewer than wanted is the end: no ramp, no xrun, and no priming for
- *      what is left when a stream that never ran is drained (its first cycle primes as always).
+ *   5. draining: as running, but fewer than wanted is the end: no ramp, no xrun; and what is left
+ *      after a gap is given out without priming. The first cycle of a stream primes as always.
  *   6. paused, stopped: silence, nothing moves. The record is published once more, then no longer;
  *      not at all for a stopped guest whose frames were never taken over (rule 3).
  *   7. publish the record. Its frames are at most capacity - buffer, so that a guest which follows

@@ -23,6 +23,10 @@
 #include <xaring/format.h>
 #include <xaring/position.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct xaring_client;
 
 /*
@@ -135,5 +139,9 @@ void xaring_client_arm(struct xaring_client *c, uint64_t when_ns);
 
 /* Text for people about the link, one line without newline: snd_pcm_dump(), debugging. */
 void xaring_client_describe(const struct xaring_client *c, char *text, uint32_t text_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

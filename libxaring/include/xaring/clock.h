@@ -16,6 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define XARING_CLOCK_AGE_PPM 1000
 
 struct xaring_clock {
@@ -61,5 +65,9 @@ uint64_t xaring_clock_width(const struct xaring_clock *c);
  */
 uint32_t xaring_clock_stamp(uint64_t now_ns, uint32_t secret);
 uint64_t xaring_clock_unstamp(uint32_t stamp, uint64_t now_ns, uint32_t secret);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,10 @@
 
 #include <xaring/protocol.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What a guest asks for. */
 struct xaring_params {
 	enum xaring_direction direction;
@@ -64,5 +68,9 @@ void xaring_refusal_text(const struct xaring_refusal *refusal, char *text, uint3
 
 /* The errno that an application gets: -EPERM (policy), -EBUSY (limits, memory), -EINVAL (the rest). */
 int xaring_refusal_errno(const struct xaring_refusal *refusal);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum xaring_log_level {
 	XARING_LOG_ERROR,
 	XARING_LOG_WARN,
@@ -35,5 +39,9 @@ void xaring_log(enum xaring_log_level level, const char *format, ...)
  * bytes: size of from; it need not be terminated.
  */
 void xaring_text_clean(char *to, size_t to_bytes, const char *from, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 #include <xaring/protocol.h>
 #include <xaring/ring.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A mapping of a stream's pages. */
 struct xaring_pages {
 	struct xaring_control_page *control; /* NULL when not mapped */
@@ -62,5 +66,9 @@ int xaring_pages_void(struct xaring_pages *pages, const struct xaring_shape *sha
 
 /* Unmaps. Accepts a zeroed or unmapped object. */
 void xaring_pages_unmap(struct xaring_pages *pages);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -27,6 +27,10 @@
 #include <xaring/protocol.h>
 #include <xaring/record.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Prediction moves in steps of so many frames, so that two looks in a row usually agree. */
 #define XARING_POSITION_STEP 16u
 
@@ -113,5 +117,9 @@ uint64_t xaring_position_when(const struct xaring_position *p, uint64_t now_ns, 
  * Capture: frames between the sound and the frame at the guest's read position.
  */
 uint32_t xaring_position_delay(const struct xaring_position *p, uint64_t now_ns, uint32_t written);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

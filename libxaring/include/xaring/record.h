@@ -12,6 +12,10 @@
 
 #include <xaring/protocol.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A private copy of struct xaring_record_line. */
 struct xaring_record {
 	uint32_t word;
@@ -74,5 +78,9 @@ void xaring_record_publish(struct xaring_record_line *line, uint32_t *seq,
  */
 int xaring_record_read(const struct xaring_record_line *line, uint32_t *seq,
 		       struct xaring_record *record);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

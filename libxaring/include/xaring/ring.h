@@ -12,6 +12,10 @@
  * and one acquired load of the peer's, and anything outside 0 .. c is refused, so an offset
  * (index & (c - 1)) stays inside the ring whatever the peer stores.
  *
+ * The guest of a playback stream writes by the predicted position instead of q: at most buffer
+ * frames beyond it. The prediction is never more than c - buffer frames ahead of q (record.frames
+ * is bounded by that), so p - q <= c holds there as well.
+ *
  * Thread: any, one per side. Blocks: no. Real-time safe: yes. Logs: no.
  */
 #ifndef XARING_RING_H

@@ -15,6 +15,10 @@
 
 #include <xaring/wire.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct xaring_listener;
 
 /* Who is at the other end, as the kernel tells (SO_PEERCRED). */
@@ -56,5 +60,9 @@ int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
  * Returns 0 and sets *version and *features, or -ENOTSUP.
  */
 int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

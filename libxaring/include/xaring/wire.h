@@ -10,7 +10,7 @@
  *   client                         server
  *   OPEN                  ->
  *                         <-       ACCEPT + 3 fds     or     REFUSE
- *   KICK (start, drain)   ->
+ *   KICK                  ->              start, resume, drain, attach answered
  *                         <-       RELINK + 3 fds     new pages; the stream goes on
  *                         <-       REFUSE             the stream is over, and why
  */
@@ -21,6 +21,10 @@
 
 #include <xaring/format.h>
 #include <xaring/protocol.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define XARING_NAME_BYTES     64
 #define XARING_WIRE_MAX_BYTES 256
@@ -103,5 +107,9 @@ int xaring_wire_receive(int fd, struct xaring_message *message);
 
 /* Closes the descriptors that a received message still holds. */
 void xaring_message_finish(struct xaring_message *message);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
