@@ -71,6 +71,7 @@ struct pcm_xen {
 	bool is_started; /* from start to stop, pauses included */
 	bool is_draining;
 	bool is_refusal_told;
+	bool is_debugged;
 };
 
 static struct pcm_xen *pcm_of(const snd_pcm_ioplug_t *io)
@@ -109,6 +110,27 @@ static void publish(struct pcm_xen *p, uint32_t index)
 	xaring_client_publish(p->client, index);
 }
 
+/* For XARING_DEBUG: what a person wants to know who hears nothing. */
+static void tell_link(const struct pcm_xen *p)
+{
+	char text[200];
+
+	if (!p->is_debugged)
+		return;
+	xaring_client_describe(p->client, text, sizeof(text));
+	xaring_log(XARING_LOG_DEBUG, "%s", text);
+}
+
+static void update(struct pcm_xen *p, uint64_t now_ns)
+{
+	struct xaring_client_state before = p->state;
+
+	xaring_client_update(p->client, now_ns, &p->state);
+	tell_refusal(p);
+	if (p->state.linked != before.linked || p->state.attached != before.attached)
+		tell_link(p);
+}
+
 /*
  * Tells whether the backend may still have frames to take although the position that is predicted
  * is at the end: it takes a quantum at once. An underrun, or the end of a drain, is the proof.
@@ -128,8 +150,7 @@ static void observe(struct pcm_xen *p, uint64_t now_ns)
 	if (!p->has_shape)
 		return;
 	publish(p, position_index(&p->position, appl));
-	xaring_client_update(p->client, now_ns, &p->state);
-	tell_refusal(p);
+	update(p, now_ns);
 	if (p->is_started)
 		position_advance(&p->position, p->state.pos, appl, is_end_open(p));
 }
@@ -332,7 +353,7 @@ static int on_prepare(snd_pcm_ioplug_t *io)
 
 	pthread_mutex_lock(&p->lock);
 	stop_stream(p);
-	xaring_client_update(p->client, now_ns, &p->state);
+	update(p, now_ns);
 	position_begin(&p->position, p->state.pos);
 	publish(p, p->position.index);
 	p->told_hw = 0;
@@ -508,6 +529,7 @@ static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
 	res = xaring_client_setup(p->client, &params, SETUP_TIMEOUT_MS, &refusal);
 	p->has_shape = res == 0;
 	p->state = (struct xaring_client_state){0};
+	tell_link(p);
 	p->published = 0;
 	p->position = (struct position){
 		.is_capture = params.direction == XARING_CAPTURE,
@@ -600,12 +622,12 @@ static void print_log(enum xaring_log_level level, const char *text)
 	fprintf(stderr, "xaring[%d]: %s\n", (int)getpid(), text);
 }
 
-static void set_log(void)
+/* Without it libxaring stays silent, or with the handler of an application that uses it as well. */
+static bool is_debug_wanted(void)
 {
 	const char *debug = getenv("XARING_DEBUG");
 
-	if (debug && strcmp(debug, "0") != 0 && *debug)
-		xaring_log_set(print_log, XARING_LOG_DEBUG);
+	return debug && *debug && strcmp(debug, "0") != 0;
 }
 
 static int create(const struct conf *conf, bool is_capture, struct pcm_xen **out)
@@ -624,6 +646,7 @@ static int create(const struct conf *conf, bool is_capture, struct pcm_xen **out
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	hwparams_init(&p->limits);
+	p->is_debugged = is_debug_wanted();
 	p->armed_ns = POLLSTATE_NEVER;
 	p->io = (snd_pcm_ioplug_t){
 		.version = SND_PCM_IOPLUG_VERSION,
@@ -669,7 +692,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(xen)
 	int res;
 
 	(void)root;
-	set_log();
+	if (is_debug_wanted())
+		xaring_log_set(print_log, XARING_LOG_DEBUG);
 	res = conf_read(conf, &settings, error, sizeof(error));
 	if (res < 0) {
 		SNDERR("xen: %s", error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing: at once, whatever the state; what a wrong configuration says. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -197,6 +198,49 @@ static void dump_describes_the_link(void **state)
 	snd_output_close(out);
 }
 
+/* Sends standard error to a file and back again. Returns the descriptor to go back to. */
+static int divert_errors(const char *path)
+{
+	int before = dup(STDERR_FILENO);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(before >= 0 && fd >= 0);
+	assert_true(dup2(fd, STDERR_FILENO) >= 0);
+	close(fd);
+	return before;
+}
+
+/* Stays on for this process, so it is the last test. */
+static void debugging_tells_of_the_link(void **state)
+{
+	struct test_case *c = *state;
+	char path[120], text[4000] = "";
+	FILE *file;
+	int before;
+
+	if (case_is_other())
+		return;
+	snprintf(path, sizeof(path), "%s/errors", c->dir);
+	before = divert_errors(path);
+	setenv("XARING_DEBUG", "1", 1);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1});
+	case_serve(c, 512);
+	while (c->written < 48000 && fake_streams(c->backend) == 0)
+		case_write(c, 1024, 1024);
+	case_write(c, 9600, 1024);
+	unsetenv("XARING_DEBUG");
+	dup2(before, STDERR_FILENO);
+	close(before);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	fclose(file);
+	unlink(path);
+	assert_non_null(strstr(text, "not connected"));
+	assert_non_null(strstr(text, "linked, attached"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +251,7 @@ int main(void)
 		case_test(wrong_configuration_is_refused),
 		case_test(installed_definition_is_listed_and_opens),
 		case_test(dump_describes_the_link),
+		case_test(debugging_tells_of_the_link),
 	};
 
 	return case_run(tests);
