@@ -95,7 +95,10 @@ snd_pcm_sframes_t case_write_some(struct test_case *c, uint32_t frames);
 /* Waits until the backend has consumed that many frames of stream i, at most 5 s. */
 void case_wait_consumed(struct test_case *c, uint32_t i, uint32_t frames);
 
-/* The backend has consumed frames number first ... of stream i, and nothing else. */
+/*
+ * The backend has consumed frames number first ... of stream i, and nothing else. Not judged when
+ * the backend itself stood still for so long that the stream had to go on without it.
+ */
 void case_expect(struct test_case *c, uint32_t i, uint32_t first, uint32_t frames);
 
 /* Waits up to 5 s for a condition, looking every millisecond. */
