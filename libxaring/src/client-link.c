@@ -32,6 +32,9 @@
 
 #define CARRY_BYTES 4096u
 
+/* New pages in a second: more than any server has a reason for. */
+#define RELINKS_MAX 16u
+
 void client_link_kick(struct xaring_client *c, enum xaring_kick kick)
 {
 	struct xaring_message message = {.type = XARING_MESSAGE_KICK,
@@ -286,17 +289,36 @@ static void link_up(struct xaring_client *c, uint64_t now_ns)
 		client_link_kick(c, XARING_KICK_START);
 }
 
+/* New pages are costly: a server that sends them without end would take a processor. */
+static bool relinks_too_often(struct xaring_client *c, uint64_t now_ns)
+{
+	if (now_ns - c->relinks_ns >= NS_PER_S) {
+		c->relinks_ns = now_ns;
+		c->relinks = 0;
+	}
+	return ++c->relinks > RELINKS_MAX;
+}
+
+/* Takes ACCEPT in the one state that it belongs to, and RELINK in the other. */
+static int take_pages(struct xaring_client *c, const struct xaring_message *message,
+		      uint64_t now_ns)
+{
+	bool relink = message->type == XARING_MESSAGE_RELINK;
+
+	if (c->link != (relink ? LINK_UP : LINK_ASKED))
+		return -EPROTO;
+	if (relink && relinks_too_often(c, now_ns))
+		return -EPROTO;
+	return link_take(c, message, now_ns);
+}
+
 static void handle_message(struct xaring_client *c, const struct xaring_message *message,
 			   uint64_t now_ns)
 {
-	enum client_link expected = message->type == XARING_MESSAGE_ACCEPT ? LINK_ASKED : LINK_UP;
-	int res;
-
 	switch (message->type) {
 	case XARING_MESSAGE_ACCEPT:
 	case XARING_MESSAGE_RELINK:
-		res = c->link == expected ? link_take(c, message, now_ns) : -EPROTO;
-		if (res == 0)
+		if (take_pages(c, message, now_ns) == 0)
 			link_up(c, now_ns);
 		else
 			client_link_broken(c, now_ns);

@@ -62,9 +62,11 @@ struct xaring_client {
 	uint64_t
 		next_ns; /* NONE: the next try; ASKED: when to give up; NEVER: from next_in_ms on */
 	uint32_t next_in_ms;
-	uint32_t retry_ms;  /* the last distance between tries */
-	uint32_t broken_ms; /* the last distance after a broken link */
-	uint64_t up_ns;     /* when it came up */
+	uint32_t retry_ms;   /* the last distance between tries */
+	uint32_t broken_ms;  /* the last distance after a broken link */
+	uint64_t up_ns;      /* when it came up */
+	uint64_t relinks_ns; /* since when relinks are counted */
+	uint32_t relinks;
 	uint64_t epoch;
 	uint32_t looks; /* updates since something was published, or the socket looked at */
 	bool refused;

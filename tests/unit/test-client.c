@@ -744,6 +744,40 @@ static void a_flood_of_messages_is_taken_in_portions(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* Pages without end would cost a processor: such a server is left, as any that talks nonsense. */
+static void a_server_that_relinks_all_the_time_is_left(void **state)
+{
+	struct fixture *f = *state;
+
+	link_up(f);
+	for (int i = 0; i < 40 && (i == 0 || f->state.linked); i++) {
+		local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+		f->now += MS;
+		update(f);
+	}
+	assert_false(f->state.linked);
+	f->now += 200 * MS;
+	update(f);
+	assert_false(local_server_waits(&f->server));
+	f->now += 250 * MS;
+	update(f);
+	assert_true(local_server_waits(&f->server));
+}
+
+/* From time to time new pages are all right. */
+static void a_server_that_relinks_now_and_then_is_not(void **state)
+{
+	struct fixture *f = *state;
+
+	link_up(f);
+	for (int i = 0; i < 40; i++) {
+		local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+		f->now += 70 * MS;
+		update(f);
+		assert_true(f->state.linked);
+	}
+}
+
 static void release_ends_the_connection(void **state)
 {
 	struct fixture *f = *state;
@@ -906,6 +940,8 @@ int main(void)
 		WITH_FIXTURE(messages_out_of_place_break_the_link),
 		WITH_FIXTURE(broken_links_are_tried_less_and_less),
 		WITH_FIXTURE(a_flood_of_messages_is_taken_in_portions),
+		WITH_FIXTURE(a_server_that_relinks_all_the_time_is_left),
+		WITH_FIXTURE(a_server_that_relinks_now_and_then_is_not),
 		WITH_FIXTURE(release_ends_the_connection),
 		WITH_FIXTURE(a_setup_drops_the_one_before),
 		WITH_FIXTURE(nothing_is_left_after_many_streams),
