@@ -30,6 +30,9 @@
 #define NOBODY_UID 65534
 #define NOBODY_GID 65534
 
+/* What PipeWire's module-rt asks for unless xaring-pw.conf says otherwise. */
+#define REAL_TIME_PRIORITY 88
+
 extern char **environ;
 
 /* As whom a worker runs; uid 0 means: no change. */
@@ -104,6 +107,15 @@ static void forbid_core_files(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+/* The desktop user may have no real-time priority of his own; root gives what the unit would. */
+static void allow_real_time(void)
+{
+	const struct rlimit some = {REAL_TIME_PRIORITY, REAL_TIME_PRIORITY};
+
+	if (geteuid() == 0)
+		setrlimit(RLIMIT_RTPRIO, &some);
+}
+
 static int prepare_signals(void)
 {
 	sigset_t none;
@@ -139,6 +151,7 @@ static int prepare_child(const struct spawn *spawn, const struct identity *id, i
 
 	if (res == 0)
 		res = prepare_descriptors(fd);
+	allow_real_time();
 	if (res == 0)
 		res = become(id);
 	/* After the change of the user, which takes it back. */

@@ -45,6 +45,7 @@ struct finding {
 	int death_signal;
 	int blocked; /* whether SIGTERM is */
 	rlim_t core;
+	rlim_t real_time;
 	char verbose[16];
 	char config[128];
 	char home[128];
@@ -71,7 +72,7 @@ static int open_fds(void)
 static int be_worker(int argc, char **argv)
 {
 	struct finding f = {.fds = open_fds()};
-	struct rlimit core;
+	struct rlimit limit;
 	sigset_t mask;
 	uid_t euid;
 	char byte;
@@ -84,8 +85,10 @@ static int be_worker(int argc, char **argv)
 	prctl(PR_GET_PDEATHSIG, &f.death_signal);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	f.blocked = sigismember(&mask, SIGTERM);
-	getrlimit(RLIMIT_CORE, &core);
-	f.core = core.rlim_max;
+	getrlimit(RLIMIT_CORE, &limit);
+	f.core = limit.rlim_max;
+	getrlimit(RLIMIT_RTPRIO, &limit);
+	f.real_time = limit.rlim_cur;
 	copy(f.verbose, sizeof(f.verbose), argc > 2 ? argv[2] : "");
 	copy(f.config, sizeof(f.config), getenv("PIPEWIRE_CONFIG_DIR"));
 	copy(f.home, sizeof(f.home), getenv("HOME"));
@@ -198,6 +201,7 @@ static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
 	assert_int_equal(f.gid, STRANGER);
 	assert_int_equal(f.death_signal, SIGKILL);
 	assert_int_equal(f.no_new_privs, 1);
+	assert_int_equal(f.real_time, 88);
 	assert_string_equal(f.runtime, folder);
 	assert_string_not_equal(f.home, getenv("HOME") ? getenv("HOME") : "");
 	assert_int_equal(spawn.uid, STRANGER);
