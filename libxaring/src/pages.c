@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int memfd_create_sealed(const char *name, uint64_t bytes, int *out)
@@ -81,10 +83,12 @@ err_control:
 
 /*
  * Checks what a descriptor of a peer is before it is mapped. A device (gntalloc, gntdev) knows
- * itself what it has; anything else must be a memfd that cannot shrink, and have the pages.
+ * itself what it has; anything else must be a memfd that cannot shrink, and have the pages. Not of
+ * huge pages: those are mapped and unmapped as a whole only, and a hole in them can be a SIGBUS.
  */
 static int check_descriptor(int fd, uint64_t offset, uint64_t bytes)
 {
+	struct statfs fs;
 	struct stat st;
 	int seals;
 
@@ -94,6 +98,8 @@ static int check_descriptor(int fd, uint64_t offset, uint64_t bytes)
 		return 0;
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return -EPROTO;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		return -EPROTO;
 	if (offset > (uint64_t)st.st_size || bytes > (uint64_t)st.st_size - offset)
 		return -EPROTO;

@@ -178,6 +178,22 @@ static void other_descriptors_are_not_mapped(void **state)
 	close(loose);
 }
 
+/* What is mapped of them is not what was asked for, and is never unmapped. */
+static void huge_pages_are_not_mapped(void **state)
+{
+	struct fds *f = *state;
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+	struct stat st;
+
+	if (fd < 0)
+		return; /* a kernel that has none */
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(ftruncate(fd, st.st_blksize), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	assert_int_equal(map_data(f, fd, 0), -EPROTO);
+	close(fd);
+}
+
 /* A device has no size; what it refuses, mmap() tells. */
 static void a_device_is_mapped(void **state)
 {
@@ -249,6 +265,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pages_that_are_not_there_are_not_mapped,
 						stream_open, stream_close),
 		cmocka_unit_test_setup_teardown(other_descriptors_are_not_mapped, stream_open,
+						stream_close),
+		cmocka_unit_test_setup_teardown(huge_pages_are_not_mapped, stream_open,
 						stream_close),
 		cmocka_unit_test_setup_teardown(a_device_is_mapped, stream_open, stream_close),
 		cmocka_unit_test(void_pages_are_private_and_zero),
