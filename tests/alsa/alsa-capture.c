@@ -125,6 +125,25 @@ static void polls_as_a_kernel_device(void **state)
 	assert_int_equal(case_poll(c->pcm, 0), POLLIN | POLLERR);
 }
 
+/* Looking at the frames through mmap does not take them: the descriptor stays ready. */
+static void frames_that_were_only_looked_at_are_still_there(void **state)
+{
+	struct test_case *c = *state;
+	const snd_pcm_channel_area_t *areas;
+	snd_pcm_uframes_t offset, frames = 4096;
+	struct pollfd pfd;
+
+	open_capture(c, SND_PCM_NONBLOCK, (struct shape){.mmap = true});
+	assert_int_equal(snd_pcm_poll_descriptors(c->pcm, &pfd, 1), 1);
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	assert_int_equal(snd_pcm_wait(c->pcm, 1000), 1);
+	assert_int_equal(snd_pcm_mmap_begin(c->pcm, &areas, &offset, &frames), 0);
+	assert_true(frames >= 1024);
+	assert_int_equal(poll(&pfd, 1, 0), 1);
+	assert_int_equal(snd_pcm_mmap_commit(c->pcm, offset, frames), frames);
+	assert_in_range(snd_pcm_avail_update(c->pcm), 0, 4096 - 1024);
+}
+
 static void overrun_stops_unless_told_not_to(void **state)
 {
 	struct test_case *c = *state;
@@ -174,6 +193,7 @@ int main(void)
 		case_test(silence_comes_in_real_time),
 		case_test(no_link_is_made),
 		case_test(polls_as_a_kernel_device),
+		case_test(frames_that_were_only_looked_at_are_still_there),
 		case_test(overrun_stops_unless_told_not_to),
 		case_test(pause_and_drain),
 	};
