@@ -13,6 +13,7 @@ SESSION_RATE=$1
 
 # An odd number, so that the end falls into a period and into a quantum.
 FRAMES=$((SESSION_RATE * 6 / 10 + 1))
+[ "${XARING_TEST:-normal}" != quick ] || FRAMES=$((SESSION_RATE * 2 / 10 + 1))
 
 # cell FORMAT CHANNELS
 cell() {

@@ -45,7 +45,7 @@ wait_or_die 10 "sound of work" player_has_written work 24000
 attack counter 20 $REASON_COUNTER
 attack word 20 $REASON_WORD
 # Takes 256 cycles in a row, in each of which the attacker must have had a processor.
-attack unsettled 40 $REASON_UNSETTLED
+[ "${XARING_TEST:-normal}" = quick ] || attack unsettled 40 $REASON_UNSETTLED
 attack future 20 $REASON_COUNTER
 attack flood "$SECONDS_EACH"
 kill "$PLAYER_PID"
