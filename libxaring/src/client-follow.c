@@ -101,7 +101,7 @@ int client_take_record(struct xaring_client *c, uint64_t now_ns)
 	/* The first one of an attach shows no progress yet. */
 	if (was_live && c->position.seen_ns == now_ns)
 		c->failed = 0;
-	c->drained = c->state == XARING_STATE_DRAINING && record.pos == c->published;
+	c->drained = c->state == XARING_STATE_DRAINING && (int32_t)(c->published - record.pos) <= 0;
 	return 0;
 }
 

@@ -307,12 +307,13 @@ static void serve(struct xaring_client *c, uint64_t now_ns)
 	client_link_step(c, now_ns);
 }
 
+/* A rewind may have taken back what was played already, so the end can lie behind the position. */
 static bool is_drained(const struct xaring_client *c)
 {
 	if (c->state != XARING_STATE_DRAINING)
 		return false;
-	return c->drained ||
-	       (c->position.mode == XARING_POSITION_FREE && c->position.pos == c->published);
+	return c->drained || (c->position.mode == XARING_POSITION_FREE &&
+			      (int32_t)(c->published - c->position.pos) <= 0);
 }
 
 void xaring_client_update(struct xaring_client *c, uint64_t now_ns,

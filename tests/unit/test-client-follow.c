@@ -642,6 +642,44 @@ static void a_free_stream_drains_by_the_clock(void **state)
 	assert_true(f->state.drained);
 }
 
+/* What was played already cannot be taken back: there is nothing to wait for. */
+static void a_drain_after_a_rewind_too_far_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, 2000);
+	xaring_client_start(f->client, f->now, 0);
+	cycle(f, 0);
+	update(f);
+	f->now += QUANTUM_NS;
+	cycle(f, QUANTUM);
+	update(f);
+	assert_int_equal(f->state.pos, QUANTUM);
+	publish(f, 500);
+	xaring_client_drain(f->client, f->now);
+	f->now += QUANTUM_NS;
+	cycle(f, 0);
+	update(f);
+	assert_true(f->state.attached);
+	assert_true(f->state.drained);
+}
+
+static void a_free_drain_after_a_rewind_too_far_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	local_link_drop(&f->link);
+	update(f);
+	publish(f, 960);
+	xaring_client_start(f->client, f->now, 0);
+	f->now += 19 * MS;
+	update(f);
+	publish(f, 500);
+	xaring_client_drain(f->client, f->now);
+	update(f);
+	assert_true(f->state.drained);
+}
+
 static void a_paused_stream_is_drained_after_resuming(void **state)
 {
 	struct fixture *f = *state;
@@ -1015,6 +1053,8 @@ int main(void)
 		WITH_FIXTURE(resume_without_backend_runs_free),
 		WITH_FIXTURE(drained_is_what_a_record_says),
 		WITH_FIXTURE(a_free_stream_drains_by_the_clock),
+		WITH_FIXTURE(a_drain_after_a_rewind_too_far_ends),
+		WITH_FIXTURE(a_free_drain_after_a_rewind_too_far_ends),
 		WITH_FIXTURE(a_paused_stream_is_drained_after_resuming),
 		WITH_FIXTURE(frames_can_be_taken_back),
 		WITH_FIXTURE(the_delay_adds_what_is_downstream),
