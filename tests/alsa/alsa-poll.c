@@ -222,7 +222,7 @@ static void small_avail_min_does_not_spin(void **state)
 		if (avail > 0)
 			case_write(c, (uint32_t)avail, 4800);
 	}
-	case_timing(wakes >= 15 && wakes < 30);
+	assert_true(wakes < 32);
 }
 
 static void wait_ends_in_time(void **state)
