@@ -33,6 +33,7 @@ static const int needed[] = {
 	/* Descriptors that are there, or that lead nowhere. */
 	SCMP_SYS(close),
 	SCMP_SYS(eventfd2),
+	SCMP_SYS(fstatfs), /* what kind of memfd the pages are */
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(memfd_create),
 	SCMP_SYS(newfstatat),

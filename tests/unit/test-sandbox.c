@@ -30,6 +30,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -218,9 +219,10 @@ static int try_what_the_worker_does(int epoll)
 	struct itimerspec soon = {.it_value = {.tv_nsec = 1000000}};
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	int fd = memfd_create("x", MFD_CLOEXEC);
+	struct statfs fs;
 	void *map;
 
-	if (timer < 0 || fd < 0 || ftruncate(fd, 8192) < 0)
+	if (timer < 0 || fd < 0 || ftruncate(fd, 8192) < 0 || fstatfs(fd, &fs) < 0)
 		return 0;
 	map = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED || munmap(map, 8192) < 0 || close(fd) < 0)
