@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@
 #include "config-files.h"
 #include "config-reader.h"
 
-#define CONFIG_NAME "xaring-pw.conf"
+#define CONFIG_NAME      "xaring-pw.conf"
+#define PATTERN_ACCEPTED "a text or \"~a regular expression\" is accepted"
 
 struct config_rules {
 	const char *file;
@@ -63,6 +65,30 @@ static int on_action(struct reader *r, const struct place *outer, const struct p
 	return reader_refuse_key(r, outer, key, "policy and update-props are accepted");
 }
 
+/* What cannot be understood would match nothing, and a VM that it forbids something would go on. */
+static bool is_pattern_valid(const char *text)
+{
+	regex_t compiled;
+
+	if (text[0] != '~')
+		return true;
+	if (regcomp(&compiled, text + 1, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	regfree(&compiled);
+	return true;
+}
+
+static int check_pattern(struct reader *r, const struct place *place, const struct piece *value)
+{
+	char *text = NULL;
+	int res = reader_take_text(r, place, value, &text);
+
+	if (res == 0 && !is_pattern_valid(text))
+		res = reader_refuse(r, place, value, PATTERN_ACCEPTED);
+	free(text);
+	return res;
+}
+
 static int on_match_key(struct reader *r, const struct place *outer, const struct piece *key,
 			const struct piece *value, void *data)
 {
@@ -76,9 +102,8 @@ static int on_match_key(struct reader *r, const struct place *outer, const struc
 			r, outer, key,
 			"xen.domain.name, xaring.key and xaring.transport are accepted");
 	if (piece_is_container(value))
-		return reader_refuse(r, &place, value,
-				     "a text or \"~a regular expression\" is accepted");
-	return 0;
+		return reader_refuse(r, &place, value, PATTERN_ACCEPTED);
+	return check_pattern(r, &place, value);
 }
 
 static int on_match(struct reader *r, const struct place *place, const struct piece *value)

@@ -337,6 +337,9 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 	assert_refused("xaring.rules = [ { matches = [ { node.name = x } ] } ]",
 		       "1: the key node.name in xaring.rules[0].matches[0] is refused: "
 		       "xen.domain.name, xaring.key and xaring.transport are accepted");
+	assert_refused("xaring.rules = [ { matches = [ { xaring.key = \"~(\" } ] } ]",
+		       "1: xaring.rules[0].matches[0].xaring.key = \"~(\" is refused: a text or "
+		       "\"~a regular expression\" is accepted");
 	assert_refused("xaring.rules = [ { actions = { update = { } } } ]",
 		       "1: the key update in xaring.rules[0].actions is refused: policy and "
 		       "update-props are accepted");
