@@ -162,8 +162,10 @@ static int make_folder(const char *path)
 	if (mkdir(path, 0755) == 0)
 		return 0;
 	if (errno != EEXIST)
-		return fail(EXIT_FAILURE, "the folder %s cannot be made: %s", path,
-			    strerror(errno));
+		return fail(EXIT_FAILURE,
+			    "the folder %s cannot be made: %s; give another --runtime-dir, "
+			    "in a folder that is there and may be written",
+			    path, strerror(errno));
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return fail(EXIT_FAILURE,
 			    "%s is no folder: remove it, or give another "
@@ -183,9 +185,11 @@ static int take_lock(struct daemon *d)
 	snprintf(path, sizeof(path), "%s/xaring-pw.lock", d->runtime_dir);
 	d->lock = lock_take(path, &owner);
 	if (d->lock == -EWOULDBLOCK)
-		return fail(EXIT_LOCKED,
-			    "another one is running (pid %d) with the runtime folder %s",
-			    (int)owner, d->runtime_dir);
+		return fail(
+			EXIT_LOCKED,
+			"another one is running (pid %d) with the runtime folder %s: stop it, or "
+			"give another --runtime-dir",
+			(int)owner, d->runtime_dir);
 	if (d->lock < 0)
 		return fail(EXIT_FAILURE, "the lock %s cannot be taken: %s", path,
 			    strerror(-d->lock));
