@@ -133,6 +133,15 @@ static void on_timer(void *data, uint64_t expirations)
 	guest_want(g);
 }
 
+/* Once for each absence: who hears nothing looks into the log. */
+static void tell_absence(const struct guest *g, int error)
+{
+	enum xaring_log_level level = g->retry_ms ? XARING_LOG_DEBUG : XARING_LOG_WARN;
+
+	xaring_log(level, "vm %s: nothing is heard until PipeWire can be reached: %s",
+		   g->vm.u.vm.name, spa_strerror(error));
+}
+
 void guest_take_socket(struct guest *g, int error, int fd)
 {
 	struct pw_properties *looks;
@@ -140,8 +149,7 @@ void guest_take_socket(struct guest *g, int error, int fd)
 
 	g->is_asked = false;
 	if (error < 0 || fd < 0) {
-		xaring_log(XARING_LOG_DEBUG, "vm %s: no PipeWire: %s", g->vm.u.vm.name,
-			   spa_strerror(error));
+		tell_absence(g, error);
 		retry(g);
 		return;
 	}
