@@ -6,8 +6,8 @@ import re
 import signal
 import time
 
-from framework import (BUILD, RATE, Failure, counted, daemon, exact_ratio, figure, pick, program, run,
-                       say, session)
+from framework import (BUILD, RATE, Failure, counted, daemon, exact_ratio, figure, pick, program,
+                       run, say, session)
 
 TOOLS = os.path.join(BUILD, "tests", "lib")
 STALLS_MS = (10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000)

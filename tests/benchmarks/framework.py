@@ -8,11 +8,14 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("XARING_BUILD", os.path.join(SOURCE, "build-bench"))
 RATE = 48000
+START_S = 60
+COMMAND_S = 120
 FIGURES = []
 
 
@@ -115,14 +118,27 @@ def program(name):
     return os.path.join(BUILD, "tests", "benchmarks", "bench-" + name)
 
 
+@contextlib.contextmanager
+def deadline(process, seconds):
+    """Ends the process when the block takes longer: whoever reads from it then sees that."""
+    timer = threading.Timer(seconds, process.terminate)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class Program:
     """A load program: running and warm when the constructor is through."""
     def __init__(self, command, env=None, ready="ready", stderr=None):
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                         stderr=stderr, text=True, env=env)
-        if ready and self.process.stdout.readline().strip() != ready:
-            raise Failure(f"{' '.join(command)}: did not start")
+        with deadline(self.process, START_S):
+            if ready and self.process.stdout.readline().strip() != ready:
+                self.process.kill()
+                raise Failure(f"{' '.join(command)}: did not start")
 
     @property
     def pid(self):
@@ -203,7 +219,8 @@ def thread_syscalls(thread, seconds):
     """System calls of one running thread."""
     command = [word for word in COUNT_SYSCALLS if word != "-f"] + ["/dev/stdout", "-p", str(thread)]
     # pylint: disable=consider-using-with
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     return succeeded(process.communicate(timeout=20)[0])
@@ -212,10 +229,11 @@ def thread_syscalls(thread, seconds):
 # ---- the private sound server ----
 
 class Session:
-    """PipeWire, WirePlumber and a null sink of our own, kept by a shell with tests/lib/session.sh."""
+    """PipeWire, WirePlumber and a null sink of our own, in a shell with tests/lib/session.sh."""
     def __init__(self, vms):
         env = dict(os.environ, XARING_BUILD=BUILD, XARING_SOURCE=SOURCE, SESSION_QUANTUM_MIN="32",
-                   SESSION_QUANTUM_MAX="2048", SESSION_VMS=" ".join(f"g{i + 1}" for i in range(vms)))
+                   SESSION_QUANTUM_MAX="2048",
+                   SESSION_VMS=" ".join(f"g{i + 1}" for i in range(vms)))
         self.folder = ""
         # pylint: disable=consider-using-with
         self.shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -231,6 +249,10 @@ class Session:
 
     def do(self, command):
         """Runs a command in the shell and returns what it printed."""
+        with deadline(self.shell, COMMAND_S):
+            return self.ask(command)
+
+    def ask(self, command):
         self.shell.stdin.write(f"{command}\nprintf '\\n@%d@\\n' $?\n")
         self.shell.stdin.flush()
         out = []
@@ -273,7 +295,10 @@ class Session:
 
     def start(self, command, env=None, **keywords):
         with open(os.path.join(self.folder, "log", "bench"), "ab") as log:
-            return Program(command, env=dict(self.env, **(env or {})), stderr=log, **keywords)
+            try:
+                return Program(command, env=dict(self.env, **(env or {})), stderr=log, **keywords)
+            except Failure as error:
+                raise Failure(f"{error}\n{self.logs()}") from None
 
 
 class Shared:

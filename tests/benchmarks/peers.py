@@ -3,7 +3,7 @@
 started, measured and stopped again; roles are the processes that it is made of."""
 import os
 
-from framework import BUILD, daemon, program, session
+from framework import BUILD, Failure, daemon, program, session
 
 PORT = 47110
 STREAMS_PER_PORT = 8
@@ -18,7 +18,11 @@ class Way:
         self.programs = []
         session().quantum(quantum)
         self.roles = {"server": [session().pipewire]}
-        self.begin()
+        try:
+            self.begin()
+        except Failure:
+            self.end()
+            raise
 
     def begin(self):
         raise NotImplementedError

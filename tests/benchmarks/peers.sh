@@ -5,7 +5,8 @@
 
 bench_devices() {
 	local i plugin
-	plugin=$(echo "$XARING_BUILD"/peers/pipewire-alsa/usr/lib/*/alsa-lib/libasound_module_pcm_pipewire.so)
+	plugin=$XARING_BUILD/peers/pipewire-alsa/usr/lib
+	plugin=$(echo "$plugin"/*/alsa-lib/libasound_module_pcm_pipewire.so)
 	cat >>"$SESSION/asound.conf" <<-END
 		pcm_type.pipewire { lib "$plugin" }
 		pcm.bench_pipewire { type pipewire server "$XDG_RUNTIME_DIR/pipewire-0" }

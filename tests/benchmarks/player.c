@@ -50,7 +50,7 @@ struct impulse {
 };
 
 struct probe {
-	uint64_t seen_ns;
+	uint64_t before_ns; /* before the last look */
 	uint64_t looks, back;
 	int64_t pos, step;
 };
@@ -174,21 +174,23 @@ static int64_t look(struct stream *s)
 static void probe(struct stream *s)
 {
 	struct probe *p = &s->probe;
+	uint64_t before_ns = now_ns();
 	int64_t pos;
 
 	while ((pos = look(s)) >= 0) {
-		uint64_t now = now_ns();
 		int64_t step = pos - p->pos;
 
 		if (p->looks++ > 0 && step < 0)
 			p->back++;
-		if (now - p->seen_ns < CLOSE_NS && step > p->step)
+		/* From before one look to after the next: whoever is preempted does not count. */
+		if (now_ns() - p->before_ns < CLOSE_NS && step > p->step)
 			p->step = step;
 		p->pos = pos;
-		p->seen_ns = now;
+		p->before_ns = before_ns;
 		if (pos + (int64_t)buffer - (int64_t)s->frames >= (int64_t)period)
 			return;
-		sleep_until(now + PROBE_NS);
+		sleep_until(before_ns + PROBE_NS);
+		before_ns = now_ns();
 	}
 }
 

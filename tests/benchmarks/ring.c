@@ -3,8 +3,9 @@
  * What one write and one read of a block cost in three rings, in one program and one run: xaring's
  * (with its layout of the control page), spa_ringbuffer and an imitation of libxenvchan's.
  *
- * bench-ring one|two BYTES ROUNDS: in one thread, or between two pinned ones. Prints for every round
- * the nanoseconds per block as "xaring spa vchan"; the rings take turns, so that all three meet the same noise.
+ * bench-ring one|two BYTES ROUNDS: in one thread, or between two pinned ones. Prints for every
+ * round the nanoseconds per block as "xaring spa vchan"; the rings take turns, so that all three
+ * meet the same noise.
  */
 #include <pthread.h>
 #include <sched.h>
