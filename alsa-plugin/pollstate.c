@@ -114,6 +114,8 @@ uint64_t pollstate_timer(const struct pollstate *s, uint64_t armed_ns, uint64_t 
 {
 	if (pollstate_is_ready(s))
 		return armed_ns <= now_ns ? armed_ns : 0;
+	if (pollstate_ahead(s) < 0 && !s->may_stop)
+		return POLLSTATE_NEVER;
 	if (when_ns != POLLSTATE_NEVER && when_ns < now_ns + retry_ns(s))
 		when_ns = now_ns + retry_ns(s);
 	if (when_ns == POLLSTATE_NEVER)

@@ -26,6 +26,7 @@ struct pollstate {
 	uint32_t period;
 	uint64_t total;    /* of the hardware pointer since the prepare */
 	bool period_event; /* wake at every period, whatever avail_min says */
+	bool may_stop;     /* an xrun stops the stream, which makes it ready */
 	uint64_t
 		total_told; /* total when the application last did what a period event woke it for */
 };
@@ -52,6 +53,9 @@ int64_t pollstate_ahead(const struct pollstate *s);
  *
  * A time that moves to later leaves the timer alone: it goes off early, nobody is told, and it is
  * set again then. So an application that writes in small pieces costs no system call for each.
+ *
+ * A stream that nothing can make ready wakes nobody: alsa-lib's snd_pcm_wait() counts its time anew
+ * after each wake-up, and would never come to its end.
  *
  * Returns armed_ns when the timer is to be left alone, 0 = ready now, or the time.
  */

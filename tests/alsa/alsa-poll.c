@@ -247,6 +247,22 @@ static void wait_ends_in_time(void **state)
 	case_timing(case_now_ns() - begin_ns < 60 * NS_PER_MS);
 }
 
+/* Nothing can make it ready: neither the pointer gets so far, nor does an underrun stop it. */
+static void wait_for_nothing_ends_in_time(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+
+	case_serve(c, 512);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1, .avail_min = 4097, .stop = FOREVER});
+	case_write(c, 4096, 4096);
+	begin_ns = case_now_ns();
+	assert_int_equal(snd_pcm_wait(c->pcm, 300), 0);
+	assert_true(case_now_ns() - begin_ns > 295 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 340 * NS_PER_MS);
+}
+
 static void xrun_wakes_with_an_error(void **state)
 {
 	struct test_case *c = *state;
@@ -328,6 +344,7 @@ int main(void)
 		case_test(period_event_wakes_each_period),
 		case_test(small_avail_min_does_not_spin),
 		case_test(wait_ends_in_time),
+		case_test(wait_for_nothing_ends_in_time),
 		case_test(xrun_wakes_with_an_error),
 		case_test(drop_wakes_a_poller),
 		case_test(writer_and_poller_may_be_two_threads),

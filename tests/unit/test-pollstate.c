@@ -22,6 +22,7 @@ static struct pollstate full(snd_pcm_state_t state)
 		.avail_min = 1000,
 		.buffer = 4000,
 		.period = 1000,
+		.may_stop = true,
 		.total = 48000,
 		.total_told = 48000,
 	};
@@ -127,6 +128,20 @@ static void avail_min_beyond_the_data_never_comes(void **state)
 	assert_int_equal(pollstate_ahead(&s), 4000);
 }
 
+/* alsa-lib's snd_pcm_wait() counts its time anew after each wake-up. */
+static void what_nothing_makes_ready_wakes_nobody(void **state)
+{
+	struct pollstate s = full(SND_PCM_STATE_RUNNING);
+
+	(void)state;
+	s.avail_min = 4001;
+	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+	s.may_stop = false;
+	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+	s.avail_min = 4000;
+	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+}
+
 static void period_event_wakes_at_each_period(void **state)
 {
 	struct pollstate s = full(SND_PCM_STATE_RUNNING);
@@ -215,6 +230,7 @@ int main(void)
 		cmocka_unit_test(capture_is_not_ready_before_start),
 		cmocka_unit_test(ahead_is_what_lacks_of_avail_min),
 		cmocka_unit_test(avail_min_beyond_the_data_never_comes),
+		cmocka_unit_test(what_nothing_makes_ready_wakes_nobody),
 		cmocka_unit_test(period_event_wakes_at_each_period),
 		cmocka_unit_test(ready_sets_the_level_once),
 		cmocka_unit_test(busy_sets_the_time),
