@@ -72,6 +72,12 @@ session_config_alsa() {
 	export ALSA_CONFIG_PATH=$SESSION/asound.conf
 }
 
+# Sound servers need real-time priority. root has it; a user who can sudo may have it for this process
+# and what it starts.
+session_allow_realtime() {
+	[ "$(id -u)" -eq 0 ] || sudo -n prlimit --pid $$ --rtprio=95 >/dev/null 2>&1
+}
+
 # Makes the folders and the environment; starts nothing.
 session_open() {
 	SESSION=$(mktemp -d "${TMPDIR:-/tmp}/xaring-test.XXXXXX") || exit 1
@@ -91,6 +97,7 @@ session_open() {
 	session_config_pipewire
 	session_config_wireplumber
 	session_config_alsa
+	session_allow_realtime
 	at_exit session_close
 }
 
