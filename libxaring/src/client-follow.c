@@ -43,14 +43,6 @@ void client_begin_wait(struct xaring_client *c, uint64_t now_ns, uint64_t longes
 	xaring_position_wait(&c->position, now_ns + longest_ns);
 }
 
-uint64_t client_rest_ns(const struct xaring_client *c)
-{
-	uint64_t ns =
-		c->position.quantum * NS_PER_S / c->params.rate_hz * XARING_POSITION_STALE_QUANTA;
-
-	return ns > XARING_POSITION_STALE_MIN_NS ? ns : XARING_POSITION_STALE_MIN_NS;
-}
-
 /* When the record was written, on our clock. */
 static uint64_t record_time(struct xaring_client *c, const struct xaring_record *record,
 			    uint64_t now_ns)
@@ -129,7 +121,7 @@ void client_answer_attach(struct xaring_client *c, uint64_t now_ns)
 		return;
 	/* A start's longer patience stays; it is not prolonged either, whatever the backend raises. */
 	if (c->position.mode != XARING_POSITION_WAITING)
-		client_begin_wait(c, now_ns, client_rest_ns(c));
+		client_begin_wait(c, now_ns, xaring_position_stale_ns(&c->position));
 	client_link_kick(c, XARING_KICK_ATTACH);
 }
 

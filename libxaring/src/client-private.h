@@ -117,6 +117,5 @@ void client_begin_wait(struct xaring_client *c, uint64_t now_ns, uint64_t longes
 int client_take_record(struct xaring_client *c, uint64_t now_ns);
 void client_answer_attach(struct xaring_client *c, uint64_t now_ns);
 void client_withdraw(struct xaring_client *c, uint64_t now_ns);
-uint64_t client_rest_ns(const struct xaring_client *c);
 
 #endif

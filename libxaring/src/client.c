@@ -376,11 +376,10 @@ static uint64_t late_look(uint64_t expected_ns, uint64_t now_ns)
 static uint64_t when_live(const struct xaring_client *c, uint64_t now_ns, uint32_t index)
 {
 	const struct xaring_position *p = &c->position;
-	uint32_t base = p->direction == XARING_CAPTURE ? p->record_pos - p->frames : p->record_pos;
 	uint64_t at_ns = xaring_position_when(p, now_ns, index);
 	uint64_t quantum_ns = p->quantum * NS_PER_S / p->rate_hz;
 
-	if (at_ns <= now_ns || (int32_t)(index - base - p->frames) <= 0)
+	if (at_ns <= now_ns || xaring_position_reaches(p, index))
 		return at_ns;
 	return earlier(at_ns,
 		       late_look(p->record_ns + quantum_ns + c->age_ns + LATE_SLACK_NS, now_ns));

@@ -148,20 +148,28 @@ int xaring_position_record(struct xaring_position *p, const struct xaring_record
 	return 0;
 }
 
-/* LIVE: when the records count as stopped. */
-static uint64_t stale_at(const struct xaring_position *p)
+uint64_t xaring_position_stale_ns(const struct xaring_position *p)
 {
 	uint64_t ns = time_of(p->quantum, p->rate_hz * 1000) * XARING_POSITION_STALE_QUANTA;
 
-	if (ns < XARING_POSITION_STALE_MIN_NS)
-		ns = XARING_POSITION_STALE_MIN_NS;
-	return p->seen_ns + ns;
+	return ns > XARING_POSITION_STALE_MIN_NS ? ns : XARING_POSITION_STALE_MIN_NS;
+}
+
+/* LIVE: when the records count as stopped. */
+static uint64_t stale_at(const struct xaring_position *p)
+{
+	return p->seen_ns + xaring_position_stale_ns(p);
 }
 
 /* LIVE: where prediction begins. Capture reports what arrived one quantum ago as it would come. */
 static uint32_t live_base(const struct xaring_position *p)
 {
 	return p->direction == XARING_CAPTURE ? p->record_pos - p->frames : p->record_pos;
+}
+
+bool xaring_position_reaches(const struct xaring_position *p, uint32_t index)
+{
+	return ahead(index, live_base(p)) <= (int64_t)p->frames;
 }
 
 static uint64_t live_frames(const struct xaring_position *p, uint64_t now_ns)
@@ -250,7 +258,7 @@ static uint64_t live_when(const struct xaring_position *p, uint32_t index)
 
 	if (need <= 0)
 		return 0;
-	if ((uint32_t)need > p->frames)
+	if (!xaring_position_reaches(p, index))
 		return stale_at(p);
 	frames = step_up((uint32_t)need);
 	return p->record_ns + time_of(frames < p->frames ? frames : p->frames, p->rate_mhz);

@@ -214,6 +214,31 @@ static void no_prediction_keeps_the_quantum(void **state)
 	assert_int_equal(p.mode, XARING_POSITION_FREE);
 }
 
+static void a_record_reaches_its_quantum(void **state)
+{
+	(void)state;
+	take(100, 1024, T0, 4096);
+	assert_true(xaring_position_reaches(&p, 0));
+	assert_true(xaring_position_reaches(&p, 100 + 1024));
+	assert_false(xaring_position_reaches(&p, 100 + 1025));
+	xaring_position_init(&p, XARING_CAPTURE, 48000);
+	take(5000, 1024, T0, 4096);
+	assert_true(xaring_position_reaches(&p, 5000));
+	assert_false(xaring_position_reaches(&p, 5001));
+}
+
+static void stale_is_three_quanta_or_a_tenth_of_a_second(void **state)
+{
+	(void)state;
+	assert_true(xaring_position_stale_ns(&p) == 100 * MS);
+	take(0, 1584, T0, 4096);
+	assert_true(xaring_position_stale_ns(&p) == 100 * MS);
+	take(0, 2400, T0, 4096);
+	assert_true(xaring_position_stale_ns(&p) == 150 * MS);
+	take(0, 0, T0, 4096);
+	assert_true(xaring_position_stale_ns(&p) == 150 * MS);
+}
+
 static void goes_free_when_records_stop(void **state)
 {
 	(void)state;
@@ -417,6 +442,8 @@ int main(void)
 		cmocka_unit_test_setup(when_it_is_there_unseen, setup),
 		cmocka_unit_test_setup(long_sleep_does_not_overflow, setup),
 		cmocka_unit_test_setup(no_prediction_keeps_the_quantum, setup),
+		cmocka_unit_test_setup(a_record_reaches_its_quantum, setup),
+		cmocka_unit_test_setup(stale_is_three_quanta_or_a_tenth_of_a_second, setup),
 		cmocka_unit_test_setup(goes_free_when_records_stop, setup),
 		cmocka_unit_test_setup(free_rests_at_the_end, setup),
 		cmocka_unit_test_setup(free_runs_for_years, setup),

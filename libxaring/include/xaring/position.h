@@ -112,6 +112,15 @@ uint32_t xaring_position_at(struct xaring_position *p, uint64_t now_ns, uint32_t
 uint64_t xaring_position_when(const struct xaring_position *p, uint64_t now_ns, uint32_t index);
 
 /*
+ * LIVE: tells whether the newest record predicts as far as index; if not, the position gets there
+ * only with a later record, or when it runs free.
+ */
+bool xaring_position_reaches(const struct xaring_position *p, uint32_t index);
+
+/* How long no record has to come until the records count as stopped: max(3 quanta, 100 ms). */
+uint64_t xaring_position_stale_ns(const struct xaring_position *p);
+
+/*
  * Playback: frames until a frame written at index `written` would sound, never less than what is
  * visibly in the buffer (written - position) and never negative.
  * Capture: frames between the sound and the frame at the guest's read position.
