@@ -124,8 +124,7 @@ static uint32_t power_of_two_above(uint32_t frames)
 	return below == frames ? below : below * 2;
 }
 
-/* Room for the backend's largest quantum beside the buffer, in frames of this rate. */
-static uint32_t headroom(uint32_t rate_hz)
+uint32_t xaring_headroom(uint32_t rate_hz)
 {
 	return (uint32_t)(((uint64_t)XARING_HEADROOM_AT_48K * rate_hz + 47999) / 48000);
 }
@@ -139,7 +138,7 @@ int xaring_params_shape(const struct xaring_params *params, struct xaring_shape 
 	if (res < 0)
 		return res;
 	frame_bytes = xaring_format_bytes((uint32_t)params->format) * params->channels;
-	head = headroom(params->rate_hz);
+	head = xaring_headroom(params->rate_hz);
 	ring_max = power_of_two_below(RING_BYTES_MAX / frame_bytes);
 	buffer_max = XARING_BUFFER_BYTES_MAX / frame_bytes;
 	if (buffer_max > ring_max - head)

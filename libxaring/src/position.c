@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include <xaring/format.h>
 #include <xaring/ring.h>
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -106,7 +107,7 @@ static void take_values(struct xaring_position *p, const struct xaring_record *r
 	p->delay = r->delay > longest ? 0 : r->delay;
 	p->frames = r->frames;
 	if (r->frames > longest)
-		p->frames = (uint32_t)((uint64_t)XARING_HEADROOM_AT_48K * p->rate_hz / 48000);
+		p->frames = xaring_headroom(p->rate_hz);
 	if (p->frames)
 		p->quantum = p->frames;
 }

@@ -36,6 +36,16 @@ static void formats_have_sizes_and_names(void **state)
 	assert_string_equal(xaring_format_name(99), "unknown");
 }
 
+static void headroom_follows_the_rate(void **state)
+{
+	(void)state;
+	assert_int_equal(xaring_headroom(48000), XARING_HEADROOM_AT_48K);
+	assert_int_equal(xaring_headroom(192000), 4 * XARING_HEADROOM_AT_48K);
+	/* rounded up */
+	assert_int_equal(xaring_headroom(44100), 1882);
+	assert_int_equal(xaring_headroom(8000), 342);
+}
+
 static void usual_maps_are_valid(void **state)
 {
 	uint8_t map[XARING_CHANNELS_MAX];
@@ -240,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats_have_sizes_and_names),
+		cmocka_unit_test(headroom_follows_the_rate),
 		cmocka_unit_test(usual_maps_are_valid),
 		cmocka_unit_test(bad_maps_are_refused),
 		cmocka_unit_test(example_of_the_document),

@@ -288,6 +288,16 @@ static void free_runs_for_years(void **state)
 	assert_int_equal(xaring_position_at(&p, UINT64_MAX - 5, pos + 777), pos + 777);
 }
 
+static void an_impossible_quantum_is_the_headroom(void **state)
+{
+	struct xaring_record r = record_at(0, UINT32_MAX);
+
+	(void)state;
+	xaring_position_init(&p, XARING_PLAYBACK, 44100);
+	assert_int_equal(xaring_position_record(&p, &r, T0, T0, 4096, CAPACITY), 0);
+	assert_int_equal(p.frames, 1882);
+}
+
 static void hostile_records_are_bounded(void **state)
 {
 	struct xaring_record r = record_at(0, 1024);
@@ -447,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup(goes_free_when_records_stop, setup),
 		cmocka_unit_test_setup(free_rests_at_the_end, setup),
 		cmocka_unit_test_setup(free_runs_for_years, setup),
+		cmocka_unit_test_setup(an_impossible_quantum_is_the_headroom, setup),
 		cmocka_unit_test_setup(hostile_records_are_bounded, setup),
 		cmocka_unit_test_setup(goes_free_when_records_stand_still, setup),
 		cmocka_unit_test_setup(stays_live_while_there_is_progress, setup),

@@ -55,6 +55,12 @@ void xaring_map_default(uint32_t channels, uint8_t map[XARING_CHANNELS_MAX]);
 bool xaring_map_is_valid(uint32_t channels, const uint8_t map[XARING_CHANNELS_MAX]);
 
 /*
+ * The head-room: the backend's largest quantum, in frames of this rate, rounded up. The ring has
+ * room for it beside the buffer. rate_hz: up to XARING_RATE_MAX.
+ */
+uint32_t xaring_headroom(uint32_t rate_hz);
+
+/*
  * Checks what a guest asks for, hostile as it may be, and computes the shape.
  *
  * Returns 0 and sets *shape. Returns -EINVAL and sets *refusal with the first thing that is wrong,

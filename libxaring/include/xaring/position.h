@@ -89,7 +89,7 @@ void xaring_position_free(struct xaring_position *p, uint64_t now_ns);
  *
  * Returns 0, or -EPROTO when the record is impossible: a position more than one capacity away from
  * written. A rate more than 5 % off nominal, a quantum or a delay beyond two seconds are replaced
- * by the nominal rate, the largest quantum and zero.
+ * by the nominal rate, the head-room (format.h) and zero.
  */
 int xaring_position_record(struct xaring_position *p, const struct xaring_record *record,
 			   uint64_t at_ns, uint64_t now_ns, uint32_t written, uint32_t capacity);
