@@ -74,6 +74,14 @@ sleeps() {
 	grep -E '^(non)?voluntary_ctxt_switches' "/proc/$1/status"
 }
 
+# Whether a fifth of a second passes without a wake.
+rests() {
+	local before
+	before=$(sleeps "$1")
+	sleep 0.2
+	[ "$before" = "$(sleeps "$1")" ]
+}
+
 # ---- wrong usage and configuration ----
 ends 0 'Usage: xaring-pw' "$BACKEND" --help
 ends 0 'xaring-pw ' "$BACKEND" --version
@@ -110,7 +118,7 @@ ends 3 "another one is running (pid $DAEMON) with the runtime folder $RUN" "${ba
 check "the socket of work is untouched" test -S "$RUN/vm/work"
 
 # ---- idle ----
-sleep 0.5
+wait_or_die 10 "the end of what the start began" rests "$DAEMON"
 before=$(sleeps "$DAEMON")
 sleep 1
 check "an idle broker does not wake up" test "$before" = "$(sleeps "$DAEMON")"
@@ -166,27 +174,23 @@ check "without VMs there is one socket" test -S "$RUN/socket"
 stop_with TERM
 
 # ---- readiness ----
-if command -v python3 >/dev/null; then
-	python3 - "$WORK/notify" >"$WORK/told" <<-'END' &
-		import socket, sys
-		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-		s.bind(sys.argv[1])
-		while True:
-		    print(s.recv(4096).decode(), flush=True)
-	END
-	NOTIFY=$!
-	wait_or_die 5 "the socket of the service manager" test -S "$WORK/notify"
-	export NOTIFY_SOCKET=$WORK/notify
-	start --vm work
-	unset NOTIFY_SOCKET
-	told() {
-		grep -qx "$1" "$WORK/told"
-	}
-	check "readiness is told" wait_for 5 told READY=1
-	stop_with TERM
-	check "the end is told" wait_for 5 told STOPPING=1
-	check_number "readiness is told once" "$(grep -c READY=1 "$WORK/told")" -eq 1
-else
-	note "no python3: readiness is not tested"
-fi
+python3 - "$WORK/notify" >"$WORK/told" <<-'END' &
+	import socket, sys
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.bind(sys.argv[1])
+	while True:
+	    print(s.recv(4096).decode(), flush=True)
+END
+NOTIFY=$!
+wait_or_die 5 "the socket of the service manager" test -S "$WORK/notify"
+export NOTIFY_SOCKET=$WORK/notify
+start --vm work
+unset NOTIFY_SOCKET
+told() {
+	grep -qx "$1" "$WORK/told"
+}
+check "readiness is told" wait_for 5 told READY=1
+stop_with TERM
+check "the end is told" wait_for 5 told STOPPING=1
+check_number "readiness is told once" "$(grep -c READY=1 "$WORK/told")" -eq 1
 check_end

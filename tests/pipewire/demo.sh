@@ -14,12 +14,12 @@ is_exact() {
 
 # demo TEXT ARGUMENT...
 demo() {
-	local text=$1
+	local text=$1 before=$CHECK_FAILED
 	shift
 	"$XARING_SOURCE/tests/demo" "$@" >"$SESSION/demo.log" 2>&1 </dev/null
 	check_number "$text: exit code" $? -eq 0
-	check "$text: last line" is_exact || cat "$SESSION/demo.log"
-	[ "$CHECK_FAILED" -eq 0 ] || cat "$SESSION/demo.log"
+	check "$text: last line" is_exact
+	[ "$CHECK_FAILED" -eq "$before" ] || cat "$SESSION/demo.log"
 }
 
 session_open
