@@ -280,8 +280,7 @@ void xaring_client_read(struct xaring_client *c, uint32_t index, void *to, uint3
 	if (c->position.mode != XARING_POSITION_FREE)
 		xaring_ring_read(&c->ring, index, to, frames);
 	else /* nobody fills the ring */
-		memset(to, c->params.format == XARING_FORMAT_U8 ? 0x80 : 0,
-		       (size_t)frames * c->shape.frame_bytes);
+		xaring_format_silence(c->params.format, to, (size_t)frames * c->shape.frame_bytes);
 }
 
 void xaring_client_publish(struct xaring_client *c, uint32_t index)

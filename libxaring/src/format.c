@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define RING_BYTES_MAX (XARING_RING_PAGES_MAX * XARING_PAGE_BYTES)
 
@@ -29,6 +30,11 @@ uint32_t xaring_format_bytes(uint32_t format)
 const char *xaring_format_name(uint32_t format)
 {
 	return xaring_format_bytes(format) ? formats[format].name : "unknown";
+}
+
+void xaring_format_silence(uint32_t format, void *to, size_t bytes)
+{
+	memset(to, format == XARING_FORMAT_U8 ? 0x80 : 0, bytes);
 }
 
 void xaring_map_default(uint32_t channels, uint8_t map[XARING_CHANNELS_MAX])

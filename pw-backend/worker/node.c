@@ -128,8 +128,7 @@ static void fill(struct stream *s, void *to, uint32_t frames)
 		look_at_cycle(s, frames, &cycle);
 		pump_playback(s->rt_pump, to, frames, &cycle);
 	} else {
-		memset(to, s->pump.format == XARING_FORMAT_U8 ? 0x80 : 0,
-		       (size_t)frames * s->frame_bytes);
+		xaring_format_silence(s->pump.format, to, (size_t)frames * s->frame_bytes);
 	}
 }
 

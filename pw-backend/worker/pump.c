@@ -85,7 +85,7 @@ bool pump_is_drained(const struct pump *p)
 
 static void silence(const struct pump *p, uint8_t *out, uint32_t frames)
 {
-	memset(out, p->format == XARING_FORMAT_U8 ? 0x80 : 0, (size_t)frames * p->ring.frame_bytes);
+	xaring_format_silence(p->format, out, (size_t)frames * p->ring.frame_bytes);
 }
 
 /* Sticky: no later cycle reads the pages. */

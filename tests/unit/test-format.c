@@ -36,6 +36,19 @@ static void formats_have_sizes_and_names(void **state)
 	assert_string_equal(xaring_format_name(99), "unknown");
 }
 
+static void silence_is_the_zero_of_the_format(void **state)
+{
+	uint8_t samples[4] = {1, 2, 3, 4};
+
+	(void)state;
+	xaring_format_silence(XARING_FORMAT_U8, samples, 3);
+	assert_memory_equal(samples, "\x80\x80\x80\x04", 4);
+	xaring_format_silence(XARING_FORMAT_S16, samples, 2);
+	assert_memory_equal(samples, "\0\0\x80\x04", 4);
+	xaring_format_silence(XARING_FORMAT_FLOAT, samples, 4);
+	assert_memory_equal(samples, "\0\0\0\0", 4);
+}
+
 static void headroom_follows_the_rate(void **state)
 {
 	(void)state;
@@ -250,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats_have_sizes_and_names),
+		cmocka_unit_test(silence_is_the_zero_of_the_format),
 		cmocka_unit_test(headroom_follows_the_rate),
 		cmocka_unit_test(usual_maps_are_valid),
 		cmocka_unit_test(bad_maps_are_refused),

@@ -8,6 +8,7 @@
 #define XARING_FORMAT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <xaring/protocol.h>
@@ -47,6 +48,9 @@ uint32_t xaring_format_bytes(uint32_t format);
 
 /* ALSA's name, "S16_LE" and so on, or "unknown". */
 const char *xaring_format_name(uint32_t format);
+
+/* Fills `to` with the silence of a format: its zero. */
+void xaring_format_silence(uint32_t format, void *to, size_t bytes);
 
 /* Fills map with the usual positions for 1 .. 8 channels; the rest is 0. */
 void xaring_map_default(uint32_t channels, uint8_t map[XARING_CHANNELS_MAX]);
