@@ -17,7 +17,7 @@
 
 bool client_is_moving(const struct xaring_client *c)
 {
-	return c->state == XARING_STATE_RUNNING || c->state == XARING_STATE_DRAINING;
+	return xaring_state_is_moving(c->state);
 }
 
 bool client_has_backend(const struct xaring_client *c)

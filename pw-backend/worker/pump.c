@@ -370,7 +370,7 @@ static int begin(struct pump *p, struct work *w)
 	if (state < 0)
 		return state;
 	tell(&p->drained, 0);
-	moving = state == XARING_STATE_RUNNING || state == XARING_STATE_DRAINING;
+	moving = xaring_state_is_moving((uint32_t)state);
 	if (xaring_word_attach(w->word) != (p->attach & XARING_WORD_ATTACH_MASK)) {
 		not_attached(p, w, moving);
 		return -EAGAIN;

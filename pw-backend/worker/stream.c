@@ -212,7 +212,7 @@ static void attach(struct stream *s)
 {
 	int state = pump_peek(&s->pump);
 
-	if (state != XARING_STATE_RUNNING && state != XARING_STATE_DRAINING)
+	if (state < 0 || !xaring_state_is_moving((uint32_t)state))
 		pump_attach(&s->pump);
 }
 

@@ -8,6 +8,7 @@
 #ifndef XARING_RECORD_H
 #define XARING_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <xaring/protocol.h>
@@ -47,6 +48,12 @@ static inline uint32_t xaring_word_generation(uint32_t word)
 static inline uint32_t xaring_word_state(uint32_t word)
 {
 	return (word & XARING_WORD_STATE_MASK) >> XARING_WORD_STATE_SHIFT;
+}
+
+/* Tells whether frames are consumed in this state: RUNNING or DRAINING. */
+static inline bool xaring_state_is_moving(uint32_t state)
+{
+	return state == XARING_STATE_RUNNING || state == XARING_STATE_DRAINING;
 }
 
 static inline uint32_t xaring_word_attach(uint32_t word)
