@@ -102,7 +102,7 @@ static void nonblocking_drain_is_finished_by_polling(void **state)
 	}
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	case_timing(looks < 60);
+	assert_true(looks < 60);
 	case_expect(c, 0, 0, 4000);
 }
 

@@ -68,7 +68,7 @@ static void boundary_never_stops(void **state)
 	}
 	case_expect(c, 0, 0, 8000);
 	assert_true(fake_xruns(c->backend, 0) >= 3);
-	case_timing(fake_xruns(c->backend, 0) < 5);
+	assert_true(fake_xruns(c->backend, 0) < 5);
 }
 
 static void lower_threshold_stops_earlier(void **state)
