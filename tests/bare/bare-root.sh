@@ -103,6 +103,14 @@ as_user() {
 	run_inside "$1" "$2" runuser -u $TREE_USER -- env HOME=/home/$TREE_USER "${@:3}"
 }
 
+# The root is removed at the end: what its failed tests said is shown here.
+show_failures() {
+	# shellcheck disable=SC2046
+	as_root tail -v -n 40 $(find "$BARE/home/$TREE_USER/xaring/build-tests" -path '*/failed/*.log' \
+		-o -maxdepth 1 -name '*.log' ! -name install.log ! -name coverage.log) </dev/null |
+		sed 's/^/          | /'
+}
+
 add_user() {
 	inside bash -c "apt-get -q update && apt-get -q -y install --no-install-recommends sudo &&
 		useradd -m -s /bin/bash $TREE_USER && chown -R $TREE_USER: /home/$TREE_USER &&
@@ -124,6 +132,7 @@ main() {
 	check "an ordinary user can sudo" add_user
 	as_user "tests/all --quick as a user" '^[0-9]+ passed, 0 failed, [0-9]+ skipped$' \
 		/home/$TREE_USER/xaring/tests/all --quick
+	[ "$CHECK_FAILED" -eq 0 ] || show_failures
 	as_user "tests/demo as a user" '^exact: ([1-9][0-9]*) of \1 frames$' \
 		/home/$TREE_USER/xaring/tests/demo
 	check_end

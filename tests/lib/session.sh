@@ -72,10 +72,14 @@ session_config_alsa() {
 	export ALSA_CONFIG_PATH=$SESSION/asound.conf
 }
 
-# Sound servers need real-time priority. root has it; a user who can sudo may have it for this process
-# and what it starts.
-session_allow_realtime() {
-	[ "$(id -u)" -eq 0 ] || sudo -n prlimit --pid $$ --rtprio=95 >/dev/null 2>&1
+# give_realtime PID: the sound threads of root's programs take real-time priority by themselves. Those of
+# a user who can sudo are given it, or a busy machine would look like a fault of ours.
+give_realtime() {
+	local task
+	[ "$(id -u)" -ne 0 ] || return 0
+	for task in "/proc/$1/task"/*; do
+		[ "${task##*/}" = "$1" ] || sudo -n chrt -f -p 88 "${task##*/}" 2>/dev/null
+	done
 }
 
 # Makes the folders and the environment; starts nothing.
@@ -97,7 +101,6 @@ session_open() {
 	session_config_pipewire
 	session_config_wireplumber
 	session_config_alsa
-	session_allow_realtime
 	at_exit session_close
 }
 
@@ -135,6 +138,7 @@ pipewire_start() {
 	pipewire >>"$SESSION/log/pipewire" 2>&1 </dev/null &
 	PIPEWIRE_PID=$!
 	wait_or_die 10 "pipewire: an answer" pipewire_answers
+	give_realtime "$PIPEWIRE_PID"
 }
 
 wireplumber_answers() {
@@ -208,6 +212,9 @@ daemon_start() {
 	for vm in ${SESSION_VMS:-work}; do
 		wait_or_die 10 "xaring-pw: the socket of $vm" test -S "$(vm_socket "$vm")"
 	done
+	if [ "$(id -u)" -ne 0 ] && wait_for 5 worker_has_threads; then
+		give_realtime "$(worker_pid)"
+	fi
 }
 
 vm_socket() {
@@ -219,6 +226,10 @@ worker_pid() {
 	local children
 	children=$(cat "/proc/$DAEMON_PID/task/$DAEMON_PID/children" 2>/dev/null)
 	echo "${children%% *}"
+}
+
+worker_has_threads() {
+	[ "$(find "/proc/$(worker_pid)/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -ge 2 ]
 }
 
 # as_vm NAME COMMAND...: runs a program as if inside that VM; two minutes at most.
@@ -237,6 +248,7 @@ tap_start() {
 	"$TOOLS/sound-tap" "$@" >>"$TAP_LOG" 2>&1 </dev/null &
 	TAP_PID=$!
 	wait_or_die 10 "sound-tap: a connection" grep -q ' connected' "$TAP_LOG"
+	give_realtime "$TAP_PID"
 }
 
 # tap_sink FILE: records what the sink hears; returns when it really does.
