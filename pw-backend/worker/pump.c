@@ -37,7 +37,8 @@ static void tell_more(uint32_t *field, uint32_t more)
 	tell(field, *field + more);
 }
 
-static void say_status(struct pump *p, enum xaring_backend_state state, enum xaring_reason reason)
+static void say_status(const struct pump *p, enum xaring_backend_state state,
+		       enum xaring_reason reason)
 {
 	xaring_store(&p->control->backend.status,
 		     (uint32_t)state | (uint32_t)reason << XARING_BACKEND_REASON_SHIFT);
@@ -83,6 +84,11 @@ bool pump_is_drained(const struct pump *p)
 	return __atomic_load_n(&p->drained, __ATOMIC_RELAXED) != 0;
 }
 
+void pump_condemn(const struct pump *p, enum xaring_reason reason)
+{
+	say_status(p, XARING_BACKEND_BROKEN, reason);
+}
+
 static void silence(const struct pump *p, uint8_t *out, uint32_t frames)
 {
 	xaring_format_silence(p->format, out, (size_t)frames * p->ring.frame_bytes);
@@ -93,7 +99,7 @@ static void break_off(struct pump *p, enum xaring_reason reason)
 {
 	tell(&p->reason, (uint32_t)reason);
 	tell(&p->drained, 0);
-	say_status(p, XARING_BACKEND_BROKEN, reason);
+	pump_condemn(p, reason);
 }
 
 /* A counter that does not fit its word is a lie, unless the word is no longer that one. */

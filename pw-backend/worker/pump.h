@@ -116,6 +116,9 @@ int pump_peek(const struct pump *p);
 /* Tells whether all that a draining guest wrote has been consumed (main thread). */
 bool pump_is_drained(const struct pump *p);
 
+/* Says BROKEN and why in the page (any thread). What the pump itself finds, it says by itself. */
+void pump_condemn(const struct pump *p, enum xaring_reason reason);
+
 /* Fills out with exactly `frames` frames. */
 void pump_playback(struct pump *p, void *out, uint32_t frames, const struct pump_cycle *cycle);
 

@@ -85,8 +85,7 @@ static void condemn(struct stream *s)
 
 	LOG(s, XARING_LOG_WARN, "the guest broke the protocol (reason %u), the stream is shut",
 	    reason);
-	xaring_store(&s->pages.control->backend.status,
-		     XARING_BACKEND_BROKEN | reason << XARING_BACKEND_REASON_SHIFT);
+	pump_condemn(&s->pump, reason);
 }
 
 static void create_node(struct stream *s, bool active)
