@@ -75,7 +75,6 @@ static void detach(struct stream *s)
 		return;
 	node_detach(s);
 	xaring_pages_unmap(&s->pages);
-	s->pages.control = NULL;
 	send_gone(s->guest->worker, &s->open);
 }
 

@@ -64,7 +64,7 @@ int xaring_pages_map(struct xaring_pages *pages, const struct xaring_shape *shap
  */
 int xaring_pages_void(struct xaring_pages *pages, const struct xaring_shape *shape);
 
-/* Unmaps. Accepts a zeroed or unmapped object. */
+/* Unmaps and zeroes. Accepts a zeroed or unmapped object. */
 void xaring_pages_unmap(struct xaring_pages *pages);
 
 #ifdef __cplusplus
