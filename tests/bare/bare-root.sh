@@ -80,7 +80,7 @@ inside() {
 		mount --rbind /dev "$root/dev" &&
 		mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
 		mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" &&
-		mount -t tmpfs -o mode=0755 tmpfs "$root/run" &&
+		mount -t tmpfs -o mode=0755 tmpfs "$root/run" && mkdir "$root/run/systemd" &&
 		mount --bind "$cache/archives" "$root/var/cache/apt/archives" || exit 99
 		exec chroot "$root" /usr/bin/env -i HOME=/root CI=true LANG=C.UTF-8 \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -105,10 +105,8 @@ as_user() {
 
 # The root is removed at the end: what its failed tests said is shown here.
 show_failures() {
-	# shellcheck disable=SC2046
-	as_root tail -v -n 40 $(find "$BARE/home/$TREE_USER/xaring/build-tests" -path '*/failed/*.log' \
-		-o -maxdepth 1 -name '*.log' ! -name install.log ! -name coverage.log) </dev/null |
-		sed 's/^/          | /'
+	local out=$BARE/home/$TREE_USER/xaring/build-tests
+	tail -v -n 40 "$out"/*/failed/*.log "$out"/*.log 2>/dev/null | sed 's/^/          | /'
 }
 
 add_user() {
