@@ -51,13 +51,13 @@ is_exact() {
 }
 
 # exact_check TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
-# When the recorder itself has missed cycles a difference proves nothing: it is tried again, twice
+# When the recorder itself has missed cycles a difference proves nothing: it is tried again, five times
 # at most. RAMP frames may follow when the program lets the stream run dry at its end.
 exact_check() {
 	local text=$1 format=$2 channels=$3 played=$4 try
 	local recorded=$SESSION/heard.f32
 	shift 4
-	for try in 1 2 3; do
+	for try in 1 2 3 4 5 6; do
 		if hear "$recorded" "$@" && is_exact "$format" "$channels" "$played" "$recorded" \
 			"${RAMP:-0}"; then
 			pass "$text: $RESULT"
