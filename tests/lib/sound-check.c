@@ -258,7 +258,7 @@ struct coded {
 	size_t n;
 	struct run *runs;
 	size_t n_runs, room;
-	size_t foreign, damaged, ramp, silent;
+	size_t foreign, damaged, ramp, silent, half;
 	uint32_t foreign_vm;
 };
 
@@ -296,6 +296,12 @@ static void add_damage(struct coded *c, size_t length, bool after_run)
 		c->damaged += length;
 }
 
+/* One channel is silent: PipeWire makes and breaks the links of a node one by one. */
+static bool is_half(const float *frame)
+{
+	return (frame[0] == 0.0f) != (frame[1] == 0.0f);
+}
+
 static void scan_runs(struct coded *c)
 {
 	size_t i = 0, silent = 0, damage = 0;
@@ -305,7 +311,8 @@ static void scan_runs(struct coded *c)
 		uint32_t vm = 0, first = 0;
 		size_t length = code_run(c, i, &vm, &first);
 		bool is_run = length >= RUN_MIN;
-		bool silence = is_silent(c->frames + i * 2, 2);
+		bool half = !is_run && is_half(c->frames + i * 2);
+		bool silence = half || is_silent(c->frames + i * 2, 2);
 
 		if ((is_run || silence) && damage) {
 			add_damage(c, damage, after_run);
@@ -321,7 +328,8 @@ static void scan_runs(struct coded *c)
 			c->foreign_vm = vm;
 		} else if (silence) {
 			silent++;
-			c->silent++;
+			c->silent += !half;
+			c->half += half;
 			after_run = false;
 		} else {
 			damage++;
@@ -401,9 +409,9 @@ static void print_totals(const struct coded *c)
 	       "\"jumps\": %zu, \"lost\": %" PRIu64 ", \"skipped\": %" PRIu64
 	       ", \"repeated\": %" PRIu64
 	       ", \"foreign\": %zu, \"foreign_vm\": %u, \"damaged\": %zu, \"ramp\": %zu, "
-	       "\"silent\": %zu,\n ",
+	       "\"silent\": %zu, \"half\": %zu,\n ",
 	       c->vm, c->n, coded, gaps, jumps, lost, skipped, repeated, c->foreign, c->foreign_vm,
-	       c->damaged, c->ramp, c->silent);
+	       c->damaged, c->ramp, c->silent, c->half);
 }
 
 static struct moments read_times(const char *recorded)

@@ -44,6 +44,9 @@ expect "fifty frames of another VM" '.foreign == 50 and .foreign_vm == 4'
 expect "a ramp's worth of damage after a run is a ramp" '.ramp == 100 and .damaged == 0'
 { silence 10; head -c 8000 /dev/urandom; coded 3 5000 100; } >recorded
 expect "noise is damage" '.damaged == 1000'
+half() { printf '\0\0\0\x3f\0\0\0\0%.0s' $(seq "$1"); }
+{ coded 3 0 5000; half 300; silence 10; coded 3 5300 100; } >recorded
+expect "frames of one channel only" '.half == 300 and .damaged == 0 and .gaps == 1 and .lost == 300'
 { coded 3 4294967000 1000; } >recorded
 expect "the index wraps" '(.runs | length) == 1 and .coded == 1000'
 
