@@ -22,7 +22,7 @@ bench_devices() {
 	done
 }
 
-# guest_config FOLDER GUESTS QUANTUM: for a PipeWire with so many tunnels into this session.
+# guest_config FOLDER GUESTS QUANTUM: for a PipeWire with so many tunnels into the one that is measured.
 guest_config() {
 	local i
 	rm -rf "$1"
