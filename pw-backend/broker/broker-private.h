@@ -21,7 +21,6 @@ struct broker {
 	struct vm *vms;
 	uint32_t last_vm;
 	uint32_t last_lease;
-	int spare_fd; /* given up for a moment to answer when descriptors have run out, or -1 */
 	struct loop_source *tick;
 	bool ticking;
 };

@@ -7,7 +7,6 @@
 #include "broker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +14,9 @@
 #include <xaring/log.h>
 
 #include "broker-private.h"
-#include "clock.h"
 #include "lease.h"
 #include "loop.h"
+#include "now.h"
 #include "source-local.h"
 #include "vm.h"
 
@@ -61,10 +60,8 @@ static void on_tick(void *data)
 	uint64_t now_ms = clock_now_ms();
 	bool busy = false;
 
-	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+	for (struct vm *vm = b->vms; vm; vm = vm->next)
 		busy |= check_ending(b, vm, now_ms);
-		busy |= local_tick(vm->local, now_ms);
-	}
 	if (busy)
 		return;
 	b->ticking = false;
@@ -93,6 +90,12 @@ static void on_worker_start(void *data)
 	}
 }
 
+static void retry(struct vm *vm)
+{
+	if (vm->source)
+		vm->source_ops->retry(vm->source);
+}
+
 static void release_ending(struct vm *vm)
 {
 	struct lease *next;
@@ -102,7 +105,7 @@ static void release_ending(struct vm *vm)
 		if (l->ending)
 			lease_release(l);
 	}
-	local_retry(vm->local);
+	retry(vm);
 }
 
 static void on_worker_end(void *data)
@@ -176,7 +179,7 @@ static int handle_state(struct broker *b, const struct ipc_message *m)
 	if (m->u.state.reason == XARING_REASON_NONE)
 		return -EPROTO;
 	if (l && !l->ending)
-		l->on_refused(l->source, &refusal);
+		l->on_refused(l, &refusal);
 	return 0;
 }
 
@@ -195,8 +198,8 @@ static int handle_gone(struct broker *b, const struct ipc_message *m)
 	if (l->ending)
 		lease_release(l);
 	else
-		l->on_refused(l->source, &refusal);
-	local_retry(vm->local);
+		l->on_refused(l, &refusal);
+	retry(vm);
 	return 0;
 }
 
@@ -231,14 +234,9 @@ int broker_create(const struct broker_setup *setup, struct broker **out)
 	if (!b)
 		return -ENOMEM;
 	b->setup = *setup;
-	b->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (b->spare_fd < 0) {
-		res = -errno;
-		goto err_free;
-	}
 	res = loop_add_timer(setup->loop, on_tick, b, &b->tick);
 	if (res < 0)
-		goto err_spare;
+		goto err_free;
 	res = supervisor_create(setup->loop, &worker_events, b, setup->spawn, setup->data,
 				&b->supervisor);
 	if (res < 0)
@@ -248,8 +246,6 @@ int broker_create(const struct broker_setup *setup, struct broker **out)
 
 err_tick:
 	loop_remove(b->tick);
-err_spare:
-	close(b->spare_fd);
 err_free:
 	free(b);
 	return res;
@@ -266,14 +262,13 @@ void broker_destroy(struct broker *b)
 		struct vm *vm = b->vms;
 
 		b->vms = vm->next;
-		local_close(vm->local);
+		vm->source_ops->close(vm->source);
+		vm->source = NULL;
 		while (vm->leases)
 			lease_release(vm->leases);
 		vm_destroy(vm);
 	}
 	loop_remove(b->tick);
-	if (b->spare_fd >= 0)
-		close(b->spare_fd);
 	free(b);
 }
 
@@ -286,7 +281,7 @@ int broker_add_vm(struct broker *b, const struct broker_vm *setup, const struct 
 	if (res < 0)
 		return res;
 	vm->broker = b;
-	res = local_open(vm, setup->socket, setup->mode, &vm->local);
+	res = local_open(vm, setup->socket, setup->mode);
 	if (res < 0) {
 		vm_destroy(vm);
 		return res;

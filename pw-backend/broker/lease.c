@@ -14,7 +14,7 @@
 #include <xaring/log.h>
 
 #include "broker-private.h"
-#include "clock.h"
+#include "now.h"
 #include "vm.h"
 
 /* Pages that the worker does not unmap in this time are taken from it by killing it. */
@@ -68,6 +68,8 @@ int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **
 	xaring_text_clean(l->name, sizeof(l->name), open->name, sizeof(open->name));
 	l->control = setup->control;
 	l->data = setup->data;
+	l->control_offset = setup->control_offset;
+	l->data_offset = setup->data_offset;
 	l->on_refused = setup->on_refused;
 	l->source = setup->source;
 	l->mapped = true;
@@ -90,6 +92,8 @@ void lease_announce(const struct lease *l)
 	m.u.stream.features = l->features;
 	m.u.stream.time_secret_ns = l->time_secret_ns;
 	m.u.stream.number = l->number;
+	m.u.stream.control_offset = l->control_offset;
+	m.u.stream.data_offset = l->data_offset;
 	memcpy(m.u.stream.name, l->name, sizeof(m.u.stream.name));
 	m.fds[0] = l->control;
 	m.fds[1] = l->data;

@@ -17,16 +17,19 @@
 
 #include "policy.h"
 
+struct lease;
 struct vm;
 
 /* Tells the stream's source that the worker does not play it (any more). It calls lease_end(). */
-typedef void (*lease_refused_fn)(void *data, const struct xaring_refusal *refusal);
+typedef void (*lease_refused_fn)(struct lease *lease, const struct xaring_refusal *refusal);
 
 struct lease_setup {
 	const struct xaring_open *open;
 	const struct policy_grant *grant;
 	int control;             /* taken over, also on failure */
 	int data;                /* likewise; as the worker gets it: for reading only (playback) */
+	uint64_t control_offset; /* to give to mmap() with the two */
+	uint64_t data_offset;
 	uint64_t time_secret_ns; /* 0 when guest and backend read one clock */
 	lease_refused_fn on_refused;
 	void *source;
@@ -44,9 +47,11 @@ struct lease {
 	char name[XARING_NAME_BYTES];
 	int control;
 	int data;
+	uint64_t control_offset;
+	uint64_t data_offset;
 	lease_refused_fn on_refused;
-	void *source;
-	bool mapped; /* by the worker, or will be when there is one */
+	void *source; /* the stream, as its source knows it; NULL when ending */
+	bool mapped;  /* by the worker, or will be when there is one */
 	bool ending;
 	uint64_t deadline_ms; /* ending: when the worker is killed */
 };

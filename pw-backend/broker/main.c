@@ -18,10 +18,10 @@
 
 #include <xaring/log.h>
 
-#include "../journal.h"
 #include "../worker/worker.h"
 #include "broker.h"
 #include "config.h"
+#include "journal.h"
 #include "lock.h"
 #include "loop.h"
 #include "notify.h"
@@ -401,7 +401,7 @@ int main(int argc, char **argv)
 		return worker_main(argc, argv);
 	code = options_parse(&d.options, argc, argv);
 	if (code < 0) {
-		journal_start(d.options.verbose);
+		journal_start("xaring-pw", d.options.verbose);
 		/* Who may connect is decided by the folders above, not by how we were started. */
 		umask(022);
 		code = run_daemon(&d);

@@ -78,37 +78,3 @@ int policy_check(const struct policy *policy, const struct policy_use *use,
 		return res;
 	return check_pages(policy, use, grant->shape.pages, refusal);
 }
-
-void policy_bucket_init(struct policy_bucket *bucket, uint32_t burst, uint32_t refill_ms,
-			uint64_t now_ms)
-{
-	bucket->burst = burst;
-	bucket->refill_ms = refill_ms;
-	bucket->level = burst;
-	bucket->since_ms = now_ms;
-}
-
-bool policy_bucket_has(struct policy_bucket *bucket, uint64_t now_ms)
-{
-	uint64_t gained;
-
-	if (now_ms < bucket->since_ms)
-		return bucket->level > 0;
-	gained = (now_ms - bucket->since_ms) / bucket->refill_ms;
-	if (gained >= bucket->burst - bucket->level) {
-		bucket->level = bucket->burst;
-		bucket->since_ms = now_ms;
-	} else {
-		bucket->level += (uint32_t)gained;
-		bucket->since_ms += gained * bucket->refill_ms;
-	}
-	return bucket->level > 0;
-}
-
-bool policy_bucket_take(struct policy_bucket *bucket, uint64_t now_ms)
-{
-	if (!policy_bucket_has(bucket, now_ms))
-		return false;
-	bucket->level--;
-	return true;
-}

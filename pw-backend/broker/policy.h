@@ -54,24 +54,4 @@ int policy_check(const struct policy *policy, const struct policy_use *use,
 		 const struct xaring_open *open, struct policy_grant *grant,
 		 struct xaring_refusal *refusal);
 
-/*
- * A bucket of tokens: holds at most burst, gains one every refill_ms.
- */
-struct policy_bucket {
-	uint32_t burst;
-	uint32_t refill_ms;
-	uint32_t level;
-	uint64_t since_ms; /* when the level was last counted */
-};
-
-/* A full bucket. burst and refill_ms are at least 1. */
-void policy_bucket_init(struct policy_bucket *bucket, uint32_t burst, uint32_t refill_ms,
-			uint64_t now_ms);
-
-/* Takes a token, or returns false when there is none. */
-bool policy_bucket_take(struct policy_bucket *bucket, uint64_t now_ms);
-
-/* Tells whether a token is there. */
-bool policy_bucket_has(struct policy_bucket *bucket, uint64_t now_ms);
-
 #endif

@@ -18,8 +18,8 @@
 
 #include <xaring/log.h>
 
-#include "clock.h"
 #include "loop.h"
+#include "now.h"
 
 #define QUEUE_MAX         4096 /* messages: a worker so far behind does not read any more */
 #define MESSAGES_PER_WAKE 32

@@ -13,7 +13,8 @@
 #include <xaring/log.h>
 #include <xaring/shared.h>
 
-#include "clock.h"
+#include "lease.h"
+#include "now.h"
 
 /* Programs that look for a device that works open and close a dozen streams in a moment. */
 #define OPENS_BURST 120
@@ -51,8 +52,8 @@ int vm_create(uint32_t id, const char *key, const char *title, const struct poli
 	xaring_text_clean(vm->title, sizeof(vm->title), title, strlen(title));
 	if (vm->title[0] == '\0')
 		snprintf(vm->title, sizeof(vm->title), "%s", key);
-	policy_bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
-	policy_bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
+	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
+	bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
 	res = make_status(vm);
 	if (res < 0) {
 		free(vm);
@@ -90,14 +91,23 @@ void vm_set_backend(struct vm *vm, bool present)
 	xaring_store(&vm->status->serial, ++vm->status_serial);
 }
 
+bool vm_has_ending(const struct vm *vm)
+{
+	for (const struct lease *l = vm->leases; l; l = l->next) {
+		if (l->ending)
+			return true;
+	}
+	return false;
+}
+
 bool vm_may_open(struct vm *vm)
 {
-	return policy_bucket_take(&vm->opens, clock_now_ms());
+	return bucket_take(&vm->opens, clock_now_ms());
 }
 
 void vm_log_limit(struct vm *vm, const char *text)
 {
-	if (!policy_bucket_take(&vm->lines, clock_now_ms())) {
+	if (!bucket_take(&vm->lines, clock_now_ms())) {
 		vm->unsaid++;
 		return;
 	}

@@ -14,11 +14,12 @@
 #include <xaring/pages.h>
 
 #include "../ipc.h"
+#include "bucket.h"
 #include "policy.h"
 
 struct broker;
-struct local;
 struct lease;
+struct source_ops;
 
 struct vm {
 	struct vm *next;
@@ -28,10 +29,10 @@ struct vm {
 	char title[IPC_VM_NAME_BYTES];
 
 	struct policy policy;
-	struct policy_use use;      /* streams that are ending included */
-	struct policy_bucket opens; /* new streams */
-	struct policy_bucket lines; /* of the log */
-	uint32_t unsaid;            /* lines that were not logged */
+	struct policy_use use; /* streams that are ending included */
+	struct bucket opens;   /* new streams */
+	struct bucket lines;   /* of the log */
+	uint32_t unsaid;       /* lines that were not logged */
 
 	struct xaring_status_page *status; /* ours alone to write */
 	int status_read;                   /* what clients get */
@@ -39,7 +40,17 @@ struct vm {
 	uint32_t status_serial;
 
 	struct lease *leases;
-	struct local *local;
+	const struct source_ops *source_ops;
+	void *source;
+};
+
+/* Where the streams of a VM come from. */
+struct source_ops {
+	/* Something of the VM's was given back: what waits for room is served. */
+	void (*retry)(void *source);
+
+	/* Ends all streams and frees the source. */
+	void (*close)(void *source);
 };
 
 /* Owner: the caller; vm_destroy(). Returns 0 or a negative errno. */
@@ -51,6 +62,9 @@ void vm_set_policy(struct vm *vm, const struct policy *policy);
 
 /* Tells the VM's programs whether a worker is there. */
 void vm_set_backend(struct vm *vm, bool present);
+
+/* Tells whether streams of the VM are ending: what they use is about to be given back. */
+bool vm_has_ending(const struct vm *vm);
 
 /* Takes a token for a new stream. */
 bool vm_may_open(struct vm *vm);

@@ -18,8 +18,8 @@
 
 #include <xaring/log.h>
 
-#include "../journal.h"
 #include "glue.h"
+#include "journal.h"
 #include "sandbox.h"
 
 #define SWEEP_MS 1000u
@@ -284,7 +284,7 @@ int worker_main(int argc, char **argv)
 	bool verbose = argc > 2 && strcmp(argv[2], "--verbose") == 0;
 	int res;
 
-	journal_start(verbose);
+	journal_start("xaring-pw", verbose);
 	spa_list_init(&w.guests);
 	prctl(PR_SET_NAME, "xaring-worker", 0, 0, 0);
 	/* What is sent to the whole group is the broker's affair; it ends us by hanging up. */

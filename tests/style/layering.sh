@@ -8,6 +8,9 @@ PURE_CALLS='malloc|calloc|realloc|free|strdup|f?printf|puts|perror|syslog|f?open
 PURE_CALLS+='|sendmsg|recvmsg|ioctl|mmap|munmap|poll|select|usleep|nanosleep|clock_gettime|gettimeofday|time'
 PURE_CALLS+='|pthread_[a-z_]+|xaring_log|pw_log_[a-z]+'
 
+# What our daemons have in common may be included by both of them.
+DAEMON_HEADERS=":\"($(basename -a libxaring/src/daemon/*.h | paste -sd'|' | sed 's/\./\\./g'))\$"
+
 # includes FILE...: lines "file:line:header", headers with their < or ".
 includes() {
 	[ $# -eq 0 ] || grep -nHoE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]+' "$@" |
@@ -53,12 +56,12 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 } | none "3. the plugin includes its own headers and libxaring's public ones"
 
 {
-	includes "${backend[@]}" | grep -E ':"' | grep -vE ':"loop\.h$' | not_beside
+	includes "${backend[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" | not_beside
 	includes "${backend[@]}" | grep -E '[<"]alsa/|"\.\./\.\./'
 	includes "${backend[@]}" | grep -E '^pw-backend/broker/.*"\.\./worker/' |
 		grep -v 'worker/worker\.h$'
 	includes "${backend[@]}" | grep -E '^pw-backend/worker/.*"\.\./broker/'
-} | none "3. the backend includes its own headers, libxaring's public ones and its loop.h; broker and worker meet in ipc.h"
+} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons; broker and worker meet in ipc.h"
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |

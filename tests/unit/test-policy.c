@@ -166,58 +166,6 @@ static void use_beyond_a_lowered_limit_is_no_overflow(void **state)
 	assert_refused(&j, -EDQUOT, XARING_REASON_PAGES);
 }
 
-static void bucket_gives_its_burst_and_then_its_rate(void **state)
-{
-	struct policy_bucket b;
-
-	(void)state;
-	policy_bucket_init(&b, 3, 100, 1000);
-	for (int i = 0; i < 3; i++)
-		assert_true(policy_bucket_take(&b, 1000));
-	assert_false(policy_bucket_take(&b, 1000));
-	assert_false(policy_bucket_take(&b, 1099));
-	assert_true(policy_bucket_take(&b, 1100));
-	assert_false(policy_bucket_take(&b, 1199));
-	assert_true(policy_bucket_take(&b, 1250));
-	/* What was left of the time before counts. */
-	assert_true(policy_bucket_take(&b, 1300));
-}
-
-static void bucket_never_holds_more_than_its_burst(void **state)
-{
-	struct policy_bucket b;
-
-	(void)state;
-	policy_bucket_init(&b, 3, 100, 0);
-	assert_true(policy_bucket_take(&b, UINT64_C(1) << 60));
-	assert_true(policy_bucket_take(&b, UINT64_C(1) << 60));
-	assert_true(policy_bucket_take(&b, UINT64_C(1) << 60));
-	assert_false(policy_bucket_take(&b, UINT64_C(1) << 60));
-}
-
-static void bucket_stands_a_clock_that_goes_back(void **state)
-{
-	struct policy_bucket b;
-
-	(void)state;
-	policy_bucket_init(&b, 1, 100, 1000);
-	assert_true(policy_bucket_take(&b, 1000));
-	assert_false(policy_bucket_take(&b, 0));
-	assert_true(policy_bucket_take(&b, 1100));
-}
-
-static void asking_takes_nothing(void **state)
-{
-	struct policy_bucket b;
-
-	(void)state;
-	policy_bucket_init(&b, 1, 100, 0);
-	assert_true(policy_bucket_has(&b, 0));
-	assert_true(policy_bucket_has(&b, 0));
-	assert_true(policy_bucket_take(&b, 0));
-	assert_false(policy_bucket_has(&b, 0));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,10 +178,6 @@ int main(void)
 		cmocka_unit_test(last_stream_is_granted_and_one_more_refused),
 		cmocka_unit_test(last_page_is_granted_and_one_more_refused),
 		cmocka_unit_test(use_beyond_a_lowered_limit_is_no_overflow),
-		cmocka_unit_test(bucket_gives_its_burst_and_then_its_rate),
-		cmocka_unit_test(bucket_never_holds_more_than_its_burst),
-		cmocka_unit_test(bucket_stands_a_clock_that_goes_back),
-		cmocka_unit_test(asking_takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
  *
  * Thread: one. Blocks: no. Logs: no.
  */
-#ifndef XARING_BROKER_LOCK_H
-#define XARING_BROKER_LOCK_H
+#ifndef XARING_DAEMON_LOCK_H
+#define XARING_DAEMON_LOCK_H
 
 #include <sys/types.h>
 

@@ -7,8 +7,8 @@
  *
  * Thread: one.
  */
-#ifndef XARING_LOOP_H
-#define XARING_LOOP_H
+#ifndef XARING_DAEMON_LOOP_H
+#define XARING_DAEMON_LOOP_H
 
 #include <stdint.h>
 

@@ -13,6 +13,7 @@
 #include <xaring/log.h>
 
 static bool is_journal;
+static const char *program_name = "xaring";
 
 static bool stderr_is_journal(void)
 {
@@ -32,9 +33,10 @@ static void print(enum xaring_log_level level, const char *text)
 	int length;
 
 	if (is_journal)
-		length = snprintf(line, sizeof(line), "<%c>xaring-pw: %s", priorities[level], text);
+		length = snprintf(line, sizeof(line), "<%c>%s: %s", priorities[level], program_name,
+				  text);
 	else
-		length = snprintf(line, sizeof(line), "xaring-pw: %s", text);
+		length = snprintf(line, sizeof(line), "%s: %s", program_name, text);
 	if (length < 0)
 		return;
 	if (length > (int)sizeof(line) - 1)
@@ -47,8 +49,9 @@ static void print(enum xaring_log_level level, const char *text)
 	(void)!write(STDERR_FILENO, line, (size_t)length + 1);
 }
 
-void journal_start(bool verbose)
+void journal_start(const char *program, bool verbose)
 {
+	program_name = program;
 	is_journal = stderr_is_journal();
 	xaring_log_set(print, verbose ? XARING_LOG_DEBUG : XARING_LOG_INFO);
 }

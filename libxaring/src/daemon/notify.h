@@ -4,8 +4,8 @@
  *
  * Thread: one. Blocks: no. Logs: no.
  */
-#ifndef XARING_BROKER_NOTIFY_H
-#define XARING_BROKER_NOTIFY_H
+#ifndef XARING_DAEMON_NOTIFY_H
+#define XARING_DAEMON_NOTIFY_H
 
 /* state: as sd_notify(3) takes it, "READY=1" and so on. */
 void notify_send(const char *state);

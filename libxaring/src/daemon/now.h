@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The broker's time: coarse, for deadlines and rates.
+ * The daemons' time: coarse, for deadlines and rates.
  *
  * Thread: any. Blocks: no.
  */
-#ifndef XARING_BROKER_CLOCK_H
-#define XARING_BROKER_CLOCK_H
+#ifndef XARING_DAEMON_NOW_H
+#define XARING_DAEMON_NOW_H
 
 #include <stdint.h>
 #include <time.h>

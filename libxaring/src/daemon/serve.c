@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepts programs on a socket, reads what they say, holds their deadlines and rates, and sees them
+ * go. It grants nothing: each OPEN is the caller's to answer.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bucket.h"
+#include "loop.h"
+#include "now.h"
+
+#define GREETING_MS       1000 /* a program that connects says OPEN within */
+#define WAITING_MS        2000 /* longer than a worker may keep what has ended */
+#define GREETING_MAX      32   /* connections without a stream */
+#define ACCEPTS_PER_WAKE  8
+#define MESSAGES_PER_WAKE 8
+#define DISCARD_MAX       64
+#define TICK_MS           50
+
+/* Connections may come faster than streams: each is answered, at this multiple of their rate. */
+#define ACCEPTS_BURST 256
+#define ACCEPTS_RATE  16
+
+/* More kicks than any program needs, one with the smallest buffer in steady underrun included. */
+#define KICKS_BURST     64
+#define KICKS_REFILL_MS 10
+
+enum client_state {
+	CLIENT_GREETING,
+	CLIENT_WAITING, /* for the answer to its OPEN */
+	CLIENT_PLAYING
+};
+
+struct serve_client {
+	struct serve_client *next; /* in the order of their coming */
+	struct serve *serve;
+	enum client_state state;
+	int fd;
+	struct xaring_peer peer;
+	struct loop_source *io;
+	uint64_t deadline_ms; /* not when playing */
+	struct xaring_open open;
+	struct bucket kicks;
+	bool paused; /* not read from, for too many kicks */
+	void *owner;
+};
+
+struct serve {
+	struct loop *loop;
+	struct xaring_listener *listener;
+	const struct serve_events *events;
+	void *data;
+	struct loop_source *io;
+	struct loop_source *tick; /* runs while something has a deadline */
+	bool ticking;
+	int spare_fd; /* given up for a moment to answer when descriptors have run out, or -1 */
+	struct bucket accepts;
+	bool paused; /* nothing is accepted */
+	struct serve_client *clients;
+	uint32_t strangers; /* clients without a stream */
+};
+
+/* Something has a deadline: it is looked at every few ms until nothing has one any more. */
+static void tick(struct serve *s)
+{
+	if (s->ticking)
+		return;
+	s->ticking = true;
+	loop_arm_timer(s->tick, TICK_MS, TICK_MS);
+}
+
+static void client_unlink(struct serve_client *c)
+{
+	struct serve_client **at = &c->serve->clients;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+}
+
+void serve_client_drop(struct serve_client *c)
+{
+	struct serve *s = c->serve;
+
+	if (c->state != CLIENT_PLAYING)
+		s->strangers--;
+	loop_remove(c->io);
+	close(c->fd);
+	client_unlink(c);
+	if (c->owner)
+		s->events->on_gone(s->data, c);
+	free(c);
+}
+
+/*
+ * Answers with a refusal such that it arrives: what lies unread in our queue when we close would
+ * give the client an ECONNRESET instead.
+ */
+static void send_last_word(int fd, const struct xaring_refusal *refusal)
+{
+	char byte;
+
+	xaring_server_send_refusal(fd, refusal);
+	shutdown(fd, SHUT_RD);
+	for (int i = 0; i < DISCARD_MAX; i++) {
+		if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) <= 0)
+			return;
+	}
+}
+
+void serve_client_refuse(struct serve_client *c, const struct xaring_refusal *refusal)
+{
+	send_last_word(c->fd, refusal);
+	serve_client_drop(c);
+}
+
+static void refuse_message(struct serve_client *c)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_MESSAGE};
+	struct serve *s = c->serve;
+	char text[160];
+
+	xaring_refusal_text(&refusal, text, sizeof(text));
+	s->events->on_limit(s->data, text);
+	serve_client_refuse(c, &refusal);
+}
+
+int serve_client_accept(struct serve_client *c, const struct xaring_accept *accept, int control,
+			int data, int status)
+{
+	int res = xaring_server_send_pages(c->fd, XARING_MESSAGE_ACCEPT, accept, control, data,
+					   status);
+
+	if (res < 0)
+		return res;
+	c->state = CLIENT_PLAYING;
+	c->serve->strangers--;
+	return 0;
+}
+
+int serve_client_relink(struct serve_client *c, const struct xaring_accept *accept, int control,
+			int data, int status)
+{
+	return xaring_server_send_pages(c->fd, XARING_MESSAGE_RELINK, accept, control, data,
+					status);
+}
+
+void serve_client_set_owner(struct serve_client *c, void *owner)
+{
+	c->owner = owner;
+}
+
+void *serve_client_owner(const struct serve_client *c)
+{
+	return c->owner;
+}
+
+const struct xaring_peer *serve_client_peer(const struct serve_client *c)
+{
+	return &c->peer;
+}
+
+static void handle_open(struct serve_client *c, const struct xaring_open *open)
+{
+	struct serve *s = c->serve;
+
+	c->open = *open;
+	c->state = CLIENT_WAITING;
+	c->deadline_ms = clock_now_ms() + WAITING_MS;
+	s->events->on_open(s->data, c, &c->open);
+}
+
+static void handle_kick(struct serve_client *c, enum xaring_kick kick)
+{
+	struct serve *s = c->serve;
+
+	if (!bucket_take(&c->kicks, clock_now_ms())) {
+		/* This one is lost: the worker finds the work by itself a little later. */
+		c->paused = true;
+		loop_update_io(c->io, 0);
+		tick(s);
+		return;
+	}
+	s->events->on_kick(s->data, c, kick);
+}
+
+/* Returns false when the client is gone afterwards, or not to be read from for now. */
+static bool handle_message(struct serve_client *c, struct xaring_message *m)
+{
+	if (m->type == XARING_MESSAGE_KICK && c->state == CLIENT_PLAYING) {
+		handle_kick(c, m->u.kick);
+		return !c->paused;
+	}
+	if (m->type == XARING_MESSAGE_OPEN && c->state == CLIENT_GREETING) {
+		handle_open(c, &m->u.open);
+		return false;
+	}
+	xaring_message_finish(m);
+	refuse_message(c);
+	return false;
+}
+
+static void on_client_io(void *data, uint32_t events)
+{
+	struct serve_client *c = data;
+	struct xaring_message m;
+
+	if (c->paused && (events & (EPOLLHUP | EPOLLERR))) {
+		serve_client_drop(c);
+		return;
+	}
+	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
+		int res = xaring_wire_receive(c->fd, &m);
+
+		if (res == -EAGAIN)
+			return;
+		if (res == -EPROTO) {
+			refuse_message(c);
+			return;
+		}
+		if (res < 0) {
+			serve_client_drop(c);
+			return;
+		}
+		if (!handle_message(c, &m))
+			return;
+	}
+}
+
+static int client_create(struct serve *s, int fd, const struct xaring_peer *peer)
+{
+	struct serve_client *c = calloc(1, sizeof(*c));
+	struct serve_client **at = &s->clients;
+	uint64_t now_ms = clock_now_ms();
+	int res;
+
+	if (!c)
+		return -ENOMEM;
+	c->serve = s;
+	c->fd = fd;
+	c->peer = *peer;
+	c->state = CLIENT_GREETING;
+	c->deadline_ms = now_ms + GREETING_MS;
+	bucket_init(&c->kicks, KICKS_BURST, KICKS_REFILL_MS, now_ms);
+	res = loop_add_io(s->loop, fd, EPOLLIN, on_client_io, c, &c->io);
+	if (res < 0) {
+		free(c);
+		return res;
+	}
+	while (*at)
+		at = &(*at)->next;
+	*at = c;
+	s->strangers++;
+	tick(s);
+	return 0;
+}
+
+/* Connections wait in the kernel's queue, which is short, until the next tick or later. */
+static void pause_listening(struct serve *s)
+{
+	s->paused = true;
+	loop_update_io(s->io, 0);
+	tick(s);
+}
+
+static void say_internal(int fd)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+
+	send_last_word(fd, &refusal);
+	close(fd);
+}
+
+static int open_spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Out of descriptors: the spare one's place serves to answer, so that nobody waits in vain. */
+static void refuse_without_descriptor(struct serve *s)
+{
+	struct xaring_peer peer;
+	int fd;
+
+	if (s->spare_fd >= 0) {
+		close(s->spare_fd);
+		fd = xaring_listener_accept(s->listener, &peer);
+		if (fd >= 0)
+			say_internal(fd);
+	}
+	s->spare_fd = open_spare();
+	s->events->on_limit(s->data, "is refused a stream, there is no free descriptor");
+	pause_listening(s);
+}
+
+/* Returns false when nothing more can be accepted now. */
+static bool accept_one(struct serve *s)
+{
+	struct xaring_peer peer;
+	int fd;
+
+	if (s->strangers >= GREETING_MAX || !bucket_take(&s->accepts, clock_now_ms())) {
+		s->events->on_limit(s->data, "connects too often: made to wait");
+		pause_listening(s);
+		return false;
+	}
+	fd = xaring_listener_accept(s->listener, &peer);
+	if (fd == -EMFILE || fd == -ENFILE) {
+		refuse_without_descriptor(s);
+		return false;
+	}
+	if (fd < 0) {
+		if (fd != -EAGAIN)
+			pause_listening(s);
+		return false;
+	}
+	if (client_create(s, fd, &peer) < 0)
+		say_internal(fd);
+	return true;
+}
+
+static void on_listener_io(void *data, uint32_t events)
+{
+	struct serve *s = data;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
+		if (!accept_one(s))
+			return;
+	}
+}
+
+/* Returns true while the client has a deadline. */
+static bool client_tick(struct serve_client *c, uint64_t now_ms)
+{
+	if (c->state != CLIENT_PLAYING && now_ms >= c->deadline_ms) {
+		serve_client_drop(c);
+		return false;
+	}
+	if (c->paused && bucket_has(&c->kicks, now_ms)) {
+		c->paused = false;
+		loop_update_io(c->io, EPOLLIN);
+	}
+	return c->paused || c->state != CLIENT_PLAYING;
+}
+
+static void on_tick(void *data)
+{
+	struct serve *s = data;
+	struct serve_client *next;
+	uint64_t now_ms = clock_now_ms();
+	bool busy = false;
+
+	for (struct serve_client *c = s->clients; c; c = next) {
+		next = c->next;
+		busy |= client_tick(c, now_ms);
+	}
+	if (s->paused && s->strangers < GREETING_MAX && bucket_has(&s->accepts, now_ms)) {
+		s->paused = false;
+		loop_update_io(s->io, EPOLLIN);
+	}
+	if (busy || s->paused)
+		return;
+	s->ticking = false;
+	loop_arm_timer(s->tick, 0, 0);
+}
+
+static uint32_t accept_refill_ms(uint32_t open_ms)
+{
+	return open_ms > ACCEPTS_RATE ? open_ms / ACCEPTS_RATE : 1;
+}
+
+int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t open_ms,
+	       const struct serve_events *events, void *data, struct serve **out)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	int res = -ENOMEM;
+
+	if (!s)
+		goto err_listener;
+	s->loop = loop;
+	s->listener = listener;
+	s->events = events;
+	s->data = data;
+	bucket_init(&s->accepts, ACCEPTS_BURST, accept_refill_ms(open_ms), clock_now_ms());
+	s->spare_fd = open_spare();
+	res = loop_add_timer(loop, on_tick, s, &s->tick);
+	if (res < 0)
+		goto err_spare;
+	res = loop_add_io(loop, xaring_listener_fd(listener), EPOLLIN, on_listener_io, s, &s->io);
+	if (res < 0)
+		goto err_tick;
+	*out = s;
+	return 0;
+
+err_tick:
+	loop_remove(s->tick);
+err_spare:
+	if (s->spare_fd >= 0)
+		close(s->spare_fd);
+	free(s);
+err_listener:
+	xaring_listener_close(listener);
+	return res;
+}
+
+void serve_close(struct serve *s)
+{
+	if (!s)
+		return;
+	loop_remove(s->io);
+	xaring_listener_close(s->listener);
+	while (s->clients)
+		serve_client_drop(s->clients);
+	loop_remove(s->tick);
+	if (s->spare_fd >= 0)
+		close(s->spare_fd);
+	free(s);
+}
+
+void serve_retry(struct serve *s)
+{
+	struct serve_client *next;
+
+	for (struct serve_client *c = s->clients; c; c = next) {
+		next = c->next;
+		if (c->state == CLIENT_WAITING)
+			s->events->on_retry(s->data, c, &c->open);
+	}
+}

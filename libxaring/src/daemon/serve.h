@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Serving programs on one socket: connections, their deadlines and limits, messages. For the broker
+ * of xaring-pw (local transport) and for xaring-guestd.
+ *
+ * Everything that comes from a client is hostile: what is not of the protocol ends the connection,
+ * and no client makes the server work more often than the limits here say. Who may have a stream,
+ * and where its pages come from, is the caller's, who answers each OPEN.
+ *
+ *   GREETING --OPEN--> WAITING --serve_client_accept()--> PLAYING
+ *       |                 |                                  |
+ *       +-----------------+---- on_gone, when owned ---------+---> freed
+ *
+ * Thread: the loop's. Blocks: no. Logs: no.
+ */
+#ifndef XARING_DAEMON_SERVE_H
+#define XARING_DAEMON_SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <xaring/server.h>
+
+struct loop;
+struct serve;
+struct serve_client;
+
+struct serve_events {
+	/*
+	 * A program asks for a stream (borrowed, as long as the client lives). The answer is one of
+	 * serve_client_accept(), _keep(), _refuse() or _drop(), now or within 2 s; a client that
+	 * has got none by then is dropped.
+	 */
+	void (*on_open)(void *data, struct serve_client *client, const struct xaring_open *open);
+
+	/* serve_retry(): an OPEN that still waits for its answer. */
+	void (*on_retry)(void *data, struct serve_client *client, const struct xaring_open *open);
+
+	void (*on_kick)(void *data, struct serve_client *client, enum xaring_kick kick);
+
+	/* The client goes, whoever ended it. Only for clients that have an owner. */
+	void (*on_gone)(void *data, struct serve_client *client);
+
+	/* Something is limited; text completes a sentence that begins with who it is. */
+	void (*on_limit)(void *data, const char *text);
+};
+
+/*
+ * Serves the listener, which is taken over also on failure. events and data are borrowed.
+ *
+ * open_ms: streams in the long run come one in this time; connections are accepted 16 times as
+ * often, so that each is answered.
+ */
+int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t open_ms,
+	       const struct serve_events *events, void *data, struct serve **out);
+
+/* Ends all connections. Accepts NULL. */
+void serve_close(struct serve *serve);
+
+/* Something was given back: on_retry for each OPEN that waits, oldest first. */
+void serve_retry(struct serve *serve);
+
+/* What the caller has to do with a client; NULL = nothing (any more). */
+void serve_client_set_owner(struct serve_client *client, void *owner);
+void *serve_client_owner(const struct serve_client *client);
+
+const struct xaring_peer *serve_client_peer(const struct serve_client *client);
+
+/*
+ * Answers OPEN with pages (descriptors borrowed): the client plays from here on. Returns 0 or a
+ * negative errno; the client is then as before.
+ */
+int serve_client_accept(struct serve_client *client, const struct xaring_accept *accept,
+			int control, int data, int status);
+
+/* Gives a client that plays new pages. Returns 0 or a negative errno. */
+int serve_client_relink(struct serve_client *client, const struct xaring_accept *accept,
+			int control, int data, int status);
+
+/* Says why, and drops the client. */
+void serve_client_refuse(struct serve_client *client, const struct xaring_refusal *refusal);
+
+/* Ends the connection without a word: the program tries again by itself. */
+void serve_client_drop(struct serve_client *client);
+
+#endif
