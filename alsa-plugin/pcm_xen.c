@@ -463,6 +463,11 @@ static int on_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned in
 		*revents = POLLERR;
 		return 0;
 	}
+	if (pfd->revents) {
+		pthread_mutex_lock(&p->lock);
+		xaring_client_woken(p->client, clock_now_ns());
+		pthread_mutex_unlock(&p->lock);
+	}
 	/* Moves the pointers, finds xruns, and ends a drain that nobody waits for. */
 	snd_pcm_avail_update(io->pcm);
 

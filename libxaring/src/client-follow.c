@@ -24,7 +24,8 @@ bool client_has_backend(const struct xaring_client *c)
 {
 	uint32_t status;
 
-	if (c->link != LINK_UP)
+	/* Of pages that are kept, this is what was so when the server went. */
+	if (!c->linked.control)
 		return false;
 	status = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
 	return status == XARING_BACKEND_ACCEPTED ||

@@ -27,8 +27,13 @@
 #define HEALTHY_NS        NS_PER_S
 #define HEALTHY_BROKEN_NS (10 * NS_PER_S)
 
-#define MESSAGES_MAX 4u  /* in one update */
-#define LOOKS_MAX    16u /* updates in a row of an attached stream that do not look at the socket */
+/* How long pages are kept without a server while nothing moves, so that no record tells of use. */
+#define KEEP_NS (10 * NS_PER_S)
+
+/* How long an attached stream does not hear a server that is not where the backend is. */
+#define DEAF_NS NS_PER_S
+
+#define MESSAGES_MAX 4u /* in one update */
 
 #define CARRY_BYTES 4096u
 
@@ -119,11 +124,17 @@ void client_use_pages(struct xaring_client *c, const struct xaring_pages *pages,
 		xaring_position_free(&c->position, now_ns);
 }
 
-/* Gives the server's pages and the connection up, for the void. */
-static void leave(struct xaring_client *c, uint64_t now_ns)
+static void disconnect(struct xaring_client *c)
 {
 	client_link_close(c);
 	c->link = LINK_NONE;
+}
+
+/* Gives the server's pages and the connection up, for the void. There is no way back to them. */
+static void leave(struct xaring_client *c, uint64_t now_ns)
+{
+	disconnect(c);
+	c->epoch = 0;
 	if (!c->linked.control)
 		return;
 	client_use_pages(c, &c->none, now_ns);
@@ -198,13 +209,36 @@ static bool has_held(const struct xaring_client *c, uint64_t now_ns, uint64_t lo
 	       now_ns - c->up_ns >= long_ns;
 }
 
+/*
+ * Tells whether the pages may be of use without their server: the backend consumes from them, or
+ * may when it is asked. One that is on this machine ends with its server, and is not waited for.
+ */
+static bool is_worth_keeping(const struct xaring_client *c)
+{
+	switch (c->position.mode) {
+	case XARING_POSITION_LIVE:
+		return true;
+	case XARING_POSITION_FREE:
+		return false;
+	case XARING_POSITION_STOPPED:
+	case XARING_POSITION_WAITING:
+		break;
+	}
+	return !c->clock.same;
+}
+
 /* The server is gone. It may be a restart: one that held for a while is tried again at once. */
 static void link_lost(struct xaring_client *c, uint64_t now_ns)
 {
 	bool held = has_held(c, now_ns, HEALTHY_NS);
 
 	xaring_log(XARING_LOG_DEBUG, "link to %s lost", c->path);
-	leave(c, now_ns);
+	if (c->link == LINK_UP)
+		c->kept_ns = now_ns;
+	if (c->linked.control && c->epoch != 0 && is_worth_keeping(c))
+		disconnect(c);
+	else
+		leave(c, now_ns);
 	if (held) {
 		c->retry_ms = 0;
 		(void)client_link_open(c);
@@ -219,7 +253,6 @@ void client_link_broken(struct xaring_client *c, uint64_t now_ns)
 
 	xaring_log(XARING_LOG_DEBUG, "link to %s broken", c->path);
 	leave(c, now_ns);
-	c->epoch = 0;
 	c->broken_ms = c->broken_ms && !held ? c->broken_ms * 2 : BROKEN_FIRST_MS;
 	if (c->broken_ms > BROKEN_MAX_MS)
 		c->broken_ms = BROKEN_MAX_MS;
@@ -232,7 +265,6 @@ static void link_refused(struct xaring_client *c, const struct xaring_refusal *r
 	uint32_t wait_ms = REFUSED_MS;
 
 	leave(c, now_ns);
-	c->epoch = 0;
 	c->refused = true;
 	c->refusal = *refusal;
 	if (refusal->reason == XARING_REASON_BUSY)
@@ -312,6 +344,22 @@ static int take_pages(struct xaring_client *c, const struct xaring_message *mess
 	return link_take(c, message, now_ns);
 }
 
+/* The server goes on with the pages that are kept; all that is new is its status page. */
+static int take_keep(struct xaring_client *c, const struct xaring_message *message)
+{
+	struct xaring_status_page *status;
+	int res;
+
+	if (c->link != LINK_ASKED || !c->linked.control || message->u.keep_epoch != c->epoch)
+		return -EPROTO;
+	res = xaring_status_map(message->fds[0], false, &status);
+	if (res < 0)
+		return res;
+	xaring_status_unmap(c->status);
+	c->status = status;
+	return 0;
+}
+
 static void handle_message(struct xaring_client *c, const struct xaring_message *message,
 			   uint64_t now_ns)
 {
@@ -319,6 +367,12 @@ static void handle_message(struct xaring_client *c, const struct xaring_message 
 	case XARING_MESSAGE_ACCEPT:
 	case XARING_MESSAGE_RELINK:
 		if (take_pages(c, message, now_ns) == 0)
+			link_up(c, now_ns);
+		else
+			client_link_broken(c, now_ns);
+		break;
+	case XARING_MESSAGE_KEEP:
+		if (take_keep(c, message) == 0)
 			link_up(c, now_ns);
 		else
 			client_link_broken(c, now_ns);
@@ -339,6 +393,7 @@ void client_link_receive(struct xaring_client *c, uint64_t now_ns)
 	struct xaring_message message;
 
 	c->looks = 0;
+	c->heard_ns = now_ns;
 	for (uint32_t i = 0; i < MESSAGES_MAX && c->link != LINK_NONE; i++) {
 		int res = xaring_wire_receive(c->socket_fd, &message);
 
@@ -377,21 +432,51 @@ static bool status_is_final(uint32_t status)
 }
 
 /*
- * An attached stream does not look at its socket: a server that goes away stops the records soon
- * after. A frontend that polls in a circle because the socket is readable is noticed by its looks.
+ * An attached stream has no reason to look at its socket: a system call for each look. A frontend
+ * that polls says that it was woken, and one that only turns in a circle is noticed by its looks.
+ * Where the server is the backend's, its end stops the records soon after. A server in the guest can
+ * end unnoticed by a frontend that does not poll, and another one has to know the stream.
  */
+static bool may_be_deaf(struct xaring_client *c, uint64_t now_ns)
+{
+	if (c->position.mode != XARING_POSITION_LIVE || ++c->looks >= CLIENT_LOOKS_MAX)
+		return false;
+	return c->clock.same || now_ns - c->heard_ns < DEAF_NS;
+}
+
 static void step_up(struct xaring_client *c, uint64_t now_ns)
 {
 	uint32_t status = xaring_load(&c->control->backend.status);
 
 	if (c->up_ns == NEVER)
 		c->up_ns = now_ns;
-	if (c->position.mode == XARING_POSITION_LIVE && ++c->looks < LOOKS_MAX &&
-	    !status_is_final(status))
+	if (may_be_deaf(c, now_ns) && !status_is_final(status))
 		return;
 	client_link_receive(c, now_ns);
 	if (c->link == LINK_UP && status_is_final(status))
 		check_status(c, status, now_ns);
+}
+
+/*
+ * The server is away. While something moves, the records tell whether the backend uses the pages;
+ * while nothing does, time has to. An OPEN that has presented them is not true any more afterwards.
+ */
+static void step_kept(struct xaring_client *c, uint64_t now_ns)
+{
+	uint32_t status = xaring_load(&c->control->backend.status);
+	bool asked = c->link == LINK_ASKED;
+
+	if (status_is_final(status)) {
+		check_status(c, status, now_ns);
+		return;
+	}
+	if (c->position.mode != XARING_POSITION_STOPPED || c->kept_ns == NEVER)
+		c->kept_ns = now_ns;
+	if (is_worth_keeping(c) && now_ns - c->kept_ns < KEEP_NS)
+		return;
+	leave(c, now_ns);
+	if (asked)
+		(void)client_link_open(c);
 }
 
 void client_link_step(struct xaring_client *c, uint64_t now_ns)
@@ -400,6 +485,8 @@ void client_link_step(struct xaring_client *c, uint64_t now_ns)
 		step_up(c, now_ns);
 		return;
 	}
+	if (c->linked.control)
+		step_kept(c, now_ns);
 	if (c->next_ns == NEVER)
 		c->next_ns = now_ns + c->next_in_ms * NS_PER_MS;
 	if (c->link == LINK_ASKED) {

@@ -17,6 +17,9 @@
 #define CLIENT_FEATURES   XARING_FEATURE_SAME_CLOCK
 #define CLIENT_PATH_BYTES 108
 
+/* Updates in a row of an attached stream that do not look at the socket. */
+#define CLIENT_LOOKS_MAX 16u
+
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
@@ -24,8 +27,8 @@
 #define NEVER UINT64_MAX
 
 enum client_link {
-	LINK_NONE,  /* no connection */
-	LINK_ASKED, /* OPEN is sent */
+	LINK_NONE,  /* no connection; pages of the last one may be kept */
+	LINK_ASKED, /* OPEN is sent; likewise */
 	LINK_UP     /* the server's pages are in use */
 };
 
@@ -50,7 +53,7 @@ struct xaring_client {
 	struct xaring_shape shape;
 
 	/* Pages. control and ring point into one of the two. */
-	struct xaring_pages linked; /* the server's; unmapped while in the void */
+	struct xaring_pages linked; /* the server's, linked or kept; unmapped while in the void */
 	struct xaring_pages none;   /* private ones, for the void; mapped all the time */
 	struct xaring_status_page *status;
 	struct xaring_control_page *control;
@@ -65,6 +68,8 @@ struct xaring_client {
 	uint32_t retry_ms;   /* the last distance between tries */
 	uint32_t broken_ms;  /* the last distance after a broken link */
 	uint64_t up_ns;      /* when it came up */
+	uint64_t kept_ns;    /* kept pages: when the backend was last known to use them; NEVER */
+	uint64_t heard_ns;   /* when the socket was last looked at */
 	uint64_t relinks_ns; /* since when relinks are counted */
 	uint32_t relinks;
 	uint64_t epoch;

@@ -428,6 +428,12 @@ uint64_t xaring_client_when(const struct xaring_client *c, uint64_t now_ns, uint
 	return earlier(at_ns, now_ns + HEARTBEAT_NS);
 }
 
+void xaring_client_woken(struct xaring_client *c, uint64_t now_ns)
+{
+	if (c->shaped && now_ns < c->armed_ns)
+		c->looks = CLIENT_LOOKS_MAX;
+}
+
 void xaring_client_arm(struct xaring_client *c, uint64_t when_ns)
 {
 	uint64_t apart_ns = when_ns > c->armed_ns ? when_ns - c->armed_ns : c->armed_ns - when_ns;
@@ -451,6 +457,8 @@ static const char *describe_link(const struct xaring_client *c)
 {
 	if (c->link == LINK_UP)
 		return client_has_backend(c) ? "linked" : "linked, no backend";
+	if (c->linked.control)
+		return "not connected, pages kept";
 	if (c->refused)
 		return "refused";
 	return c->link == LINK_ASKED ? "no answer" : "not connected";

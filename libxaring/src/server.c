@@ -201,6 +201,15 @@ int xaring_server_send_pages(int fd, enum xaring_message_type type,
 	return xaring_wire_send(fd, &message);
 }
 
+int xaring_server_send_keep(int fd, uint64_t epoch, int status)
+{
+	struct xaring_message message = {.type = XARING_MESSAGE_KEEP,
+					 .u.keep_epoch = epoch,
+					 .fds = {status, -1, -1}};
+
+	return xaring_wire_send(fd, &message);
+}
+
 int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal)
 {
 	struct xaring_message message = {.type = XARING_MESSAGE_REFUSE,

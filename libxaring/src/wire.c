@@ -20,6 +20,7 @@
 #define ACCEPT_BYTES 44u
 #define REFUSE_BYTES 20u
 #define KICK_BYTES   8u
+#define KEEP_BYTES   12u
 
 /* Room for more descriptors than any message has: what fits is closed by us, the rest by the kernel. */
 #define RECEIVE_FDS_MAX 16
@@ -60,6 +61,8 @@ static uint32_t type_bytes(uint32_t type)
 		return REFUSE_BYTES;
 	case XARING_MESSAGE_KICK:
 		return KICK_BYTES;
+	case XARING_MESSAGE_KEEP:
+		return KEEP_BYTES;
 	default:
 		return 0;
 	}
@@ -67,7 +70,15 @@ static uint32_t type_bytes(uint32_t type)
 
 static uint32_t type_fds(enum xaring_message_type type)
 {
-	return type == XARING_MESSAGE_ACCEPT || type == XARING_MESSAGE_RELINK ? XARING_WIRE_FDS : 0;
+	switch (type) {
+	case XARING_MESSAGE_ACCEPT:
+	case XARING_MESSAGE_RELINK:
+		return XARING_WIRE_FDS;
+	case XARING_MESSAGE_KEEP:
+		return 1;
+	default:
+		return 0;
+	}
 }
 
 static void encode_open(const struct xaring_open *open, uint8_t *bytes)
@@ -123,6 +134,9 @@ uint32_t xaring_wire_encode(const struct xaring_message *message,
 		break;
 	case XARING_MESSAGE_KICK:
 		put32(bytes, 4, (uint32_t)message->u.kick);
+		break;
+	case XARING_MESSAGE_KEEP:
+		put64(bytes, 4, message->u.keep_epoch);
 		break;
 	}
 	return type_bytes((uint32_t)message->type);
@@ -196,6 +210,13 @@ static int decode_kick(const uint8_t *bytes, enum xaring_kick *kick)
 	return 0;
 }
 
+/* An epoch of zero names no link. */
+static int decode_keep(const uint8_t *bytes, uint64_t *epoch)
+{
+	*epoch = get64(bytes, 4);
+	return *epoch ? 0 : -EPROTO;
+}
+
 static void message_init(struct xaring_message *message)
 {
 	memset(message, 0, sizeof(*message));
@@ -224,6 +245,8 @@ int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_mess
 		return decode_refuse(bytes, &message->u.refusal);
 	case XARING_MESSAGE_KICK:
 		return decode_kick(bytes, &message->u.kick);
+	case XARING_MESSAGE_KEEP:
+		return decode_keep(bytes, &message->u.keep_epoch);
 	}
 	return -EPROTO;
 }
@@ -252,15 +275,16 @@ int xaring_wire_send(int fd, const struct xaring_message *message)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES];
 	struct iovec iov = {.iov_base = bytes, .iov_len = xaring_wire_encode(message, bytes)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	size_t fds_bytes = sizeof(int) * type_fds(message->type);
 	ssize_t res;
 
-	if (type_fds(message->type) > 0) {
+	if (fds_bytes > 0) {
 		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control.room);
+		msg.msg_controllen = CMSG_SPACE(fds_bytes);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int) * XARING_WIRE_FDS);
-		memcpy(CMSG_DATA(&control.header), message->fds, sizeof(message->fds));
+		control.header.cmsg_len = CMSG_LEN(fds_bytes);
+		memcpy(CMSG_DATA(&control.header), message->fds, fds_bytes);
 	}
 	do {
 		res = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);

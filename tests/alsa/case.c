@@ -224,12 +224,20 @@ int case_run_group(const char *name, const struct CMUnitTest *tests, size_t coun
 	return failed;
 }
 
+static void serve(struct test_case *c, const struct fake_options *options)
+{
+	if (!case_is_other())
+		assert_int_equal(fake_start(c->socket, options, &c->backend), 0);
+}
+
 void case_serve(struct test_case *c, uint32_t quantum)
 {
-	struct fake_options options = {.quantum = quantum};
+	serve(c, &(struct fake_options){.quantum = quantum});
+}
 
-	if (!case_is_other())
-		assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
+void case_serve_far(struct test_case *c, uint32_t quantum)
+{
+	serve(c, &(struct fake_options){.quantum = quantum, .is_far = true});
 }
 
 int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,

@@ -73,6 +73,9 @@ bool case_is_other(void);
 /* Starts the backend with this quantum at 48 kHz. */
 void case_serve(struct test_case *c, uint32_t quantum);
 
+/* The same as in a guest: the server is there, the backend is in another domain. */
+void case_serve_far(struct test_case *c, uint32_t quantum);
+
 /* Opens; must succeed. config: further keys of the definition, or NULL. */
 snd_pcm_t *case_open(struct test_case *c, int mode);
 int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,

@@ -62,6 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		check_open(&message.u.open);
 	else if (message.type == XARING_MESSAGE_REFUSE)
 		check_refusal(&message.u.refusal);
+	else if (message.type == XARING_MESSAGE_KEEP)
+		demand(message.u.keep_epoch != 0);
 	else if (message.type != XARING_MESSAGE_KICK)
 		check_accept(&message.u.accept);
 	demand(xaring_wire_encode(&message, again) == size);

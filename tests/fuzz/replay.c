@@ -65,6 +65,9 @@ static void add_seeds(void)
 	message.type = XARING_MESSAGE_KICK;
 	message.u.kick = XARING_KICK_START;
 	add_message(&message);
+	message.type = XARING_MESSAGE_KEEP;
+	message.u.keep_epoch = 77;
+	add_message(&message);
 	for (uint32_t i = 0; i < 20; i++) {
 		struct xaring_params p = {.direction = i % 2,
 					  .format = XARING_FORMAT_U8 + i % 6,

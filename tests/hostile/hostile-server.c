@@ -38,7 +38,7 @@ struct play {
 	struct xaring_client *client;
 	struct xaring_client_state state;
 	uint64_t now, random;
-	uint32_t written, last, links, linked;
+	uint32_t written, last, links, linked, kept;
 	int odd[8]; /* descriptors of all kinds, of which none is a page */
 };
 
@@ -160,6 +160,12 @@ static void send_other(struct play *p)
 {
 	struct xaring_message m = {.fds = {-1, -1, -1}};
 
+	if (!pick(p, 3)) {
+		(void)xaring_server_send_keep(p->link.fd, pick(p, 2) ? 1 : p->link.epoch,
+					      pick(p, 2) ? p->server.status_fd
+							 : p->odd[pick(p, 8)]);
+		return;
+	}
 	m.type = pick(p, 2) ? XARING_MESSAGE_REFUSE : XARING_MESSAGE_KICK;
 	if (m.type == XARING_MESSAGE_REFUSE)
 		m.u.refusal = (struct xaring_refusal){.reason = pick(p, 16),
@@ -182,6 +188,26 @@ static void hang_up(struct play *p)
 	local_link_drop(&p->link);
 }
 
+/* Another process takes over, or the same one pretends so: right, wrong, or with pages of its own. */
+static void answer_return(struct play *p)
+{
+	uint32_t way = pick(p, 8);
+
+	if (!p->link.pages.control || p->link.open.epoch == 0 || way == 0) {
+		xaring_pages_unmap(&p->link.pages);
+		if (pick(p, 4))
+			give_pages(p, XARING_MESSAGE_ACCEPT);
+		return;
+	}
+	if (way == 1)
+		send_other(p);
+	else if (way == 2)
+		send_nearly_right(p);
+	else
+		local_link_keep(&p->server, &p->link, p->link.epoch);
+	p->kept++;
+}
+
 static bool is_gone(struct play *p)
 {
 	struct xaring_message m;
@@ -197,17 +223,13 @@ static bool is_gone(struct play *p)
 static void server_step(struct play *p)
 {
 	if (p->link.fd < 0) {
-		struct local_link link;
-
-		memset(&link, 0, sizeof(link));
-		link.fd = xaring_listener_accept(p->server.listener, &link.peer);
-		if (link.fd < 0)
+		if (p->link.pages.control) /* the backend goes on meanwhile */
+			local_cycle(&p->link, p->last + 1024, 1024, p->now);
+		if (!local_server_waits(&p->server))
 			return;
-		p->link = link;
+		local_link_take_back(&p->server, &p->link);
 		p->links++;
-		local_link_hear(&p->link);
-		if (pick(p, 4))
-			give_pages(p, XARING_MESSAGE_ACCEPT);
+		answer_return(p);
 		return;
 	}
 	if (is_gone(p)) {
@@ -230,6 +252,9 @@ static void server_step(struct play *p)
 	case 4:
 		give_pages(p, XARING_MESSAGE_RELINK);
 		break;
+	case 5:
+		local_link_hang_up(&p->link);
+		break;
 	default:
 		if (p->link.pages.control)
 			local_cycle(&p->link, p->last, 1024, p->now);
@@ -245,6 +270,8 @@ static void application_step(struct play *p)
 	xaring_client_write(p->client, p->written, silence, want);
 	p->written += want;
 	xaring_client_publish(p->client, p->written);
+	if (!pick(p, 32))
+		xaring_client_woken(p->client, p->now);
 	xaring_client_update(p->client, p->now, &p->state);
 	assert_true((int32_t)(p->state.pos - p->last) >= 0);
 	assert_true((int32_t)(p->written - p->state.pos) >= 0);
@@ -309,8 +336,10 @@ static void anything_may_come(void **state)
 			maps = mappings();
 	}
 	assert_in_range(mappings(), 0, maps + 16);
+	print_message("%u links, %u kept, linked %u\n", p.links, p.kept, p.linked);
 	assert_true(p.links > steps / 1000);
 	assert_true(p.linked > steps / 100);
+	assert_true(p.kept > steps / 5000);
 	honest_again(&p);
 	xaring_client_close(p.client);
 	hang_up(&p);

@@ -32,6 +32,10 @@
 struct fake_stream {
 	int fd; /* -1 = gone */
 	bool is_open;
+	bool is_orphan; /* without a server, and going on */
+	uint64_t epoch;
+	uint64_t quiet_ns; /* no cycle before */
+	uint32_t features;
 	struct xaring_params params;
 	struct xaring_shape shape;
 	struct xaring_pages pages;
@@ -45,6 +49,8 @@ struct fake_backend {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	struct fake_options options;
+	char path[108];
+	uint32_t returned;
 	struct xaring_listener *listener;
 	int wake_fd;
 	int timer_fd;
@@ -73,7 +79,13 @@ static void stream_end(struct fake_stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
+	s->is_orphan = false;
 	xaring_pages_unmap(&s->pages);
+}
+
+static bool stream_is_alive(const struct fake_stream *s)
+{
+	return s->is_open && (s->fd >= 0 || s->is_orphan);
 }
 
 /* Keeps the frames that the pump took: they come first in the buffer. */
@@ -143,16 +155,16 @@ static void run_cycle(struct fake_backend *b)
 	if (b->next_ns < time_ns)
 		b->next_ns = time_ns;
 	for (uint32_t i = 0; !b->is_stalled && i < b->count; i++)
-		if (b->streams[i].fd >= 0 && b->streams[i].is_open)
+		if (stream_is_alive(&b->streams[i]) && time_ns >= b->streams[i].quiet_ns)
 			(b->is_stuck ? stream_stick : stream_cycle)(b, &b->streams[i], time_ns);
 }
 
 /* Makes the pages, maps them and gives them to the client. Returns 0 or a negative errno. */
-static int stream_give(struct fake_backend *b, struct fake_stream *s, uint32_t features)
+static int stream_give(struct fake_backend *b, struct fake_stream *s, enum xaring_message_type type)
 {
 	struct xaring_accept accept = {
 		.version = XARING_PROTOCOL_VERSION,
-		.features = features & XARING_FEATURE_SAME_CLOCK,
+		.features = b->options.is_far ? 0 : s->features & XARING_FEATURE_SAME_CLOCK,
 		.epoch = now_ns() | 1,
 		.capacity = s->shape.capacity,
 		.data_pages = s->shape.data_pages,
@@ -162,12 +174,13 @@ static int stream_give(struct fake_backend *b, struct fake_stream *s, uint32_t f
 	res = xaring_memfd_stream(&s->shape, &control, &data, &data_read);
 	if (res < 0)
 		return res;
+	s->epoch = accept.epoch;
+	xaring_pages_unmap(&s->pages);
 	res = xaring_pages_map(&s->pages, &s->shape, control, 0, data_read, 0, false);
 	if (res == 0) {
 		pump_init(&s->pump, &s->params, &s->shape, &s->pages, 0);
 		pump_attach(&s->pump);
-		res = xaring_server_send_pages(s->fd, XARING_MESSAGE_ACCEPT, &accept, control, data,
-					       b->status_fd);
+		res = xaring_server_send_pages(s->fd, type, &accept, control, data, b->status_fd);
 	}
 	close(control);
 	close(data);
@@ -175,19 +188,38 @@ static int stream_give(struct fake_backend *b, struct fake_stream *s, uint32_t f
 	return res;
 }
 
+/* Gives the connection to the stream whose pages it presents, if there is one. */
+static bool stream_return(struct fake_backend *b, struct fake_stream *s,
+			  const struct xaring_open *open)
+{
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct fake_stream *old = &b->streams[i];
+
+		if (!old->is_orphan || old->epoch != open->epoch)
+			continue;
+		old->fd = s->fd;
+		old->is_orphan = false;
+		s->fd = -1;
+		xaring_server_send_keep(old->fd, old->epoch, b->status_fd);
+		b->returned++;
+		return true;
+	}
+	return false;
+}
+
 static void stream_open(struct fake_backend *b, struct fake_stream *s,
 			const struct xaring_open *open)
 {
 	struct xaring_refusal refusal = b->options.refusal;
-	uint32_t version, features;
+	uint32_t version;
 
-	if (b->options.is_mute)
+	if (b->options.is_mute || stream_return(b, s, open))
 		return;
 	s->params = open->params;
 	if (refusal.reason == XARING_REASON_NONE &&
-	    xaring_server_agree(open, &version, &features) == 0 &&
+	    xaring_server_agree(open, &version, &s->features) == 0 &&
 	    xaring_params_shape(&s->params, &s->shape, &refusal) == 0) {
-		s->is_open = stream_give(b, s, features) == 0;
+		s->is_open = stream_give(b, s, XARING_MESSAGE_ACCEPT) == 0;
 		if (!s->is_open)
 			stream_end(s);
 		return;
@@ -215,7 +247,7 @@ static void stream_receive(struct fake_backend *b, struct fake_stream *s)
 static void take_client(struct fake_backend *b)
 {
 	struct xaring_peer peer;
-	int fd = xaring_listener_accept(b->listener, &peer);
+	int fd = b->listener ? xaring_listener_accept(b->listener, &peer) : -1;
 
 	if (fd < 0)
 		return;
@@ -231,15 +263,18 @@ static void run_once(struct fake_backend *b)
 	struct pollfd pfds[3 + FAKE_STREAMS_MAX] = {
 		{.fd = b->wake_fd, .events = POLLIN},
 		{.fd = b->timer_fd, .events = POLLIN},
-		{.fd = xaring_listener_fd(b->listener), .events = POLLIN},
+		{.fd = b->listener ? xaring_listener_fd(b->listener) : -1, .events = POLLIN},
 	};
 	uint32_t count = b->count;
+	uint64_t wakes;
 
 	for (uint32_t i = 0; i < count; i++)
 		pfds[3 + i] = (struct pollfd){.fd = b->streams[i].fd, .events = POLLIN};
 	pthread_mutex_unlock(&b->lock);
 	poll(pfds, 3 + count, -1);
 	pthread_mutex_lock(&b->lock);
+	if (pfds[0].revents)
+		(void)!read(b->wake_fd, &wakes, sizeof(wakes));
 	for (uint32_t i = 0; i < count; i++)
 		if (pfds[3 + i].revents && b->streams[i].fd == pfds[3 + i].fd)
 			stream_receive(b, &b->streams[i]);
@@ -327,6 +362,7 @@ int fake_start(const char *path, const struct fake_options *options, struct fake
 	res = status_open(b);
 	if (res == 0)
 		res = timer_open(b);
+	strncpy(b->path, path, sizeof(b->path) - 1);
 	if (res == 0)
 		res = xaring_listener_open(path, 0600, &b->listener);
 	if (res == 0)
@@ -339,17 +375,23 @@ int fake_start(const char *path, const struct fake_options *options, struct fake
 	return 0;
 }
 
-void fake_stop(struct fake_backend *b)
+/* Its poll set is another one now. */
+static void wake_up(struct fake_backend *b)
 {
 	uint64_t one = 1;
 
+	if (write(b->wake_fd, &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+void fake_stop(struct fake_backend *b)
+{
 	if (!b)
 		return;
 	pthread_mutex_lock(&b->lock);
 	b->is_over = true;
 	pthread_mutex_unlock(&b->lock);
-	if (write(b->wake_fd, &one, sizeof(one)) != sizeof(one))
-		abort();
+	wake_up(b);
 	pthread_join(b->thread, NULL);
 	close_all(b);
 }
@@ -366,6 +408,62 @@ void fake_stick(struct fake_backend *b)
 	pthread_mutex_lock(&b->lock);
 	b->is_stuck = true;
 	pthread_mutex_unlock(&b->lock);
+}
+
+void fake_lose_server(struct fake_backend *b)
+{
+	pthread_mutex_lock(&b->lock);
+	xaring_listener_close(b->listener);
+	b->listener = NULL;
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct fake_stream *s = &b->streams[i];
+
+		if (s->fd < 0)
+			continue;
+		close(s->fd);
+		s->fd = -1;
+		s->is_orphan = s->is_open;
+	}
+	pthread_mutex_unlock(&b->lock);
+	wake_up(b);
+}
+
+int fake_find_server(struct fake_backend *b)
+{
+	int res;
+
+	pthread_mutex_lock(&b->lock);
+	res = xaring_listener_open(b->path, 0600, &b->listener);
+	pthread_mutex_unlock(&b->lock);
+	wake_up(b);
+	return res;
+}
+
+uint32_t fake_returned(struct fake_backend *b)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&b->lock);
+	count = b->returned;
+	pthread_mutex_unlock(&b->lock);
+	return count;
+}
+
+int fake_relink(struct fake_backend *b, uint32_t first_ms)
+{
+	int res = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (uint32_t i = 0; res == 0 && i < b->count; i++) {
+		struct fake_stream *s = &b->streams[i];
+
+		if (s->fd < 0 || !s->is_open)
+			continue;
+		s->quiet_ns = now_ns() + first_ms * UINT64_C(1000000);
+		res = stream_give(b, s, XARING_MESSAGE_RELINK);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return res;
 }
 
 void fake_refuse(struct fake_backend *b, const struct xaring_refusal *refusal, bool late)

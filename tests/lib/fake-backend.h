@@ -20,6 +20,7 @@ struct fake_options {
 	uint32_t quantum;              /* frames at 48 kHz; 0 = 1024 */
 	struct xaring_refusal refusal; /* reason not NONE: every stream is refused */
 	bool is_mute;                  /* accepts connections and never answers */
+	bool is_far; /* its server is one in a guest: it does not say that there is one clock */
 };
 
 struct fake_backend;
@@ -35,6 +36,20 @@ void fake_stall(struct fake_backend *b, bool stalled);
 
 /* From now on it takes no frame, and tells in every cycle that it is there. */
 void fake_stick(struct fake_backend *b);
+
+/*
+ * The server is killed, and the backend goes on with every stream; and the next server, which knows
+ * them. fake_returned() tells how many were shown to it.
+ */
+void fake_lose_server(struct fake_backend *b);
+int fake_find_server(struct fake_backend *b);
+uint32_t fake_returned(struct fake_backend *b);
+
+/*
+ * As after a guest was restored: nobody looks at the old pages any more, every stream gets new ones,
+ * and their first cycle is so much later. Returns 0 or a negative errno.
+ */
+int fake_relink(struct fake_backend *b, uint32_t first_ms);
 
 /* Refuses from now on; streams that run are refused as well when late is set. */
 void fake_refuse(struct fake_backend *b, const struct xaring_refusal *refusal, bool late);

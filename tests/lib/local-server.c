@@ -117,7 +117,10 @@ void local_link_give(struct local_server *s, struct local_link *l, enum xaring_m
 	xaring_pages_unmap(&l->pages);
 	l->seq = 0;
 	l->word = 0;
+	l->epoch = accept.epoch;
 	assert_int_equal(xaring_server_agree(&l->open, &accept.version, &accept.features), 0);
+	if (s->two_clocks)
+		accept.features &= ~XARING_FEATURE_SAME_CLOCK;
 	assert_int_equal(xaring_memfd_stream(&l->shape, &control, &data, &data_read), 0);
 	assert_int_equal(xaring_pages_map(&l->pages, &l->shape, control, 0,
 					  playback ? data_read : data, 0, !playback),
@@ -144,6 +147,24 @@ void local_link_refuse(struct local_link *l, enum xaring_reason reason)
 	struct xaring_refusal refusal = {.reason = reason, .value = 7, .min = 1, .max = 5};
 
 	assert_int_equal(xaring_server_send_refusal(l->fd, &refusal), 0);
+}
+
+void local_link_hang_up(struct local_link *l)
+{
+	close(l->fd);
+	l->fd = -1;
+}
+
+void local_link_take_back(struct local_server *s, struct local_link *l)
+{
+	l->fd = xaring_listener_accept(s->listener, &l->peer);
+	assert_true(l->fd >= 0);
+	local_link_hear(l);
+}
+
+void local_link_keep(struct local_server *s, struct local_link *l, uint64_t epoch)
+{
+	assert_int_equal(xaring_server_send_keep(l->fd, epoch, s->status_fd), 0);
 }
 
 void local_link_drop(struct local_link *l)

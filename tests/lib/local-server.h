@@ -20,6 +20,7 @@ struct local_server {
 	struct xaring_listener *listener; /* NULL while nobody serves */
 	int status_write_fd, status_fd;
 	struct xaring_status_page *status;
+	bool two_clocks; /* gives pages as a server in a guest does: the backend's clock is another */
 };
 
 /* One connection, and the pages of its stream. */
@@ -27,6 +28,7 @@ struct local_link {
 	int fd;
 	struct xaring_peer peer;
 	struct xaring_open open;
+	uint64_t epoch; /* of the pages */
 	struct xaring_shape shape;
 	struct xaring_pages pages; /* as the backend maps them */
 	uint32_t seq;
@@ -55,6 +57,12 @@ void local_link_give(struct local_server *s, struct local_link *l, enum xaring_m
 /* take, give, and the backend's first words: accepted, attach. */
 void local_link_up(struct local_server *s, struct local_link *l);
 void local_link_refuse(struct local_link *l, enum xaring_reason reason);
+/* Closes the connection; the backend has the pages still. */
+void local_link_hang_up(struct local_link *l);
+/* Takes the connection that is waiting, with its OPEN, for the pages that the link has. */
+void local_link_take_back(struct local_server *s, struct local_link *l);
+/* Answers that OPEN: go on with the pages of this epoch. */
+void local_link_keep(struct local_server *s, struct local_link *l, uint64_t epoch);
 /* Closes the connection and unmaps. */
 void local_link_drop(struct local_link *l);
 /* The kick that is waiting, or 0; -1 when the client is gone. */

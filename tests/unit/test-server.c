@@ -279,6 +279,24 @@ static void a_refusal_arrives(void **state)
 	close(fds[1]);
 }
 
+static void a_keep_arrives(void **state)
+{
+	struct xaring_message message;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(xaring_server_send_keep(fds[0], 5, fds[0]), 0);
+	assert_int_equal(xaring_wire_receive(fds[1], &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_KEEP);
+	assert_true(message.u.keep_epoch == 5);
+	assert_true(message.fds[0] >= 0);
+	xaring_message_finish(&message);
+	close(fds[0]);
+	assert_int_equal(xaring_server_send_keep(fds[1], 5, fds[1]), -ENODEV);
+	close(fds[1]);
+}
+
 static void versions_meet(void **state)
 {
 	struct xaring_open open = {.version_min = 1, .version = 1, .features = ~0u};
@@ -321,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_descriptors_are_not_adopted, place_make,
 						place_remove),
 		cmocka_unit_test(a_refusal_arrives),
+		cmocka_unit_test(a_keep_arrives),
 		cmocka_unit_test(versions_meet),
 	};
 

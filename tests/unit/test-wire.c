@@ -21,11 +21,13 @@
 
 #include "local-server.h"
 
-static const uint32_t lengths[] = {[XARING_MESSAGE_OPEN] = 120,
-				   [XARING_MESSAGE_ACCEPT] = 44,
-				   [XARING_MESSAGE_REFUSE] = 20,
-				   [XARING_MESSAGE_KICK] = 8,
-				   [XARING_MESSAGE_RELINK] = 44};
+static const uint32_t lengths[] =
+	{[XARING_MESSAGE_OPEN] = 120, [XARING_MESSAGE_ACCEPT] = 44, [XARING_MESSAGE_REFUSE] = 20,
+	 [XARING_MESSAGE_KICK] = 8,   [XARING_MESSAGE_RELINK] = 44, [XARING_MESSAGE_KEEP] = 12};
+
+static const uint32_t descriptors[] =
+	{[XARING_MESSAGE_OPEN] = 0, [XARING_MESSAGE_ACCEPT] = 3, [XARING_MESSAGE_REFUSE] = 0,
+	 [XARING_MESSAGE_KICK] = 0, [XARING_MESSAGE_RELINK] = 3, [XARING_MESSAGE_KEEP] = 1};
 
 static struct xaring_message message_open(void)
 {
@@ -80,6 +82,13 @@ static struct xaring_message message_kick(void)
 				       .fds = {-1, -1, -1}};
 }
 
+static struct xaring_message message_keep(void)
+{
+	return (struct xaring_message){.type = XARING_MESSAGE_KEEP,
+				       .u.keep_epoch = 0x0123456789abcdef,
+				       .fds = {-1, -1, -1}};
+}
+
 static struct xaring_message message_of(enum xaring_message_type type)
 {
 	struct xaring_message m;
@@ -91,6 +100,8 @@ static struct xaring_message message_of(enum xaring_message_type type)
 		return message_refuse();
 	case XARING_MESSAGE_KICK:
 		return message_kick();
+	case XARING_MESSAGE_KEEP:
+		return message_keep();
 	default:
 		m = message_accept();
 		m.type = type;
@@ -103,7 +114,7 @@ static void messages_come_through(void **state)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES], again[XARING_WIRE_MAX_BYTES];
 
 	(void)state;
-	for (uint32_t type = 1; type <= XARING_MESSAGE_RELINK; type++) {
+	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
 		struct xaring_message from = message_of(type), to;
 		uint32_t length = xaring_wire_encode(&from, bytes);
 
@@ -192,6 +203,9 @@ static void bytes_are_little_endian_and_in_place(void **state)
 	assert_int_equal(bytes[24], 8);
 	assert_int_equal(bytes[29], 0x10);
 	assert_int_equal(bytes[40], 0x70);
+	m = message_keep();
+	xaring_wire_encode(&m, bytes);
+	assert_memory_equal(bytes, "\6\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01", 12);
 }
 
 static void other_lengths_and_types_are_refused(void **state)
@@ -200,7 +214,7 @@ static void other_lengths_and_types_are_refused(void **state)
 	struct xaring_message to;
 
 	(void)state;
-	for (uint32_t type = 1; type <= XARING_MESSAGE_RELINK; type++) {
+	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
 		struct xaring_message from = message_of(type);
 		uint32_t right = xaring_wire_encode(&from, bytes);
 
@@ -211,7 +225,7 @@ static void other_lengths_and_types_are_refused(void **state)
 	memset(bytes, 0, sizeof(bytes));
 	for (uint32_t length = 0; length <= XARING_WIRE_MAX_BYTES; length++)
 		assert_int_equal(xaring_wire_decode(bytes, length, &to), -EPROTO);
-	bytes[0] = XARING_MESSAGE_RELINK + 1;
+	bytes[0] = XARING_MESSAGE_KEEP + 1;
 	assert_int_equal(xaring_wire_decode(bytes, 44, &to), -EPROTO);
 	bytes[0] = XARING_MESSAGE_KICK;
 	bytes[1] = 1;
@@ -257,6 +271,10 @@ static void impossible_values_are_refused(void **state)
 	from.u.open.version_min = 0;
 	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to), -EPROTO);
 	from.u.open.version_min = from.u.open.version + 1;
+	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to), -EPROTO);
+
+	from = message_keep();
+	from.u.keep_epoch = 0;
 	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to), -EPROTO);
 
 	for (uint32_t value = 0; value < 64; value++) {
@@ -348,6 +366,24 @@ static void descriptors_travel_close_on_exec(void **state)
 	xaring_message_finish(&to);
 }
 
+/* A KEEP brings one, and no more of what stands in the message goes along. */
+static void a_keep_brings_the_status_page_alone(void **state)
+{
+	struct pair *pair = *state;
+	struct xaring_message from = message_keep(), to;
+
+	for (uint32_t i = 0; i < XARING_WIRE_FDS; i++)
+		from.fds[i] = pair->fds[0];
+	assert_int_equal(xaring_wire_send(pair->fds[0], &from), 0);
+	assert_int_equal(xaring_wire_receive(pair->fds[1], &to), 0);
+	assert_true(to.u.keep_epoch == from.u.keep_epoch);
+	assert_int_equal(open_descriptors(), pair->descriptors + 3);
+	assert_int_equal(fcntl(to.fds[0], F_GETFD), FD_CLOEXEC);
+	assert_int_equal(to.fds[1], -1);
+	assert_int_equal(to.fds[2], -1);
+	xaring_message_finish(&to);
+}
+
 static void nothing_to_receive_is_no_error(void **state)
 {
 	struct pair *pair = *state;
@@ -398,11 +434,10 @@ static void any_other_number_of_descriptors_is_refused(void **state)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES];
 	struct xaring_message to;
 
-	for (uint32_t type = 1; type <= XARING_MESSAGE_RELINK; type++)
+	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++)
 		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 			struct xaring_message from = message_of(type);
-			bool wants = type == XARING_MESSAGE_ACCEPT || type == XARING_MESSAGE_RELINK;
-			bool fits = counts[i] == (wants ? XARING_WIRE_FDS : 0);
+			bool fits = counts[i] == descriptors[type];
 
 			send_raw(pair->fds[0], bytes, xaring_wire_encode(&from, bytes), counts[i]);
 			assert_int_equal(xaring_wire_receive(pair->fds[1], &to),
@@ -480,6 +515,8 @@ int main(void)
 		cmocka_unit_test(impossible_values_are_refused),
 		cmocka_unit_test(an_unknown_type_has_no_bytes),
 		cmocka_unit_test_setup_teardown(descriptors_travel_close_on_exec, pair_open,
+						pair_close),
+		cmocka_unit_test_setup_teardown(a_keep_brings_the_status_page_alone, pair_open,
 						pair_close),
 		cmocka_unit_test_setup_teardown(nothing_to_receive_is_no_error, pair_open,
 						pair_close),

@@ -318,6 +318,43 @@ static void graph_stutters(void **state)
 	end();
 }
 
+/* Of the daemon in a guest nothing depends that moves: its end and its successor are not heard. */
+static void kill_guestd(const struct guest_options *go, bool same_clock)
+{
+	uint32_t rounds = (uint32_t)level_count(500), consumed = 0;
+
+	begin(go, same_clock);
+	for (uint32_t i = 0; i < rounds; i++) {
+		guest_run(&g, world_random(&w) * 2 * SECOND);
+		world_kill_server(&w);
+		guest_run(&g, world_random(&w) * 3 * SECOND);
+		world_start_server(&w);
+		guest_run(&g, 2 * SECOND);
+		/* Known again: by the daemon of a guest only, the other one's end would end the records. */
+		assert_int_equal(g.state.linked, true);
+		assert_true(same_clock || w.returned == i + 1);
+		assert_int_equal(w.quiet_cycles, 0);
+		assert_int_not_equal(w.pump.consumed, consumed);
+		consumed = w.pump.consumed;
+	}
+	print_message("%s: %u daemons, %u returns\n",
+		      go->kind == GUEST_TIMER ? "timer" : "blocking", rounds, w.returned);
+	assert_int_equal(w.lost, 0);
+	assert_int_equal(xruns(), 0);
+	assert_int_equal(w.accepted, 1);
+	assert_int_equal(g.starts, 1);
+	end();
+}
+
+static void a_daemon_in_the_guest_restarts(void **state)
+{
+	(void)state;
+	kill_guestd(&blocking, false);
+	kill_guestd(&going_on, false);
+	kill_guestd(&timer, false);
+	kill_guestd(&timer, true);
+}
+
 static void do_something(void)
 {
 	switch ((int)(world_random(&w) * 8)) {
@@ -401,6 +438,7 @@ int main(void)
 		cmocka_unit_test(worker_and_sound_server_restart),
 		cmocka_unit_test(broker_restarts),
 		cmocka_unit_test(everything_restarts),
+		cmocka_unit_test(a_daemon_in_the_guest_restarts),
 		cmocka_unit_test(server_comes_late),
 		cmocka_unit_test(graph_comes_late),
 		cmocka_unit_test(graph_stutters),

@@ -16,6 +16,7 @@
 #define GUEST_BEGAN 7.0e15
 
 #define QUANTUM_MAX 8192u
+#define EPOCH       99u
 
 static double rate_of(const struct world *w)
 {
@@ -119,18 +120,29 @@ void world_restart_worker(struct world *w)
 	attach_if_at_rest(w);
 }
 
-static void drop_link(struct world *w)
+static void hang_up(struct world *w)
 {
-	if (w->connection < 0)
+	if (w->connection >= 0)
+		close(w->connection);
+	w->connection = -1;
+}
+
+static void drop_pages(struct world *w)
+{
+	if (!w->has_pump)
 		return;
-	close(w->connection);
 	close(w->control);
 	close(w->data);
 	close(w->status);
 	xaring_pages_unmap(&w->pages);
-	w->connection = -1;
 	w->xruns += w->pump.xruns;
 	w->has_pump = false;
+}
+
+static void drop_link(struct world *w)
+{
+	hang_up(w);
+	drop_pages(w);
 }
 
 void world_start_server(struct world *w)
@@ -145,10 +157,30 @@ void world_stop_server(struct world *w)
 	w->listener = NULL;
 }
 
+void world_kill_server(struct world *w)
+{
+	hang_up(w);
+	xaring_listener_close(w->listener);
+	w->listener = NULL;
+}
+
+/* The pages are those that the client has, too. */
+static void return_stream(struct world *w)
+{
+	int status, status_read;
+
+	assert_int_equal(xaring_memfd_status(&status, &status_read), 0);
+	assert_int_equal(xaring_server_send_keep(w->connection, EPOCH, status_read), 0);
+	close(w->status);
+	close(status_read);
+	w->status = status;
+	w->returned++;
+}
+
 static void accept_stream(struct world *w, const struct xaring_open *open)
 {
 	struct xaring_refusal refusal;
-	struct xaring_accept accept = {.epoch = 99};
+	struct xaring_accept accept = {.epoch = EPOCH};
 	int data_read, status_read;
 
 	w->params = open->params;
@@ -171,6 +203,16 @@ static void accept_stream(struct world *w, const struct xaring_open *open)
 	w->accepted++;
 }
 
+static void open_stream(struct world *w, const struct xaring_open *open)
+{
+	if (w->has_pump && open->epoch == EPOCH) {
+		return_stream(w);
+		return;
+	}
+	drop_pages(w); /* of a link that nobody has any more */
+	accept_stream(w, open);
+}
+
 static void take_messages(struct world *w)
 {
 	struct xaring_message message;
@@ -178,7 +220,7 @@ static void take_messages(struct world *w)
 
 	while ((res = xaring_wire_receive(w->connection, &message)) == 0) {
 		if (message.type == XARING_MESSAGE_OPEN)
-			accept_stream(w, &message.u.open);
+			open_stream(w, &message.u.open);
 		xaring_message_finish(&message);
 	}
 	if (res != -EAGAIN)

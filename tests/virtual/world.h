@@ -60,6 +60,7 @@ struct world {
 	struct pump pump;
 	bool has_pump;
 	uint32_t accepted;     /* links so far */
+	uint32_t returned;     /* links that a server after their own was shown */
 	uint32_t xruns;        /* of all pumps */
 	uint32_t quiet_cycles; /* without a frame, in a row */
 
@@ -92,6 +93,9 @@ void world_start_graph(struct world *w);
 
 /* The worker forgets everything and begins again on the same pages. */
 void world_restart_worker(struct world *w);
+
+/* The guest's daemon is killed: the worker has the pages still. world_start_server() is the next. */
+void world_kill_server(struct world *w);
 
 /* The broker is gone, with all it held, or back. */
 void world_stop_server(struct world *w);

@@ -4,8 +4,9 @@
  *
  * The stream always has a ring. Without a server, with one that refuses later, or with a backend
  * that is silent, what is written is discarded and the position goes on at the nominal rate;
- * when a backend is there (again), the stream attaches by itself. No call but xaring_client_setup()
- * waits, and that at most as long as it is told.
+ * when a backend is there (again), the stream attaches by itself. A server that goes away while the
+ * backend consumes changes nothing: the pages are kept, and shown to the next server. No call but
+ * xaring_client_setup() waits, and that at most as long as it is told.
  *
  * Indexes are free-running uint32 frame counters that go on over the life of the setup: the caller
  * maps its own position to them. All times are CLOCK_MONOTONIC in ns.
@@ -105,16 +106,18 @@ struct xaring_client_state {
 	uint32_t pos;   /* the position, never backwards within a start */
 	uint32_t xruns; /* real gaps that the backend saw since the start */
 	bool drained;   /* draining, and the backend has consumed the last frame */
-	bool linked;    /* has pages of a server */
+	bool linked;    /* has a server, and its pages */
 	bool attached;  /* the backend consumes: the position follows its records */
 	bool refused;   /* the server refused after setup; *refusal of xaring_client_refusal() */
 };
 
 /*
- * Looks at the backend: new records, attaches, and, when the records are stale or the socket is
- * readable, the server: new pages, reconnecting. Swaps pages only here.
+ * Looks at the backend: new records, attaches; and at the server: new pages, reconnecting. Swaps
+ * pages only here. While attached the socket is looked at when xaring_client_woken() said so or many
+ * looks follow each other; and once in a second when the server is not where the backend is (two
+ * clocks), since the records do not end with it.
  *
- * A steady stream costs no system call here. Real-time safe: while attached.
+ * A steady stream costs no other system call here. Real-time safe: while attached.
  */
 void xaring_client_update(struct xaring_client *c, uint64_t now_ns,
 			  struct xaring_client_state *state);
@@ -136,6 +139,13 @@ uint64_t xaring_client_when(const struct xaring_client *c, uint64_t now_ns, uint
  * Costs a system call only when it changes by more than 100 us.
  */
 void xaring_client_arm(struct xaring_client *c, uint64_t when_ns);
+
+/*
+ * Tells that a poll found the poll descriptor readable. When the time that was set is not over, it
+ * is the server that said something or is gone, and the next xaring_client_update() listens.
+ * Optional: it only saves time. Real-time safe: yes.
+ */
+void xaring_client_woken(struct xaring_client *c, uint64_t now_ns);
 
 /* Text for people about the link, one line without newline: snd_pcm_dump(), debugging. */
 void xaring_client_describe(const struct xaring_client *c, char *text, uint32_t text_bytes);

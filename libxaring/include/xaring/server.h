@@ -52,6 +52,12 @@ int xaring_listener_accept(struct xaring_listener *listener, struct xaring_peer 
 int xaring_server_send_pages(int fd, enum xaring_message_type type,
 			     const struct xaring_accept *accept, int control, int data, int status);
 
+/*
+ * Sends KEEP: the client goes on with the pages that it has. Only in answer to an OPEN with this
+ * epoch, which is not 0. status is borrowed.
+ */
+int xaring_server_send_keep(int fd, uint64_t epoch, int status);
+
 /* Sends REFUSE. The caller closes the connection afterwards. */
 int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
 

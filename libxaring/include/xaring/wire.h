@@ -9,7 +9,7 @@
  *
  *   client                         server
  *   OPEN                  ->
- *                         <-       ACCEPT + 3 fds     or     REFUSE
+ *                         <-       ACCEPT + 3 fds     or     KEEP + 1 fd     or     REFUSE
  *   KICK                  ->              start, resume, drain, attach answered
  *                         <-       RELINK + 3 fds     new pages; the stream goes on
  *                         <-       REFUSE             the stream is over, and why
@@ -36,7 +36,8 @@ enum xaring_message_type {
 	XARING_MESSAGE_ACCEPT = 2,
 	XARING_MESSAGE_REFUSE = 3,
 	XARING_MESSAGE_KICK = 4,
-	XARING_MESSAGE_RELINK = 5
+	XARING_MESSAGE_RELINK = 5,
+	XARING_MESSAGE_KEEP = 6
 };
 
 enum xaring_kick {
@@ -51,7 +52,7 @@ struct xaring_open {
 	uint32_t version;
 	uint32_t features;
 	struct xaring_params params;
-	uint64_t epoch;               /* of the link to return to, 0 = a new stream */
+	uint64_t epoch;               /* of the link whose pages it still has, 0 = a new stream */
 	char name[XARING_NAME_BYTES]; /* the application, for people; need not be terminated */
 };
 
@@ -74,8 +75,9 @@ struct xaring_message {
 		struct xaring_accept accept; /* ACCEPT, RELINK */
 		struct xaring_refusal refusal;
 		enum xaring_kick kick;
+		uint64_t keep_epoch; /* KEEP: of the link that goes on, as OPEN presented it */
 	} u;
-	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK; otherwise -1 */
+	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK: all; KEEP: the status page first; or -1 */
 };
 
 /*
