@@ -136,7 +136,7 @@ static int handle_want(struct broker *b, const struct ipc_message *m)
 		return -EPROTO;
 	fd = b->setup.remote(b->setup.data);
 	if (fd == -ESTALE) {
-		supervisor_kill(b->supervisor, "the sound server belongs to another user now");
+		supervisor_replace(b->supervisor, "the sound server belongs to another user now");
 		return 0;
 	}
 	ipc_message_init(&answer, IPC_SOCKET, m->vm, 0);
@@ -310,4 +310,9 @@ int broker_set_policy(struct broker *b, const char *key, const struct policy *po
 void broker_start(struct broker *b)
 {
 	supervisor_start(b->supervisor);
+}
+
+void broker_replace_worker(struct broker *b, const char *why)
+{
+	supervisor_replace(b->supervisor, why);
 }

@@ -22,7 +22,7 @@ struct broker_setup {
 
 	/*
 	 * Connects to PipeWire for the worker. Returns the descriptor or a negative errno; -ESTALE
-	 * when this worker must not have it, and another one is needed.
+	 * when this worker must not have it, and is to be replaced.
 	 */
 	int (*remote)(void *data);
 
@@ -52,5 +52,11 @@ int broker_set_policy(struct broker *broker, const char *key, const struct polic
 
 /* Starts the worker. */
 void broker_start(struct broker *broker);
+
+/*
+ * Has another worker take over all streams: what spawn() would start now is something else. Only
+ * after broker_start(). `why` completes the sentence "worker is replaced: ...".
+ */
+void broker_replace_worker(struct broker *broker, const char *why);
 
 #endif

@@ -47,13 +47,14 @@ struct supervisor {
 	struct loop_source *exit;
 	bool alive; /* not known to be dead: it may still touch pages */
 	bool ready;
+	bool leaving; /* asked to make room for another one */
 	uint64_t started_ms;
 
 	struct queued *first, *last;
 	unsigned queued;
 
 	struct loop_source *restart; /* timer */
-	struct loop_source *overdue; /* timer: READY did not come */
+	struct loop_source *overdue; /* timer: READY did not come, or one that leaves stays */
 	unsigned short_lives;        /* in a row */
 };
 
@@ -101,8 +102,9 @@ static uint32_t restart_delay_ms(struct supervisor *s)
 
 static void schedule_restart(struct supervisor *s)
 {
-	uint32_t delay_ms = restart_delay_ms(s);
+	uint32_t delay_ms = s->leaving ? 0 : restart_delay_ms(s);
 
+	s->leaving = false;
 	if (delay_ms == 0) {
 		start_worker(s);
 		return;
@@ -133,13 +135,23 @@ static void finish_worker(struct supervisor *s)
 	schedule_restart(s);
 }
 
-static void log_exit(pid_t pid, const siginfo_t *info)
+/* One that was told to make room may leave, or be killed for it, without a warning. */
+static enum xaring_log_level exit_level(const struct supervisor *s, const siginfo_t *info)
 {
+	int usual = info->si_code == CLD_EXITED ? 0 : SIGKILL;
+
+	return s->leaving && info->si_status == usual ? XARING_LOG_DEBUG : XARING_LOG_WARN;
+}
+
+static void log_exit(const struct supervisor *s, const siginfo_t *info)
+{
+	enum xaring_log_level level = exit_level(s, info);
+	int pid = (int)s->child.pid;
+
 	if (info->si_code == CLD_EXITED)
-		xaring_log(XARING_LOG_WARN, "worker (pid %d) has ended with code %d", (int)pid,
-			   info->si_status);
+		xaring_log(level, "worker (pid %d) has ended with code %d", pid, info->si_status);
 	else
-		xaring_log(XARING_LOG_WARN, "worker (pid %d) was ended by signal %d (%s)", (int)pid,
+		xaring_log(level, "worker (pid %d) was ended by signal %d (%s)", pid,
 			   info->si_status, strsignal(info->si_status));
 }
 
@@ -152,7 +164,7 @@ static void on_worker_exit(void *data, uint32_t events)
 	if (waitid(P_PIDFD, (id_t)s->child.pidfd, &info, WEXITED | WNOHANG) == 0) {
 		if (info.si_pid == 0)
 			return;
-		log_exit(s->child.pid, &info);
+		log_exit(s, &info);
 	}
 	finish_worker(s);
 }
@@ -176,6 +188,32 @@ void supervisor_kill(struct supervisor *s, const char *why)
 		return;
 	xaring_log(XARING_LOG_ERROR, "worker is killed: %s", why);
 	end_worker(s);
+}
+
+/* One that plays gives back what it has; one that is not ready yet has nothing, and would be slow. */
+static void ask_to_leave(struct supervisor *s)
+{
+	bool was_ready = s->ready;
+
+	close_talk(s);
+	s->leaving = true;
+	if (s->child.pidfd < 0)
+		loop_arm_timer(s->restart, 1, 0);
+	else if (was_ready)
+		loop_arm_timer(s->overdue, STOP_MS, 0);
+	else
+		pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
+}
+
+void supervisor_replace(struct supervisor *s, const char *why)
+{
+	if (!s->alive) {
+		s->short_lives = 0;
+		loop_arm_timer(s->restart, 1, 0);
+	} else if (s->child.fd >= 0) {
+		xaring_log(XARING_LOG_INFO, "worker is replaced: %s", why);
+		ask_to_leave(s);
+	}
 }
 
 static void note_ready(struct supervisor *s)
@@ -359,7 +397,14 @@ static void on_restart(void *data)
 
 static void on_overdue(void *data)
 {
-	supervisor_kill(data, "it was not ready in time");
+	struct supervisor *s = data;
+
+	if (!s->leaving) {
+		supervisor_kill(s, "it was not ready in time");
+		return;
+	}
+	xaring_log(XARING_LOG_WARN, "worker is killed: it did not make room in time");
+	pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
 }
 
 int supervisor_create(struct loop *loop, const struct supervisor_events *events, void *data,

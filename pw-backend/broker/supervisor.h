@@ -61,6 +61,13 @@ bool supervisor_is_congested(const struct supervisor *s);
 /* Kills the worker: `why` completes the sentence "worker is killed: ...". */
 void supervisor_kill(struct supervisor *s, const char *why);
 
+/*
+ * Has another worker take this one's place, at once: it is asked to leave by closing its socket,
+ * and killed after a second. Neither an error nor a short life, and without a worker the wait for
+ * the next one is over. `why` completes the sentence "worker is replaced: ...".
+ */
+void supervisor_replace(struct supervisor *s, const char *why);
+
 /* Tells whether there is a worker that may still touch pages, one that was killed just now included. */
 bool supervisor_is_alive(const struct supervisor *s);
 

@@ -38,7 +38,8 @@ struct box {
 	unsigned vms;
 	struct loop *loop;
 	struct broker *broker;
-	int quit; /* eventfd */
+	int quit;    /* eventfd */
+	int replace; /* eventfd */
 	pthread_t thread;
 	int fds_before;
 
@@ -155,6 +156,23 @@ static void on_quit(void *data, uint32_t events)
 	loop_quit(box->loop, 0);
 }
 
+static void on_replace(void *data, uint32_t events)
+{
+	struct box *box = data;
+	uint64_t count;
+
+	(void)events;
+	if (read(box->replace, &count, sizeof(count)) == sizeof(count))
+		broker_replace_worker(box->broker, "the test wants it");
+}
+
+void box_replace_worker(struct box *box)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(box->replace, &one, sizeof(one)), sizeof(one));
+}
+
 static void *run(void *data)
 {
 	struct box *box = data;
@@ -206,12 +224,15 @@ struct box *box_start(const struct policy *policies, unsigned vms)
 	pthread_mutex_init(&box->lock, NULL);
 	pthread_cond_init(&box->changed, NULL);
 	box->quit = eventfd(0, EFD_CLOEXEC);
-	assert_true(box->quit >= 0);
+	box->replace = eventfd(0, EFD_CLOEXEC);
+	assert_true(box->quit >= 0 && box->replace >= 0);
 	forget_lines();
 	xaring_log_set(keep_line, XARING_LOG_DEBUG);
 
 	assert_int_equal(loop_create(&box->loop), 0);
 	assert_int_equal(loop_add_io(box->loop, box->quit, EPOLLIN, on_quit, box, &unused), 0);
+	assert_int_equal(loop_add_io(box->loop, box->replace, EPOLLIN, on_replace, box, &unused),
+			 0);
 	setup.loop = box->loop;
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
 	add_vms(box, policies, vms);
@@ -235,6 +256,7 @@ void box_stop(struct box *box)
 	broker_destroy(box->broker);
 	loop_destroy(box->loop);
 	close(box->quit);
+	close(box->replace);
 	close_unclaimed(box);
 	xaring_log_set(NULL, XARING_LOG_ERROR);
 	forget_lines();

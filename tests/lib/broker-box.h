@@ -37,6 +37,9 @@ unsigned box_workers(struct box *box);
 /* The broker cannot start workers while broken. */
 void box_break_spawn(struct box *box, bool broken);
 
+/* Has the worker replaced. (main) */
+void box_replace_worker(struct box *box);
+
 /* What remote() answers: 0 = a connected socket, or a negative errno. */
 void box_set_remote(struct box *box, int error);
 

@@ -742,6 +742,53 @@ static void workers_that_die_young_are_replaced_less_and_less_soon(void **state)
 	box_stop(box);
 }
 
+static void replaced_worker_hands_over_at_once_and_again(void **state)
+{
+	struct box *box = start(1);
+	int worker = box_ready_worker(box, 1);
+	int client = client_play(box, 1);
+	struct ipc_message stream = expect_stream(worker);
+	uint64_t before_ms;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		before_ms = box_now_ms();
+		box_replace_worker(box);
+		worker_expect_end(worker);
+		worker = box_ready_worker(box, 1);
+		/* Workers that die as often are waited for, up to a second and more by now. */
+		assert_true(box_now_ms() - before_ms < 90);
+		assert_int_equal(expect_stream(worker).stream, stream.stream);
+	}
+	client_expect_nothing(client);
+	assert_int_equal(box_lines(box, "worker is replaced: the test wants it"), 6);
+	assert_int_equal(box_lines(box, "worker is killed"), 0);
+	assert_int_equal(box_lines(box, "the next one is started in"), 0);
+	close(client);
+	close(worker);
+	box_stop(box);
+}
+
+static void wish_for_another_worker_ends_the_wait_for_one(void **state)
+{
+	struct box *box = start(1);
+	int worker = box_ready_worker(box, 1);
+	uint64_t before_ms;
+
+	(void)state;
+	box_break_spawn(box, true);
+	close(worker);
+	/* By then it is waited for long enough to see it. */
+	wait_for_line(box, "the next one is started in 800 ms");
+	box_break_spawn(box, false);
+	before_ms = box_now_ms();
+	box_replace_worker(box);
+	worker = box_ready_worker(box, 1);
+	assert_true(box_now_ms() - before_ms < 400);
+	close(worker);
+	box_stop(box);
+}
+
 static struct xaring_status_page *map_status(int client_vm_fd)
 {
 	struct xaring_status_page *page;
@@ -827,6 +874,8 @@ static void worker_of_another_user_is_replaced(void **state)
 	worker_send(worker, IPC_WANT, 1, 0);
 	worker_expect_end(worker);
 	close(box_ready_worker(box, 1));
+	assert_int_equal(box_lines(box, "worker is replaced: the sound server belongs to"), 1);
+	assert_int_equal(box_lines(box, "worker is killed"), 0);
 	box_stop(box);
 }
 
@@ -1095,6 +1144,8 @@ int main(void)
 		cmocka_unit_test(stream_that_ends_between_workers_is_not_told),
 		cmocka_unit_test(worker_that_keeps_pages_is_killed_within_a_second),
 		cmocka_unit_test(workers_that_die_young_are_replaced_less_and_less_soon),
+		cmocka_unit_test(replaced_worker_hands_over_at_once_and_again),
+		cmocka_unit_test(wish_for_another_worker_ends_the_wait_for_one),
 		cmocka_unit_test(status_page_tells_whether_the_backend_is_there),
 		cmocka_unit_test(wanted_socket_is_connected_and_given),
 		cmocka_unit_test(worker_of_another_user_is_replaced),
