@@ -43,7 +43,7 @@ struct ipc_message {
 	uint32_t type;   /* enum ipc_type */
 	uint32_t vm;     /* the broker's number of the VM: never used twice by one broker */
 	uint32_t stream; /* likewise, of the stream; 0 = about the VM */
-	int32_t error;   /* SOCKET: 0 or a negative errno */
+	int32_t error;   /* SOCKET: 0 or a negative errno; -ENXIO = nobody is to hear it */
 	union {
 		struct {
 			char name[IPC_VM_NAME_BYTES]; /* cleaned, terminated; what people see */

@@ -15,6 +15,7 @@
 #include <pipewire/conf.h>
 #include <spa/utils/dict.h>
 
+#include "audience.h"
 #include "config-files.h"
 #include "config-reader.h"
 
@@ -221,6 +222,17 @@ static int on_vm(struct reader *r, const struct place *place, const struct piece
 	return res;
 }
 
+static int take_user(struct reader *r, const struct place *place, const struct piece *value)
+{
+	char **user = &r->config->audio_user;
+	int res = reader_take_text(r, place, value, user);
+	uid_t unused;
+
+	if (res == 0 && strcmp(*user, "auto") != 0 && audience_find_user(*user, &unused) < 0)
+		res = reader_refuse(r, place, value, AUDIENCE_USER_ACCEPTED);
+	return res;
+}
+
 static int on_property(struct reader *r, const struct place *outer, const struct piece *key,
 		       const struct piece *value, void *data)
 {
@@ -230,7 +242,9 @@ static int on_property(struct reader *r, const struct place *outer, const struct
 	place_extend(&place, outer, key);
 	if (piece_is(key, "pipewire.socket"))
 		return reader_take_path(r, &place, value, &r->config->pipewire_socket);
-	return reader_refuse_key(r, outer, key, "pipewire.socket is accepted");
+	if (piece_is(key, "audio.user"))
+		return take_user(r, &place, value);
+	return reader_refuse_key(r, outer, key, "audio.user and pipewire.socket are accepted");
 }
 
 static int on_section(struct reader *r, const struct place *top, const struct piece *key,
@@ -289,6 +303,7 @@ void config_destroy(struct config *config)
 	}
 	free(config->vms);
 	free(config->pipewire_socket);
+	free(config->audio_user);
 	free(config->rules);
 	config_files_free(config);
 	free(config);

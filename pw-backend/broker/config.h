@@ -2,7 +2,7 @@
 /*
  * The broker's part of xaring-pw.conf: which VMs listen where, and what they may do.
  *
- * Thread: one. Blocks: reads files. Logs: no.
+ * Thread: one. Blocks: reads files, looks up names of users. Logs: no.
  */
 #ifndef XARING_BROKER_CONFIG_H
 #define XARING_BROKER_CONFIG_H
@@ -32,6 +32,7 @@ struct config {
 	struct config_vm *vms;
 	unsigned vm_count;
 	char *pipewire_socket; /* absolute, or NULL */
+	char *audio_user;      /* auto, the name of a user, or NULL */
 
 	/* Whole files and the rules in them, in the order in which they apply. */
 	struct config_text *texts;

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <xaring/log.h>
 
 #include "../worker/worker.h"
+#include "audience.h"
 #include "broker.h"
 #include "config.h"
 #include "journal.h"
@@ -26,6 +26,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "options.h"
+#include "seat.h"
 #include "spawn.h"
 
 /* Our own, one moment's connections, and messages under way. */
@@ -37,7 +38,9 @@ struct daemon {
 	struct options options;
 	struct config *config;
 	char runtime_dir[PATH_MAX];
-	char pipewire[PATH_MAX];
+	struct audience_choice choice;
+	struct audience audience; /* what the choice means now */
+	struct seat *seat;        /* while the choice is to follow it, and it can be watched */
 	int lock;
 	struct spawn spawn;
 	struct loop *loop;
@@ -127,32 +130,29 @@ static int find_runtime_dir(struct daemon *d)
 	return 0;
 }
 
-static int find_pipewire(struct daemon *d)
+/* Who was asked for, by the command line and by this configuration. */
+static int choose_audience(struct daemon *d, const struct config *config,
+			   char error[AUDIENCE_ERROR_BYTES])
 {
-	const char *remote = environment("PIPEWIRE_REMOTE");
-	const char *folder = environment("PIPEWIRE_RUNTIME_DIR");
-	const char *path = d->options.pipewire;
+	const struct audience_given given = {
+		.is_root = geteuid() == 0,
+		.option_socket = d->options.pipewire,
+		.option_user = d->options.audio_user,
+		.config_socket = config->pipewire_socket,
+		.config_user = config->audio_user,
+		.remote = environment("PIPEWIRE_REMOTE"),
+		.pipewire_dir = environment("PIPEWIRE_RUNTIME_DIR"),
+		.session_dir = environment("XDG_RUNTIME_DIR"),
+	};
 
-	if (!path)
-		path = d->config->pipewire_socket;
-	if (!path && remote && remote[0] == '/')
-		path = remote;
-	if (!folder)
-		folder = environment("XDG_RUNTIME_DIR");
-	if (path)
-		snprintf(d->pipewire, sizeof(d->pipewire), "%s", path);
-	else if (folder)
-		snprintf(d->pipewire, sizeof(d->pipewire), "%s/pipewire-0", folder);
-	else
-		return fail(EXIT_USAGE, "it is not known where PipeWire listens: give --pipewire "
-					"SOCKET, or pipewire.socket in xaring.properties of "
-					"xaring-pw.conf");
-	if (strlen(d->pipewire) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return fail(EXIT_USAGE,
-			    "PipeWire's socket %s is refused: a path of at most 107 "
-			    "bytes is accepted",
-			    d->pipewire);
-	return 0;
+	return audience_choose(&given, &d->choice, error);
+}
+
+static int find_audience(struct daemon *d)
+{
+	char error[AUDIENCE_ERROR_BYTES];
+
+	return choose_audience(d, d->config, error) < 0 ? fail(EXIT_USAGE, "%s", error) : 0;
 }
 
 static int make_folder(const char *path)
@@ -272,9 +272,62 @@ static int add_vms(struct daemon *d)
 	return add_vm(d, &d->config->vms[0], path);
 }
 
+/* Returns whether another worker is needed for it. */
+static bool update_audience(struct daemon *d)
+{
+	const struct audience before = d->audience;
+	struct seat_state seat;
+
+	seat_read(d->seat, &seat);
+	audience_decide(&d->choice, &seat, &d->audience);
+	return !audience_is_same(&before, &d->audience);
+}
+
+static void on_seat_change(void *data)
+{
+	struct daemon *d = data;
+	char why[AUDIENCE_TEXT_BYTES + 40];
+
+	if (!update_audience(d))
+		return;
+	snprintf(why, sizeof(why), "from now on playing to %s", d->audience.text);
+	broker_replace_worker(d->broker, why);
+}
+
+static void say_seat_is_unknown(int error)
+{
+	const char *reason = strerror(-error);
+
+	if (error == -ENOTSUP)
+		reason = "built without libsystemd";
+	else if (error == -ENOENT)
+		reason = "logind does not run";
+	xaring_log(XARING_LOG_WARN,
+		   "who is at the seat is not known (%s), and nobody hears the guests: give "
+		   "--audio-user NAME or --pipewire SOCKET, or audio.user or pipewire.socket in "
+		   "xaring-pw.conf",
+		   reason);
+}
+
+/* The seat is watched while it decides, and no longer. */
+static void watch_seat(struct daemon *d)
+{
+	int res = 0;
+
+	if (d->choice.kind != AUDIENCE_SEAT) {
+		seat_close(d->seat);
+		d->seat = NULL;
+		return;
+	}
+	if (!d->seat)
+		res = seat_open(d->loop, on_seat_change, d, &d->seat);
+	if (res < 0)
+		say_seat_is_unknown(res);
+}
+
 static int connect_pipewire(void *data)
 {
-	const struct daemon *d = data;
+	struct daemon *d = data;
 
 	return spawn_connect(&d->spawn);
 }
@@ -293,7 +346,7 @@ static void on_ready(void *data)
 	if (d->announced)
 		return;
 	d->announced = true;
-	xaring_log(XARING_LOG_INFO, "ready, playing to %s", d->pipewire);
+	xaring_log(XARING_LOG_INFO, "ready, playing to %s", d->audience.text);
 	notify_send("READY=1\nSTATUS=Ready");
 }
 
@@ -305,26 +358,37 @@ static void on_stop(void *data, int signal)
 	loop_quit(d->loop, EXIT_SUCCESS);
 }
 
-/* VMs and sockets stay as they are: they are made at the start only. */
-static void on_reload(void *data, int signal)
+/* VMs and their sockets stay as they are: they are made at the start only. */
+static void apply_rules(struct daemon *d, const struct config *fresh)
 {
-	struct daemon *d = data;
-	char error[CONFIG_ERROR_BYTES];
-	struct config *fresh;
 	struct policy policy;
 
-	(void)signal;
-	if (load_config(&d->options, &fresh, error) < 0) {
-		xaring_log(XARING_LOG_ERROR, "%s; the rules stay as they were", error);
-		return;
-	}
 	for (unsigned i = 0; i < d->config->vm_count; i++) {
 		config_policy(fresh, &d->config->vms[i], &policy);
 		broker_set_policy(d->broker, d->config->vms[i].key, &policy);
 	}
 	raise_descriptor_limit(d->config, fresh);
+}
+
+static void on_reload(void *data, int signal)
+{
+	struct daemon *d = data;
+	char error[CONFIG_ERROR_BYTES];
+	struct config *fresh = NULL;
+	int res = load_config(&d->options, &fresh, error);
+
+	(void)signal;
+	if (res == 0)
+		res = choose_audience(d, fresh, error);
+	if (res < 0) {
+		xaring_log(XARING_LOG_ERROR, "%s; the rules stay as they were", error);
+	} else {
+		apply_rules(d, fresh);
+		xaring_log(XARING_LOG_INFO, "the rules were read again");
+		watch_seat(d);
+		on_seat_change(d);
+	}
 	config_destroy(fresh);
-	xaring_log(XARING_LOG_INFO, "the rules were read again");
 }
 
 static int watch_signals(struct daemon *d)
@@ -361,6 +425,8 @@ static int run_broker(struct daemon *d)
 		return fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit(d->config, d->config);
+	watch_seat(d);
+	update_audience(d);
 	res = create_broker(d);
 	if (res == 0)
 		res = add_vms(d);
@@ -370,6 +436,7 @@ static int run_broker(struct daemon *d)
 		notify_send("STOPPING=1");
 	}
 	broker_destroy(d->broker);
+	seat_close(d->seat);
 	loop_destroy(d->loop);
 	return res < 0 ? fail(EXIT_FAILURE, "the broker fails: %s", strerror(-res)) : res;
 }
@@ -381,12 +448,12 @@ static int run_daemon(struct daemon *d)
 	if (res == 0)
 		res = find_runtime_dir(d);
 	if (res == 0)
-		res = find_pipewire(d);
+		res = find_audience(d);
 	if (res == 0)
 		res = take_lock(d);
 	if (res != 0)
 		return res;
-	d->spawn = (struct spawn){.pipewire = d->pipewire,
+	d->spawn = (struct spawn){.audience = &d->audience,
 				  .config = d->options.config_dir,
 				  .verbose = d->options.verbose};
 	return run_broker(d);

@@ -24,13 +24,17 @@ static const char help[] =
 	"  --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
 	"  --pipewire SOCKET  PipeWire's socket, an absolute path. Default: configured,\n"
 	"                     else $PIPEWIRE_REMOTE if absolute, else pipewire-0 in\n"
-	"                     $PIPEWIRE_RUNTIME_DIR or $XDG_RUNTIME_DIR\n"
+	"                     $PIPEWIRE_RUNTIME_DIR; else --audio-user auto as root, or\n"
+	"                     pipewire-0 in $XDG_RUNTIME_DIR\n"
+	"  --audio-user NAME  as root: play to the PipeWire of that user, logged in or\n"
+	"                     not. auto: of the user who is at the seat, and to nobody\n"
+	"                     while nobody is\n"
 	"  --vm NAME          add a VM to those that are configured; any number of times\n"
 	"  --verbose          say more in the log\n"
 	"  --help             show this and end\n"
 	"  --version          show the version and end\n"
 	"\n"
-	"SIGHUP reads the rules again; SIGTERM and SIGINT stop.\n"
+	"SIGHUP reads rules and audio.user again; SIGTERM and SIGINT stop.\n"
 	"Exit codes: 0 stopped, 1 failed, 2 wrong usage or configuration, 3 another one\n"
 	"is running with this runtime folder. More: xaring-pw(8), xaring-pw.conf(5).\n";
 
@@ -38,6 +42,7 @@ enum option_code {
 	OPTION_RUNTIME_DIR = 256,
 	OPTION_CONFIG_DIR,
 	OPTION_PIPEWIRE,
+	OPTION_AUDIO_USER,
 	OPTION_VM,
 	OPTION_VERBOSE,
 	OPTION_HELP,
@@ -48,6 +53,7 @@ static const struct option known[] = {
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 	{"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
 	{"pipewire", required_argument, NULL, OPTION_PIPEWIRE},
+	{"audio-user", required_argument, NULL, OPTION_AUDIO_USER},
 	{"vm", required_argument, NULL, OPTION_VM},
 	{"verbose", no_argument, NULL, OPTION_VERBOSE},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -108,6 +114,10 @@ static int take(struct options *o, int code)
 		return take_folder(&o->config_dir, "--config-dir");
 	case OPTION_PIPEWIRE:
 		return take_path(&o->pipewire, "--pipewire");
+	case OPTION_AUDIO_USER:
+		/* Who that is, is found out with the rest of what decides it. */
+		o->audio_user = optarg;
+		return -1;
 	case OPTION_VM:
 		return take_vm(o);
 	case OPTION_VERBOSE:

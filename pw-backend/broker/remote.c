@@ -13,15 +13,25 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static int split_folder(const char *path, char folder[PATH_MAX])
+{
+	if (strlen(path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(folder, path, strlen(path) + 1);
+	/* Cuts it where it is, since there is a slash. */
+	dirname(folder);
+	return 0;
+}
+
 int remote_owner(const char *path, uid_t *uid, gid_t *gid)
 {
-	char copy[PATH_MAX];
+	char folder[PATH_MAX];
 	struct stat st;
+	int res = split_folder(path, folder);
 
-	if (strlen(path) >= sizeof(copy))
-		return -ENAMETOOLONG;
-	memcpy(copy, path, strlen(path) + 1);
-	if (stat(dirname(copy), &st) < 0)
+	if (res < 0)
+		return res;
+	if (stat(folder, &st) < 0)
 		return -errno;
 	*uid = st.st_uid;
 	*gid = st.st_gid;
@@ -64,24 +74,43 @@ static int become_root(void)
 	return 0;
 }
 
-int remote_connect(const char *path)
+static int connect_as(const char *path, uid_t uid, gid_t gid)
 {
-	uid_t uid;
-	gid_t gid;
 	int fd, res;
 
-	if (geteuid() != 0)
-		return connect_now(path);
-	res = remote_owner(path, &uid, &gid);
-	if (res < 0)
-		return res;
 	if (uid == 0)
 		return connect_now(path);
-
 	res = become(uid, gid);
 	fd = res < 0 ? res : connect_now(path);
 	res = become_root();
 	if (res < 0 && fd >= 0)
 		close(fd);
 	return res < 0 ? res : fd;
+}
+
+int remote_connect(const char *path)
+{
+	uid_t uid;
+	gid_t gid;
+	int res;
+
+	if (geteuid() != 0)
+		return connect_now(path);
+	res = remote_owner(path, &uid, &gid);
+	return res < 0 ? res : connect_as(path, uid, gid);
+}
+
+int remote_connect_as(const char *path, uid_t uid)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+	int res = split_folder(path, folder);
+
+	if (res < 0)
+		return res;
+	if (lstat(folder, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != uid)
+		return -EPERM;
+	return connect_as(path, uid, st.st_gid);
 }

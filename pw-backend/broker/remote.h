@@ -23,4 +23,10 @@ int remote_owner(const char *path, uid_t *uid, gid_t *gid);
  */
 int remote_connect(const char *path);
 
+/*
+ * The same, as root, to what must be that user's: the folder itself, and not what a link leads to,
+ * has to belong to uid. -EPERM when it does not.
+ */
+int remote_connect_as(const char *path, uid_t uid);
+
 #endif

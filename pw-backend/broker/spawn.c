@@ -44,6 +44,15 @@ struct identity {
 };
 
 /* Without a sound server there is nobody to become; but never is a worker root for that. */
+static void find_user(const struct audience *audience, struct identity *id)
+{
+	if (audience->socket[0] && !audience->is_user &&
+	    remote_owner(audience->socket, &id->uid, &id->gid) == 0)
+		return;
+	id->uid = audience->is_user ? audience->uid : NOBODY_UID;
+	id->gid = NOBODY_GID;
+}
+
 static void find_identity(const struct spawn *spawn, struct identity *id)
 {
 	const struct passwd *account;
@@ -51,10 +60,7 @@ static void find_identity(const struct spawn *spawn, struct identity *id)
 	memset(id, 0, sizeof(*id));
 	if (geteuid() != 0)
 		return;
-	if (remote_owner(spawn->pipewire, &id->uid, &id->gid) < 0) {
-		id->uid = NOBODY_UID;
-		id->gid = NOBODY_GID;
-	}
+	find_user(spawn->audience, id);
 	if (id->uid == 0)
 		return;
 	account = getpwuid(id->uid);
@@ -95,8 +101,11 @@ static void set_environment(const struct spawn *spawn, const struct identity *id
 	setenv("HOME", id->home[0] ? id->home : "/", 1);
 	setenv("USER", id->name, 1);
 	setenv("LOGNAME", id->name, 1);
-	snprintf(folder, sizeof(folder), "%s", spawn->pipewire);
-	setenv("XDG_RUNTIME_DIR", dirname(folder), 1);
+	snprintf(folder, sizeof(folder), "%s", spawn->audience->socket);
+	if (folder[0])
+		setenv("XDG_RUNTIME_DIR", dirname(folder), 1);
+	else
+		unsetenv("XDG_RUNTIME_DIR");
 }
 
 /* What guests play is not for files. */
@@ -192,6 +201,7 @@ static int start_process(struct spawn *spawn, int fd, struct supervisor_child *c
 	if (child->pid == 0)
 		run_child(spawn, &id, fd, broker);
 	spawn->uid = id.uid;
+	spawn->told_of_foreign = false;
 	child->pidfd = pidfd_open(child->pid, 0);
 	if (child->pidfd < 0) {
 		res = -errno;
@@ -222,12 +232,34 @@ int spawn_worker(void *data, struct supervisor_child *child)
 	return 0;
 }
 
-int spawn_connect(const struct spawn *spawn)
+static int connect_to_user(struct spawn *spawn)
 {
+	const struct audience *audience = spawn->audience;
+	int fd;
+
+	if (spawn->uid != audience->uid)
+		return -ESTALE;
+	fd = remote_connect_as(audience->socket, audience->uid);
+	if (fd == -EPERM && !spawn->told_of_foreign) {
+		spawn->told_of_foreign = true;
+		xaring_log(XARING_LOG_WARN,
+			   "%s is refused: a folder that belongs to uid %u itself is accepted",
+			   audience->socket, (unsigned)audience->uid);
+	}
+	return fd;
+}
+
+int spawn_connect(struct spawn *spawn)
+{
+	const struct audience *audience = spawn->audience;
 	uid_t uid;
 	gid_t gid;
 
-	if (geteuid() == 0 && remote_owner(spawn->pipewire, &uid, &gid) == 0 && uid != spawn->uid)
+	if (!audience->socket[0])
+		return -ENXIO;
+	if (audience->is_user)
+		return connect_to_user(spawn);
+	if (geteuid() == 0 && remote_owner(audience->socket, &uid, &gid) == 0 && uid != spawn->uid)
 		return -ESTALE;
-	return remote_connect(spawn->pipewire);
+	return remote_connect(audience->socket);
 }

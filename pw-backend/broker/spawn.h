@@ -2,7 +2,8 @@
 /*
  * Makes worker processes, and decides as whom they run.
  *
- * Thread: one. Blocks: no. Logs: as whom a worker runs.
+ * Thread: one. Blocks: no. Logs: as whom a worker runs, and a folder that
+ * is somebody else's.
  */
 #ifndef XARING_BROKER_SPAWN_H
 #define XARING_BROKER_SPAWN_H
@@ -10,22 +11,25 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "audience.h"
 #include "supervisor.h"
 
 struct spawn {
-	const char *pipewire; /* PipeWire's socket; borrowed */
-	const char *config;   /* the only folder with configuration, or NULL; borrowed */
+	const struct audience *audience; /* of the next worker; borrowed */
+	const char *config;              /* the only folder with configuration, or NULL; borrowed */
 	bool verbose;
-	uid_t uid; /* as whom the last worker was started */
+	uid_t uid;            /* as whom the last worker was started */
+	bool told_of_foreign; /* once for each worker */
 };
 
 /* A supervisor_spawn_fn: the same program once more, with "--worker". data: struct spawn. */
 int spawn_worker(void *data, struct supervisor_child *child);
 
 /*
- * Connects to PipeWire for that worker. Returns the descriptor, -ESTALE when PipeWire's socket
- * belongs to another user than the one as whom the worker runs, or a negative errno.
+ * Connects to PipeWire for that worker. Returns the descriptor, -ENXIO when nobody is to hear it,
+ * -ESTALE when PipeWire's socket belongs to another user than the one as whom the worker runs,
+ * -EPERM when the audience's folder is not the audience's, or another negative errno.
  */
-int spawn_connect(const struct spawn *spawn);
+int spawn_connect(struct spawn *spawn);
 
 #endif

@@ -139,7 +139,7 @@ static void tell_absence(const struct guest *g, int error)
 	enum xaring_log_level level = g->retry_ms ? XARING_LOG_DEBUG : XARING_LOG_WARN;
 
 	xaring_log(level, "vm %s: nothing is heard until PipeWire can be reached: %s",
-		   g->vm.u.vm.name, spa_strerror(error));
+		   g->vm.u.vm.name, error == -ENXIO ? "no user is there" : spa_strerror(error));
 }
 
 void guest_take_socket(struct guest *g, int error, int fd)

@@ -10,6 +10,8 @@ SESSION_QUANTUM_MIN=${SESSION_QUANTUM_MIN:-$SESSION_QUANTUM}
 SESSION_QUANTUM_MAX=${SESSION_QUANTUM_MAX:-$SESSION_QUANTUM}
 SESSION_SINK=test-sink
 SESSION_CHANNELS=${SESSION_CHANNELS:-FL,FR}
+# Before the session's servers: as whom they run.
+SESSION_AS=()
 PIPEWIRE_PID='' WIREPLUMBER_PID='' DAEMON_PID='' DBUS_PID='' TAP_PID=''
 
 TOOLS=$XARING_BUILD/tests/lib
@@ -73,12 +75,14 @@ session_config_alsa() {
 }
 
 # give_realtime PID: the sound threads of root's programs take real-time priority by themselves. Those of
-# a user who can sudo are given it, or a busy machine would look like a fault of ours.
+# a user who can sudo, or whom root has made, are given it, or a busy machine would look like a fault of
+# ours.
 give_realtime() {
-	local task
-	[ "$(id -u)" -ne 0 ] || return 0
+	local task as_root=()
+	[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+	[ "$(stat -c %u "/proc/$1" 2>/dev/null)" != 0 ] || return 0
 	for task in "/proc/$1/task"/*; do
-		[ "${task##*/}" = "$1" ] || sudo -n chrt -f -p 88 "${task##*/}" 2>/dev/null
+		[ "${task##*/}" = "$1" ] || "${as_root[@]}" chrt -f -p 88 "${task##*/}" 2>/dev/null
 	done
 }
 
@@ -124,7 +128,7 @@ session_close() {
 }
 
 session_dbus_start() {
-	dbus-daemon --session --address="$DBUS_SESSION_BUS_ADDRESS" --nofork --nopidfile \
+	"${SESSION_AS[@]}" dbus-daemon --session --address="$DBUS_SESSION_BUS_ADDRESS" --nofork --nopidfile \
 		>>"$SESSION/log/dbus" 2>&1 </dev/null &
 	DBUS_PID=$!
 	wait_or_die 10 "dbus-daemon: a socket" test -S "$XDG_RUNTIME_DIR/bus"
@@ -135,7 +139,7 @@ pipewire_answers() {
 }
 
 pipewire_start() {
-	pipewire >>"$SESSION/log/pipewire" 2>&1 </dev/null &
+	"${SESSION_AS[@]}" pipewire >>"$SESSION/log/pipewire" 2>&1 </dev/null &
 	PIPEWIRE_PID=$!
 	wait_or_die 10 "pipewire: an answer" pipewire_answers
 	give_realtime "$PIPEWIRE_PID"
@@ -146,7 +150,7 @@ wireplumber_answers() {
 }
 
 wireplumber_start() {
-	wireplumber >>"$SESSION/log/wireplumber" 2>&1 </dev/null &
+	"${SESSION_AS[@]}" wireplumber >>"$SESSION/log/wireplumber" 2>&1 </dev/null &
 	WIREPLUMBER_PID=$!
 	wait_or_die 10 "wireplumber: its client" wireplumber_answers
 }
@@ -197,16 +201,17 @@ kill_hard() {
 
 # ---- xaring-pw ----
 
-# daemon_start [ARGUMENT...]: xaring-pw for the VMs in SESSION_VMS.
+# daemon_start [ARGUMENT...]: xaring-pw for the VMs in SESSION_VMS, playing into the session's PipeWire
+# unless SESSION_PIPEWIRE is empty.
 # shellcheck disable=SC2120
 daemon_start() {
-	local vm vms=()
+	local vm vms=() pipewire=${SESSION_PIPEWIRE-$XDG_RUNTIME_DIR/pipewire-0}
 	for vm in ${SESSION_VMS:-work}; do vms+=(--vm "$vm"); done
 	mkdir -p "$SESSION/conf"
 	[ -e "$SESSION/conf/xaring-pw.conf" ] ||
 		cp "$XARING_SOURCE/conf/pipewire/xaring-pw.conf" "$SESSION/conf/"
 	"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" \
-		--config-dir "$SESSION/conf" --pipewire "$XDG_RUNTIME_DIR/pipewire-0" \
+		--config-dir "$SESSION/conf" ${pipewire:+--pipewire "$pipewire"} \
 		"${vms[@]}" "$@" >>"$SESSION/log/xaring-pw" 2>&1 </dev/null &
 	DAEMON_PID=$!
 	for vm in ${SESSION_VMS:-work}; do

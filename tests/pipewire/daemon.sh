@@ -91,8 +91,15 @@ ends 2 'Try: xaring-pw --help' "${backend[@]}" --loud
 ends 2 '--vm a/b is refused: 1 to 63 of' "${backend[@]}" --vm a/b
 ends 2 '--vm a is refused: each name is accepted once' "${backend[@]}" --vm a --vm a
 ends 2 '--pipewire socket is refused: an absolute path is accepted' "$BACKEND" --pipewire socket
-[ "$(id -u)" -eq 0 ] || ends 2 'give --runtime-dir DIR' "$BACKEND" --config-dir "$WORK/conf"
-ends 2 'give --pipewire SOCKET' "$BACKEND" --runtime-dir "$RUN" --config-dir "$WORK/conf"
+nowhere=("$BACKEND" --runtime-dir "$RUN" --config-dir "$WORK/conf")
+if [ "$(id -u)" -eq 0 ]; then
+	ends 2 '--audio-user nosuchuser is refused: auto or the name of a user of this machine' \
+		"${nowhere[@]}" --audio-user nosuchuser
+else
+	ends 2 'give --runtime-dir DIR' "$BACKEND" --config-dir "$WORK/conf"
+	ends 2 'give --pipewire SOCKET' "${nowhere[@]}"
+	ends 2 '--audio-user auto is refused: it is accepted of root only' "${nowhere[@]}" --audio-user auto
+fi
 ends 2 '--config-dir /nowhere is refused' "$BACKEND" --config-dir /nowhere
 long=$WORK/$(printf 'x%.0s' {1..100})
 mkdir "$long"

@@ -117,6 +117,7 @@ static void nothing_at_all_is_a_configuration(void **state)
 	assert_false(config->found);
 	assert_int_equal(config->vm_count, 0);
 	assert_null(config->pipewire_socket);
+	assert_null(config->audio_user);
 	assert_int_equal(policy_of(config, "work").max_streams, 8);
 	config_destroy(config);
 	config_destroy(NULL);
@@ -326,8 +327,8 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 					  "xaring.properties, xaring.vms and xaring.rules are "
 					  "accepted");
 	assert_refused("xaring.properties = { socket = x }",
-		       "1: the key socket in xaring.properties is refused: pipewire.socket is "
-		       "accepted");
+		       "1: the key socket in xaring.properties is refused: audio.user and "
+		       "pipewire.socket are accepted");
 	assert_refused("xaring.vms = [ { name = a } { nam = b } ]",
 		       "1: the key nam in xaring.vms[1] is refused: name, title and socket are "
 		       "accepted");
@@ -346,6 +347,28 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 	assert_refused("xaring.rules = [ { actions = { policy = { capture = true } } } ]",
 		       "1: the key capture in xaring.rules[0].actions.policy is refused: "
 		       "playback, max-streams, max-pages and reconnect-ms are accepted");
+}
+
+static void audio_user_is_auto_or_somebody(void **state)
+{
+	struct config *config = load_text("xaring.properties = { audio.user = auto }");
+
+	(void)state;
+	assert_string_equal(config->audio_user, "auto");
+	config_destroy(config);
+	config = load_text("xaring.properties = { audio.user = nobody }\n"
+			   "xaring.properties = { audio.user = \"root\" }");
+	assert_string_equal(config->audio_user, "root");
+	config_destroy(config);
+	assert_refused("xaring.properties = {\n audio.user = nosuchuser }",
+		       "2: xaring.properties.audio.user = nosuchuser is refused: auto or the name "
+		       "of a user of this machine is accepted");
+	assert_refused("xaring.properties = { audio.user = \"\" }",
+		       "1: xaring.properties.audio.user = \"\" is refused: auto or the name of a "
+		       "user of this machine is accepted");
+	assert_refused("xaring.properties = { audio.user = [ root ] }",
+		       "1: xaring.properties.audio.user = [ root ] is refused: a text is "
+		       "accepted");
 }
 
 static void wrong_vms_are_refused(void **state)
@@ -464,6 +487,7 @@ int main(void)
 		TEST(names_of_vms_are_checked),
 		TEST(wrong_values_are_refused_by_place_and_range),
 		TEST(unknown_keys_are_refused_with_the_known_ones),
+		TEST(audio_user_is_auto_or_somebody),
 		TEST(wrong_vms_are_refused),
 		TEST(other_shapes_are_refused),
 		TEST(every_cut_is_survived),

@@ -27,6 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <xaring/log.h>
+
 #include "remote.h"
 #include "spawn.h"
 
@@ -105,6 +107,7 @@ static int be_worker(int argc, char **argv)
 
 static char folder[64];
 static char path[96];
+static struct audience audience; /* at first the socket of path, whosever it is */
 
 static int set_up(void **state)
 {
@@ -113,6 +116,8 @@ static int set_up(void **state)
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/pipewire-0", folder);
+	audience = (struct audience){0};
+	snprintf(audience.socket, sizeof(audience.socket), "%s", path);
 	return 0;
 }
 
@@ -150,7 +155,7 @@ static struct finding find(struct spawn *spawn)
 
 static void worker_has_its_socket_and_nothing_else(void **state)
 {
-	struct spawn spawn = {.pipewire = path, .config = "/etc/somewhere", .verbose = true};
+	struct spawn spawn = {.audience = &audience, .config = "/etc/somewhere", .verbose = true};
 	int leak = fcntl(STDIN_FILENO, F_DUPFD, 20);
 	struct finding f;
 	sigset_t mask, before;
@@ -179,7 +184,7 @@ static void worker_has_its_socket_and_nothing_else(void **state)
 
 static void worker_without_options_has_none(void **state)
 {
-	struct spawn spawn = {.pipewire = path};
+	struct spawn spawn = {.audience = &audience};
 	struct finding f = find(&spawn);
 
 	(void)state;
@@ -203,7 +208,7 @@ static rlim_t real_time_to_give(void)
 
 static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
 {
-	struct spawn spawn = {.pipewire = path};
+	struct spawn spawn = {.audience = &audience};
 	rlim_t real_time = real_time_to_give();
 	struct finding f;
 
@@ -225,10 +230,18 @@ static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
 
 static void worker_of_root_is_nobody_while_nobody_is_there(void **state)
 {
-	struct spawn spawn = {.pipewire = "/nowhere/at/all/pipewire-0"};
+	struct spawn spawn = {.audience = &audience};
+	struct finding f;
 
 	(void)state;
+	snprintf(audience.socket, sizeof(audience.socket), "/nowhere/at/all/pipewire-0");
 	assert_int_equal(find(&spawn).uid, STRANGER);
+	audience.socket[0] = '\0';
+	f = find(&spawn);
+	assert_int_equal(f.uid, STRANGER);
+	assert_int_equal(f.gid, STRANGER);
+	assert_string_equal(f.runtime, "");
+	assert_int_equal(spawn_connect(&spawn), -ENXIO);
 }
 
 static int listen_here(void)
@@ -320,7 +333,7 @@ static void sockets_of_root_are_not_reached_for_a_user(void **state)
 
 static void other_owner_needs_another_worker(void **state)
 {
-	struct spawn spawn = {.pipewire = path};
+	struct spawn spawn = {.audience = &audience};
 	int listener = listen_here();
 	int fd;
 
@@ -331,6 +344,75 @@ static void other_owner_needs_another_worker(void **state)
 	give_folder_away();
 	assert_int_equal(spawn_connect(&spawn), -ESTALE);
 	spawn.uid = STRANGER;
+	fd = spawn_connect(&spawn);
+	assert_true(fd >= 0);
+	close(fd);
+	close(listener);
+}
+
+/* Logged in or not: the folder may come later, and then the connection is made. */
+static void worker_for_a_user_is_that_user(void **state)
+{
+	struct spawn spawn = {.audience = &audience};
+	char later[96];
+
+	(void)state;
+	audience.is_user = true;
+	audience.uid = STRANGER - 1;
+	snprintf(later, sizeof(later), "%s.later", folder);
+	assert_int_equal(rename(folder, later), 0);
+	assert_int_equal(find(&spawn).uid, STRANGER - 1);
+	assert_int_equal(spawn_connect(&spawn), -ENOENT);
+	assert_int_equal(rename(later, folder), 0);
+	assert_int_equal(chown(folder, STRANGER - 1, STRANGER - 1), 0);
+	assert_int_equal(spawn_connect(&spawn), -ENOENT);
+	close(listen_here());
+	assert_int_equal(spawn_connect(&spawn), -ECONNREFUSED);
+}
+
+static void worker_of_another_audience_is_stale(void **state)
+{
+	struct spawn spawn = {.audience = &audience, .uid = STRANGER};
+
+	(void)state;
+	audience.is_user = true;
+	audience.uid = STRANGER - 1;
+	assert_int_equal(spawn_connect(&spawn), -ESTALE);
+}
+
+static unsigned refusals;
+
+static void count_refusal(enum xaring_log_level level, const char *text)
+{
+	refusals += level == XARING_LOG_WARN && strstr(text, " is refused: ");
+}
+
+/* Of somebody else, of root, or somebody else's behind a link: told once, reached never. */
+static void folder_of_somebody_else_is_not_the_users(void **state)
+{
+	struct spawn spawn = {.audience = &audience, .uid = STRANGER};
+	int listener = listen_here();
+	char real[96];
+	int fd;
+
+	(void)state;
+	xaring_log_set(count_refusal, XARING_LOG_DEBUG);
+	audience.is_user = true;
+	audience.uid = STRANGER;
+	assert_int_equal(spawn_connect(&spawn), -EPERM);
+	assert_int_equal(chown(folder, STRANGER - 1, STRANGER), 0);
+	assert_int_equal(spawn_connect(&spawn), -EPERM);
+	give_folder_away();
+	snprintf(real, sizeof(real), "%s.real", folder);
+	assert_int_equal(rename(folder, real), 0);
+	assert_int_equal(symlink(real, folder), 0);
+	assert_int_equal(lchown(folder, STRANGER, STRANGER), 0);
+	assert_int_equal(spawn_connect(&spawn), -EPERM);
+	assert_int_equal(refusals, 1);
+	xaring_log_set(NULL, XARING_LOG_ERROR);
+
+	assert_int_equal(unlink(folder), 0);
+	assert_int_equal(rename(real, folder), 0);
 	fd = spawn_connect(&spawn);
 	assert_true(fd >= 0);
 	close(fd);
@@ -353,6 +435,9 @@ int main(int argc, char **argv)
 		TEST(connection_of_root_is_made_as_the_owner),
 		TEST(sockets_of_root_are_not_reached_for_a_user),
 		TEST(other_owner_needs_another_worker),
+		TEST(worker_for_a_user_is_that_user),
+		TEST(worker_of_another_audience_is_stale),
+		TEST(folder_of_somebody_else_is_not_the_users),
 	};
 	int failed;
 
