@@ -5,25 +5,39 @@
 . "$XARING_SOURCE/tests/style/style.sh" || exit 1
 need systemd-analyze
 
-SYSTEM=$XARING_BUILD/conf/xaring-pw.service
-USER_UNIT=$XARING_BUILD/conf/xaring-pw-user.service
-need_file "$SYSTEM"
-
 dir=$(mktemp -d "${TMPDIR:-/tmp}/xaring-test.XXXXXX") || exit 1
 at_exit "rm -rf '$dir'"
 mkdir "$dir/system" "$dir/user" "$dir/run"
-# The program need not be installed for that.
-sed 's@^ExecStart=.*@ExecStart=/bin/true@' "$SYSTEM" >"$dir/system/xaring-pw.service"
-sed 's@^ExecStart=.*@ExecStart=/bin/true@' "$USER_UNIT" >"$dir/user/xaring-pw.service"
 
-systemd-analyze verify --man=no --recursive-errors=no "$dir/system/xaring-pw.service" 2>&1 |
-	none "systemd understands the system's unit"
+# place UNIT FOLDER [NAME]: as installed; but the program need not be there.
+place() {
+	sed 's@^ExecStart=.*@ExecStart=/bin/true@' "conf/systemd/$1.in" >"$dir/$2/${3:-$1}"
+}
+
+# understood UNIT
+understood() {
+	systemd-analyze verify --man=no --recursive-errors=no "$dir/system/$1" 2>&1 |
+		none "systemd understands $1"
+}
+
+# exposed UNIT TENTHS: 25 stands for an exposure of 2.5, of 10.
+exposed() {
+	systemd-analyze security --no-pager --offline=yes --threshold="$2" "$dir/system/$1" \
+		>"$dir/report" 2>&1
+	check "$1 is exposed by $2 tenths at most" test $? -eq 0
+	grep -E 'Overall' "$dir/report"
+}
+
+place xaring-pw.service system
+place xaring-pw-user.service user xaring-pw.service
+place xaring-guestd.service system
+place xaring-guestd.socket system
+
+understood xaring-pw.service
+understood xaring-guestd.service
+understood xaring-guestd.socket
 XDG_RUNTIME_DIR=$dir/run systemd-analyze verify --user --man=no --recursive-errors=no \
 	"$dir/user/xaring-pw.service" 2>&1 | none "systemd understands the user's unit"
-
-# 25 stands for an exposure of 2.5, of 10.
-systemd-analyze security --no-pager --offline=yes --threshold=25 "$dir/system/xaring-pw.service" \
-	>"$dir/report" 2>&1
-check "the system's unit is exposed by 2.5 at most" test $? -eq 0
-grep -E 'Overall' "$dir/report"
+exposed xaring-pw.service 20
+exposed xaring-guestd.service 10
 check_end
