@@ -10,44 +10,28 @@ SOURCE=${XARING_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$SOURCE/tests/lib/check.sh"
 # shellcheck source=tests/lib/install.sh
 . "$SOURCE/tests/lib/install.sh"
+# shellcheck source=tests/lib/debian.sh
+. "$SOURCE/tests/lib/debian.sh"
 
-if [ -n "${XDG_CACHE_HOME:-}" ]; then
-	CACHE=$XDG_CACHE_HOME/xaring
-elif [ "$(id -u)" -eq 0 ]; then
-	CACHE=/var/cache/xaring
-else
-	CACHE=$HOME/.cache/xaring
-fi
+CACHE=$(cache_folder)
 TARBALL=$CACHE/bookworm-minbase.tar
 TREE_USER=tester
 
 check_possible() {
 	[ -z "${XARING_TEST_BARE:-}" ] || skip "this is the bare root already"
 	command -v mmdebstrap >/dev/null || skip "mmdebstrap is not installed"
-	[ -n "$(mirrors)" ] || skip "apt of this machine knows no mirror of Debian 12"
+	[ -n "$(mirrors bookworm)" ] || skip "apt of this machine knows no mirror of Debian 12"
 	[ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || skip "neither root nor sudo"
 	as_root unshare --mount --pid --fork mount -t tmpfs none /mnt 2>/dev/null ||
 		skip "this machine does not let root mount"
 }
 
-# The machine's own mirror of Debian, in the form that sources.list takes.
-mirrors() {
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
-		sort -u | sed -n 's/^\([^ ]*\) \(bookworm[^ ]*\)$/deb \1 \2 main/p'
-}
-
-# Proxies and the like, so that the root reaches the mirror in the way this machine does.
-apt_settings() {
-	apt-config dump | grep -E '^Acquire::(http|https|ftp|Check-|Force|Retries)' | grep -v ' "";$'
-}
-
 make_tarball() {
 	local options=() line
-	# A month is old enough for packages to be gone from the mirror.
-	[ -z "$(find "$TARBALL" -mtime -30 2>/dev/null)" ] || return 0
+	! is_fresh "$TARBALL" || return 0
 	mkdir -p "$CACHE"
 	while read -r line; do options+=(--aptopt="$line"); done < <(apt_settings)
-	mirrors | as_root mmdebstrap --variant=minbase --format=tar --include=ca-certificates \
+	mirrors bookworm | as_root mmdebstrap --variant=minbase --format=tar --include=ca-certificates \
 		"${options[@]}" bookworm "$TARBALL.new" - >"$LOG" 2>&1 || { tail "$LOG"; return 1; }
 	as_root mv "$TARBALL.new" "$TARBALL"
 }
