@@ -302,34 +302,39 @@ static bool read_text(struct span text, const struct key *keys, size_t count, st
 }
 
 /* What the forms of the single values do not say. */
-static bool is_consistent(const struct draft *draft, const struct xaring_shape *shape)
+static bool is_consistent(const struct draft *draft)
 {
 	const struct xaring_open *open = &draft->offer.open;
+	uint32_t channels = open->params.channels;
 
-	return open->version_min > 0 && open->version_min <= open->version && open->epoch != 0 &&
-	       (draft->map_count == 0 || draft->map_count == open->params.channels) &&
-	       draft->offer.data_count == shape->data_pages;
+	if (open->version_min == 0 || open->version_min > open->version || open->epoch == 0)
+		return false;
+	/* More channels than there can be have a better reason to be refused. */
+	return draft->map_count == 0 || channels > XARING_CHANNELS_MAX ||
+	       draft->map_count == channels;
+}
+
+static int refuse_message(struct xaring_refusal *refusal)
+{
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
+	return -EPROTO;
 }
 
 int offer_decode(const char *text, size_t bytes, struct offer *offer,
 		 struct xaring_refusal *refusal)
 {
-	struct xaring_refusal malformed = {.reason = XARING_REASON_MESSAGE};
 	struct xaring_shape shape;
 	struct draft draft;
 
 	memset(&draft, 0, sizeof(draft));
 	if (bytes > OFFER_TEXT_MAX ||
-	    !read_text((struct span){text, bytes}, offer_keys, COUNT(offer_keys), &draft)) {
-		*refusal = malformed;
-		return -EPROTO;
-	}
+	    !read_text((struct span){text, bytes}, offer_keys, COUNT(offer_keys), &draft) ||
+	    !is_consistent(&draft))
+		return refuse_message(refusal);
 	if (xaring_params_shape(&draft.offer.open.params, &shape, refusal) < 0)
 		return -EPROTO;
-	if (!is_consistent(&draft, &shape)) {
-		*refusal = malformed;
-		return -EPROTO;
-	}
+	if (draft.offer.data_count != shape.data_pages)
+		return refuse_message(refusal);
 	*offer = draft.offer;
 	return 0;
 }
