@@ -17,7 +17,7 @@
 
 #include <xaring/log.h>
 
-#include "clock.h"
+#include "now.h"
 #include "loop.h"
 #include "supervisor.h"
 
