@@ -503,6 +503,62 @@ static void new_pages_replace_the_old_ones(void **state)
 	xaring_pages_unmap(&old);
 }
 
+/* A guest that is restored while it drains: the old backend is silent, the new one is late. */
+static void a_drain_ends_in_new_pages(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t pos;
+
+	link_up(f);
+	fill(f, 0, 4096);
+	xaring_client_start(f->client, f->now, 0);
+	live(f, 0);
+	xaring_client_drain(f->client, f->now);
+	f->now += 10 * MS;
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	xaring_client_woken(f->client, f->now); /* its timer is not over */
+	update(f);
+	assert_false(f->state.attached || f->state.drained);
+	pos = f->state.pos;
+	check_frames(&f->link, pos, 4096);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 2 << 12);
+	f->now += 50 * MS;
+	update(f);
+	assert_false(f->state.drained);
+	f->now += 50 * MS;
+	update(f);
+	assert_true(f->state.drained); /* by the clock */
+	assert_int_equal(f->state.pos, 4096);
+}
+
+/* One that is there in time has the last word. */
+static void a_drain_is_played_from_new_pages(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t pos;
+
+	link_up(f);
+	fill(f, 0, 4096);
+	xaring_client_start(f->client, f->now, 0);
+	live(f, 0);
+	xaring_client_drain(f->client, f->now);
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	f->link.attach = 0;
+	local_attach(&f->link);
+	xaring_client_woken(f->client, f->now);
+	update(f);
+	update(f);
+	pos = local_base(&f->link);
+	assert_int_equal(local_word(&f->link), 1 << 16 | 2 << 12 | 1);
+	f->now += 80 * MS;
+	live(f, pos);
+	f->now += 80 * MS;
+	update(f);
+	assert_false(f->state.drained); /* it could have been, by the clock */
+	live(f, 4096);
+	assert_true(f->state.drained);
+}
+
 /* The sequence of other pages may be where the old one was. */
 static void the_first_record_of_new_pages_is_seen(void **state)
 {
@@ -930,6 +986,8 @@ int main(void)
 		WITH_FIXTURE(unplayed_frames_are_carried_over),
 		WITH_FIXTURE(frames_are_carried_over_the_wrap),
 		WITH_FIXTURE(new_pages_replace_the_old_ones),
+		WITH_FIXTURE(a_drain_ends_in_new_pages),
+		WITH_FIXTURE(a_drain_is_played_from_new_pages),
 		WITH_FIXTURE(the_first_record_of_new_pages_is_seen),
 		WITH_FIXTURE(an_attached_stream_hears_its_socket_when_looked_at_often),
 		WITH_FIXTURE(a_lost_server_is_sought),
