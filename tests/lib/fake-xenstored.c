@@ -914,11 +914,14 @@ static void client_close(struct client *c)
 	c->fd = -1;
 }
 
-static void client_accept(struct domain *d)
+/* Returns false when nobody waits. */
+static bool client_accept(struct domain *d)
 {
 	int fd = accept4(d->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	for (unsigned i = 0; i < CLIENTS_MAX && fd >= 0; i++) {
+	if (fd < 0)
+		return false;
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &clients[i];
 
 		if (c->fd >= 0)
@@ -927,10 +930,16 @@ static void client_accept(struct domain *d)
 		c->fd = fd;
 		c->domain = d;
 		c->output_tail = &c->output;
-		return;
+		return true;
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
+	return true;
+}
+
+static void accept_all(struct domain *d)
+{
+	while (d->listener >= 0 && client_accept(d))
+		continue;
 }
 
 static void client_read(struct client *c)
@@ -966,8 +975,13 @@ static void client_write(struct client *c)
 	}
 }
 
+/* Those that wait to be accepted as well. */
 static void kill_clients(uint32_t domid)
 {
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domains[i].used && (domid == ALL || domains[i].domid == domid))
+			accept_all(&domains[i]);
+	}
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		if (clients[i].fd >= 0 && (domid == ALL || clients[i].domain->domid == domid))
 			client_close(&clients[i]);
@@ -1351,8 +1365,8 @@ static unsigned gather(struct pollfd *fds, int control)
 static void accept_clients(void)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
-		if (domains[i].used && domains[i].listener >= 0)
-			client_accept(&domains[i]);
+		if (domains[i].used)
+			accept_all(&domains[i]);
 	}
 }
 

@@ -205,7 +205,7 @@ int store_transaction(struct store_link *link, int (*work)(void *data, struct st
 			return res;
 		res = work(data, link);
 		ended = transaction_end(link, res < 0);
-		if (res >= 0 && ended < 0)
+		if (ended == -ENOTCONN || (res >= 0 && ended < 0))
 			res = ended;
 	}
 	return res;
