@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a fuzz target without a fuzzer: over a corpus that is generated here (right messages and
- * shapes, with bits, bytes and lengths changed at random, always the same), or over the files
- * that are named.
+ * shapes and texts, with bits, bytes, lengths and pieces changed at random, always the same), or
+ * over the files that are named.
  *
  * Usage: replay [FILE]...
  *        replay --write FOLDER    writes the seeds there, for the fuzzer to begin with
@@ -11,13 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xaring/wire.h>
-
 #include "fuzz.h"
 #include "level.h"
 
 #define SEEDS_MAX  64
-#define INPUT_MAX  512
+#define INPUT_MAX  2048
 #define LONG_CASES 20000000u
 
 struct seed {
@@ -28,56 +26,14 @@ struct seed {
 static struct seed seeds[SEEDS_MAX];
 static size_t seed_count;
 
-static void add_message(const struct xaring_message *message)
+static void add_seed(const void *bytes, size_t size)
 {
 	struct seed *seed = &seeds[seed_count++];
 
-	seed->size = xaring_wire_encode(message, seed->bytes);
-}
-
-static void add_params(const struct xaring_params *p)
-{
-	struct xaring_message message = {.type = XARING_MESSAGE_OPEN};
-	struct seed *seed = &seeds[seed_count++];
-	uint32_t words[6] = {p->direction, p->format, p->rate_hz,
-			     p->channels,  p->buffer, p->period};
-
-	memcpy(seed->bytes, words, sizeof(words));
-	memcpy(seed->bytes + sizeof(words), p->map, sizeof(p->map));
-	seed->size = sizeof(words) + sizeof(p->map);
-	message.u.open =
-		(struct xaring_open){.version_min = 1, .version = 1, .params = *p, .name = "seed"};
-	add_message(&message);
-}
-
-static void add_seeds(void)
-{
-	static const uint32_t rates[] = {8000, 44100, 48000, 96000, 192000};
-	struct xaring_message message = {.type = XARING_MESSAGE_ACCEPT};
-
-	message.u.accept = (struct xaring_accept){.version = 1, .capacity = 8192, .data_pages = 8};
-	add_message(&message);
-	message.type = XARING_MESSAGE_RELINK;
-	add_message(&message);
-	message.type = XARING_MESSAGE_REFUSE;
-	message.u.refusal = (struct xaring_refusal){.reason = XARING_REASON_RATE, .max = 5};
-	add_message(&message);
-	message.type = XARING_MESSAGE_KICK;
-	message.u.kick = XARING_KICK_START;
-	add_message(&message);
-	message.type = XARING_MESSAGE_KEEP;
-	message.u.keep_epoch = 77;
-	add_message(&message);
-	for (uint32_t i = 0; i < 20; i++) {
-		struct xaring_params p = {.direction = i % 2,
-					  .format = XARING_FORMAT_U8 + i % 6,
-					  .rate_hz = rates[i % 5],
-					  .channels = 1 + i % 8,
-					  .buffer = 256u << i % 4,
-					  .period = 64};
-
-		add_params(&p);
-	}
+	if (seed_count > SEEDS_MAX || size > fuzz_input_max || fuzz_input_max > INPUT_MAX)
+		abort();
+	memcpy(seed->bytes, bytes, size);
+	seed->size = size;
 }
 
 static uint32_t next_random(void)
@@ -90,11 +46,27 @@ static uint32_t next_random(void)
 	return (uint32_t)(random >> 32);
 }
 
+/* A piece of another seed in the place of a piece of this one. */
+static void splice(struct seed *seed, size_t at)
+{
+	const struct seed *other = &seeds[next_random() % seed_count];
+	size_t from = next_random() % (other->size + 1);
+	size_t bytes = next_random() % (other->size - from + 1);
+	size_t gone = next_random() % (seed->size - at + 1);
+
+	if (seed->size - gone + bytes > fuzz_input_max)
+		return;
+	memmove(seed->bytes + at + bytes, seed->bytes + at + gone, seed->size - at - gone);
+	memcpy(seed->bytes + at, other->bytes + from, bytes);
+	seed->size += bytes;
+	seed->size -= gone;
+}
+
 static void change(struct seed *seed)
 {
 	size_t at = seed->size ? next_random() % seed->size : 0;
 
-	switch (next_random() % 6) {
+	switch (next_random() % 7) {
 	case 0:
 		seed->bytes[at] ^= (uint8_t)(1u << next_random() % 8);
 		break;
@@ -105,7 +77,10 @@ static void change(struct seed *seed)
 		seed->bytes[at & ~(size_t)3] = next_random() % 2 ? 0xff : 0;
 		break;
 	case 3:
-		seed->size = next_random() % INPUT_MAX;
+		seed->size = next_random() % fuzz_input_max;
+		break;
+	case 4:
+		splice(seed, at);
 		break;
 	default:
 		seed->bytes[at & ~(size_t)3] += (uint8_t)(next_random() % 3);
@@ -168,7 +143,7 @@ int main(int argc, char **argv)
 {
 	int res = 0;
 
-	add_seeds();
+	fuzz_add_seeds(add_seed);
 	if (argc == 3 && strcmp(argv[1], "--write") == 0)
 		return write_seeds(argv[2]);
 	for (int i = 1; i < argc; i++)
