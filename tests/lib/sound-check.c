@@ -27,6 +27,7 @@
 
 #define RESYNC_FRAMES 16     /* so many equal frames in a row are no coincidence */
 #define RESYNC_MAX    960000 /* how far an insertion or a loss is looked for */
+#define RESYNC_VAIN   64     /* so many searches in vain, and the rest is another sound */
 #define RUN_MIN       4      /* as many codes in a row are no coincidence either */
 #define RAMP_US       2500   /* damaged frames after a run that may be a ramp */
 
@@ -116,7 +117,7 @@ static void resync(struct exact *e, size_t *p, size_t *r)
 
 static size_t compare(struct exact *e, size_t p, size_t r)
 {
-	while (p < e->n_played && r < e->n_recorded) {
+	while (p < e->n_played && r < e->n_recorded && e->different < RESYNC_VAIN) {
 		if (is_equal(e, p, r, 1)) {
 			e->equal++;
 			p++;

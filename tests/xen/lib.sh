@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What scenarios are made of. Sourced inside dom0 by each of them; a scenario ends with check_end, and
+# says its figure with figure(). Guests live on from one scenario to the next, so each asks for those that
+# it needs with guest_need, and destroys what it has spoiled.
+
+# The person at dom0's screen; root may use his PipeWire as well.
+export XDG_RUNTIME_DIR=/run/user/1000
+export PATH=$PATH:/usr/sbin:/sbin
+SESSION_QUANTUM=2048
+SESSION=/t/$SCENARIO
+AGENT=/payload/tests/xen/xen-agent
+
+# shellcheck source=tests/lib/check.sh
+. /payload/tests/lib/check.sh
+# shellcheck source=tests/lib/session.sh
+. /payload/tests/lib/session.sh
+# shellcheck source=tests/lib/sound.sh
+. /payload/tests/lib/sound.sh
+
+mkdir -p "$SESSION/log"
+GUEST_SECONDS=30
+
+# The line of a scenario ends with it; a later call replaces an earlier one.
+figure() {
+	echo "$*" >"$SESSION/figure"
+	note "figure: $*"
+}
+
+# ---- dom0 ----
+
+# The session's PipeWire runs, and its sink is the default.
+session_need() {
+	wait_or_die 60 "the session's PipeWire" test -S "$XDG_RUNTIME_DIR/pipewire-0"
+	wait_or_die 60 "the default sink" sink_is_default
+}
+
+as_alice() {
+	runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 \
+		DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@"
+}
+
+# clients: the names of PipeWire's clients, one a line.
+clients() {
+	pw-dump 2>/dev/null | jq -r '.[] | select(.type == "PipeWire:Interface:Client") |
+		.info.props["application.name"]'
+}
+
+client_exists() {
+	clients | grep -qxF "$1"
+}
+
+# nodes PATTERN: the names of nodes that match the regular expression.
+nodes() {
+	pw-dump 2>/dev/null | jq -r '.[] | select(.type == "PipeWire:Interface:Node") |
+		.info.props["node.name"] // empty' | grep -E "$1"
+}
+
+# node_property NAME PROPERTY
+node_property() {
+	pw-dump 2>/dev/null | jq -r --arg name "$1" --arg key "$2" '.[] |
+		select(.type == "PipeWire:Interface:Node" and .info.props["node.name"] == $name) |
+		.info.props[$key] // empty' | head -n 1
+}
+
+# How many pages of guests the backend's worker has mapped.
+mapped_grants() {
+	cat /proc/[0-9]*/maps 2>/dev/null | awk '/\/dev\/xen\/gntdev/ {
+			split($1, range, "-")
+			pages += (strtonum("0x" range[2]) - strtonum("0x" range[1])) / 4096
+		} END { print pages + 0 }'
+}
+
+mapped_grants_are() {
+	[ "$(mapped_grants)" = "$1" ]
+}
+
+# ---- guests ----
+
+guest_id() {
+	xl domid "$1" 2>/dev/null
+}
+
+guest_exists() {
+	xl domid "$1" >/dev/null 2>&1
+}
+
+guest_is_gone() {
+	! guest_exists "$1"
+}
+
+# No domain that is dead but still mapped by somebody.
+no_zombies() {
+	! xl list 2>/dev/null | grep -q '(null)'
+}
+
+# guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), or debian; writes NAME.cfg.
+guest_config() {
+	local name=$1 type=$2 ramdisk=small memory=224 extra=''
+	shift 2
+	mkdir -p /t/guests
+	if [ "$type" = debian ]; then
+		ramdisk=guest memory=448
+		extra='root=/dev/xvda systemd.getty_auto=0'
+	fi
+	{
+		printf '%s\n' "name = \"$name\"" "kernel = \"/payload/boot/vmlinuz\"" "memory = $memory" \
+			"ramdisk = \"/payload/boot/$ramdisk.cpio\"" 'vcpus = 1' \
+			"extra = \"console=hvc0 loglevel=5 panic=1 $extra\""
+		case $type in
+		debian)
+			printf '%s\n' 'type = "pv"' "disk = [ 'phy:/dev/vdc,xvda,w', 'phy:/dev/vdb,xvdb,r' ]"
+			;;
+		pv) printf '%s\n' 'type = "pv"' ;;
+		# The emulator reports RDTSCP as RDTSC, which Xen takes for an attack when it emulates them.
+		pvh) printf '%s\n' 'type = "pvh"' 'tsc_mode = "native"' ;;
+		esac
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+	} >"/t/guests/$name.cfg"
+	echo "$type" >"/t/guests/$name.type"
+}
+
+guest_answers() {
+	[ "$(GUEST_SECONDS=2 guest_run "$1" echo yes 2>/dev/null)" = yes ]
+}
+
+# guest_start NAME TYPE [LINE OF THE CONFIGURATION...]: returns when the guest takes commands.
+guest_start() {
+	local name=$1
+	guest_config "$@"
+	xl -t create -q "/t/guests/$name.cfg" >"$SESSION/log/xl-$name" 2>&1 </dev/null || {
+		fail "xl create $name: $(tail -n 2 "$SESSION/log/xl-$name")"
+		check_end
+	}
+	guest_await "$name" 120
+}
+
+# guest_await NAME SECONDS
+guest_await() {
+	wait_or_die "$2" "guest $1: an answer" guest_answers "$1"
+}
+
+# guest_need NAME TYPE: it may have been started by an earlier scenario. The project is installed in it.
+guest_need() {
+	if ! guest_answers "$1"; then
+		guest_destroy "$1"
+		guest_start "$1" "$2"
+	fi
+	[ "$2" != debian ] || guest_install "$1"
+}
+
+# As a person does it; the next sound is heard.
+guest_install() {
+	guest_run "$1" test -e /tmp/installed && return
+	if [ -d /payload/debs ]; then
+		GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive apt-get -y -q install \
+			/payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
+	else
+		GUEST_SECONDS=120 guest_run "$1" 'tar -C / -xf /payload/tree.tar && ldconfig &&
+			systemctl daemon-reload' >"$SESSION/log/install-$1" 2>&1
+	fi
+	check "the packages are installed in $1" test $? -eq 0
+	guest_run "$1" touch /tmp/installed
+}
+
+guest_destroy() {
+	guest_exists "$1" || return 0
+	xl destroy "$1" 2>/dev/null
+	wait_for 10 guest_is_gone "$1"
+}
+
+# guest_run NAME COMMAND: as root in the guest, at most GUEST_SECONDS; prints what it says, and returns its
+# exit code.
+guest_run() {
+	local id
+	id=$(guest_id "$1") || return 125
+	shift
+	"$AGENT" run "$id" "$GUEST_SECONDS" "$*"
+}
+
+# guest_user NAME COMMAND: the same as the ordinary user of the guest.
+guest_user() {
+	local name=$1
+	shift
+	guest_run "$name" "exec setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/tmp sh -c $(quoted "$*")"
+}
+
+# In a form that any shell takes.
+quoted() {
+	printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
+# guest_spawn NAME ID COMMAND: in the background, as the ordinary user; GUEST_USER=root for root.
+guest_spawn() {
+	guest_run "$1" "/payload/tests/xen/machine/spawn $2 ${GUEST_USER:-1000} $(quoted "$3")"
+	guest_run "$1" "i=0; until [ -s /tmp/$2.pid ]; do sleep 0.1; i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; done"
+}
+
+# guest_wait NAME ID SECONDS: for the end of what was spawned; returns its exit code.
+guest_wait() {
+	local code
+	code=$(GUEST_SECONDS=$3 guest_run "$1" "until [ -s /tmp/$2.rc ]; do sleep 0.1; done; cat /tmp/$2.rc")
+	return "${code:-125}"
+}
+
+# guest_signal NAME ID SIGNAL
+guest_signal() {
+	guest_run "$1" "kill -$3 \$(cat /tmp/$2.pid)"
+}
+
+guest_runs() {
+	guest_run "$1" "[ ! -e /tmp/$2.rc ] && kill -0 \$(cat /tmp/$2.pid)"
+}
+
+# guest_fetch NAME FILE LOCAL
+guest_fetch() {
+	guest_run "$1" "cat $2" >"$3"
+}
+
+# guest_player NAME NUMBER [ARGUMENT...]: coded-player in the guest, as the process "player".
+guest_player() {
+	local name=$1 number=$2
+	shift 2
+	guest_spawn "$name" player "/payload/tests/lib/coded-player -l /tmp/player.log $* $number"
+}
+
+# guest_has_written NAME FRAMES
+guest_has_written() {
+	local last
+	last=$(guest_run "$1" "tail -n 1 /tmp/player.log | cut -d' ' -f3")
+	[ -n "$last" ] && [ "$last" -ge "$2" ]
+}
+
+# guest_judge NAME NUMBER RECORDED: fetches the player's log, and reads the frame code into VERDICT.
+guest_judge() {
+	guest_fetch "$1" /tmp/player.log "$SESSION/player-$1.log"
+	guest_fetch "$1" /tmp/player.out "$SESSION/player-$1.json"
+	judge "$@"
+}

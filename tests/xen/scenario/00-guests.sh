@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The machine itself, without the project: guests of every kind start, take commands, and are saved and
+# restored with a program running.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+
+# saved_and_restored NAME
+saved_and_restored() {
+	local began now
+	guest_spawn "$1" counter 'sh -c "i=0; while sleep 0.1; do i=\$((i + 1)); echo \$i; done"'
+	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is saved" test $? -eq 0
+	wait_for 5 guest_is_gone "$1"
+	xl restore "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is restored" test $? -eq 0
+	rm -f "/t/$1.save"
+	guest_await "$1" 30
+	began=$(guest_run "$1" tail -n 1 /tmp/counter.out)
+	now() { [ "$(guest_run "$1" tail -n 1 /tmp/counter.out)" -gt "$began" ]; }
+	check "$1: its program goes on after $began" wait_for 5 now "$1"
+	guest_signal "$1" counter KILL
+}
+
+guest_need pv pv
+note "pv is up"
+guest_need pvh pvh
+note "pvh is up"
+guest_need debian debian
+note "debian is up"
+for each in pv pvh debian; do
+	check "$each: an ordinary user" test "$(guest_user $each id -u)" = 1000
+	check "$each: pages can be granted" test "$(guest_run $each /payload/tests/xen/grant-count)" -gt 0
+done
+saved_and_restored pv
+saved_and_restored pvh
+figure "$(xl list | wc -l) domains"
+check_end
