@@ -47,6 +47,8 @@ bare_unpack() {
 	as_root tar -C "$1" --numeric-owner -xf "$(bare_tarball "${@:2}")" || return
 	as_root cp -L /etc/resolv.conf /etc/hosts "$1/etc/" 2>/dev/null
 	apt_settings | as_root tee "$1/etc/apt/apt.conf.d/90machine" >/dev/null
+	# It does not outlive the test: nothing need be safe on the disk.
+	echo force-unsafe-io | as_root tee "$1/etc/dpkg/dpkg.cfg.d/unsafe-io" >/dev/null
 	as_root mkdir -p "$BARE_CACHE/archives/partial"
 }
 
