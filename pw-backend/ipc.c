@@ -111,7 +111,10 @@ static bool texts_are_terminated(const struct ipc_message *m)
 	switch (m->type) {
 	case IPC_VM:
 		return is_terminated(m->u.vm.name, sizeof(m->u.vm.name)) &&
-		       is_terminated(m->u.vm.key, sizeof(m->u.vm.key));
+		       is_terminated(m->u.vm.key, sizeof(m->u.vm.key)) &&
+		       is_terminated(m->u.vm.domain, sizeof(m->u.vm.domain)) &&
+		       is_terminated(m->u.vm.uuid, sizeof(m->u.vm.uuid)) &&
+		       is_terminated(m->u.vm.kind, sizeof(m->u.vm.kind));
 	case IPC_STREAM:
 		return is_terminated(m->u.stream.name, sizeof(m->u.stream.name));
 	default:

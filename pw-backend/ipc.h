@@ -24,6 +24,8 @@
 #include <xaring/wire.h>
 
 #define IPC_VM_NAME_BYTES 64
+#define IPC_UUID_BYTES    40
+#define IPC_KIND_BYTES    16
 #define IPC_FDS_MAX       2
 
 enum ipc_type {
@@ -46,9 +48,13 @@ struct ipc_message {
 	int32_t error;   /* SOCKET: 0 or a negative errno; -ENXIO = nobody is to hear it */
 	union {
 		struct {
-			char name[IPC_VM_NAME_BYTES]; /* cleaned, terminated; what people see */
-			char key[IPC_VM_NAME_BYTES];  /* the identity: [A-Za-z0-9._-], terminated */
-			int32_t domid;                /* -1 = local transport */
+			/* Who it is, in texts that are cleaned and terminated. */
+			char name[IPC_VM_NAME_BYTES];   /* what people see */
+			char key[IPC_VM_NAME_BYTES];    /* the identity: [A-Za-z0-9._-] */
+			char domain[IPC_VM_NAME_BYTES]; /* dom0's name of the domain; local: key */
+			char uuid[IPC_UUID_BYTES];      /* of the domain, or "" */
+			char kind[IPC_KIND_BYTES];      /* of domain, or "" */
+			int32_t domid;                  /* -1 = local transport */
 		} vm;
 		struct {
 			struct xaring_params params;

@@ -12,6 +12,7 @@
 
 #include "broker.h"
 
+struct identity;
 struct loop_source;
 struct vm;
 
@@ -27,5 +28,21 @@ struct broker {
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
 void broker_tick(struct broker *broker);
+
+/* What the rules say about this VM. */
+void broker_policy(struct broker *broker, const struct identity *identity, struct policy *policy);
+
+/*
+ * Makes a VM that nobody knows of yet. Owner: the caller, broker_adopt_vm() or vm_destroy().
+ * Returns 0 or -ENOMEM.
+ */
+int broker_make_vm(struct broker *broker, const struct identity *identity,
+		   const struct policy *policy, struct vm **out);
+
+/* The VM has its source: it becomes the broker's, and the worker is told. */
+void broker_adopt_vm(struct vm *vm);
+
+/* A VM that has no leases any more is gone: the worker is told, and it is freed. */
+void broker_remove_vm(struct vm *vm);
 
 #endif

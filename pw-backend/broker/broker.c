@@ -70,12 +70,16 @@ static void on_tick(void *data)
 
 static void announce_vm(struct broker *b, const struct vm *vm)
 {
+	const struct identity *id = &vm->identity;
 	struct ipc_message m;
 
 	ipc_message_init(&m, IPC_VM, vm->id, 0);
-	memcpy(m.u.vm.name, vm->title, sizeof(m.u.vm.name));
-	memcpy(m.u.vm.key, vm->key, sizeof(m.u.vm.key));
-	m.u.vm.domid = -1;
+	memcpy(m.u.vm.name, id->title, sizeof(m.u.vm.name));
+	memcpy(m.u.vm.key, id->key, sizeof(m.u.vm.key));
+	memcpy(m.u.vm.domain, id->name, sizeof(m.u.vm.domain));
+	memcpy(m.u.vm.uuid, id->uuid, sizeof(m.u.vm.uuid));
+	memcpy(m.u.vm.kind, id->kind, sizeof(m.u.vm.kind));
+	m.u.vm.domid = id->domid;
 	supervisor_send(b->supervisor, &m);
 }
 
@@ -111,11 +115,20 @@ static void release_ending(struct vm *vm)
 static void on_worker_end(void *data)
 {
 	struct broker *b = data;
+	struct vm *next;
 
-	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+	/* One whose streams are all over may go. */
+	for (struct vm *vm = b->vms; vm; vm = next) {
+		next = vm->next;
 		vm_set_backend(vm, false);
 		release_ending(vm);
 	}
+}
+
+/* What a worker says about a VM may have crossed what it was told of that VM's end. */
+static bool vm_was_known(const struct broker *b, uint32_t id)
+{
+	return id > 0 && id <= b->last_vm;
 }
 
 static int handle_ready(struct broker *b)
@@ -132,8 +145,10 @@ static int handle_want(struct broker *b, const struct ipc_message *m)
 	struct ipc_message answer;
 	int fd;
 
-	if (!find_vm(b, m->vm))
+	if (!vm_was_known(b, m->vm))
 		return -EPROTO;
+	if (!find_vm(b, m->vm))
+		return 0;
 	fd = b->setup.remote(b->setup.data);
 	if (fd == -ESTALE) {
 		supervisor_replace(b->supervisor, "the sound server belongs to another user now");
@@ -154,11 +169,11 @@ static int handle_want(struct broker *b, const struct ipc_message *m)
  */
 static int find_lease(const struct broker *b, const struct ipc_message *m, struct lease **out)
 {
-	struct vm *vm = find_vm(b, m->vm);
+	const struct vm *vm = find_vm(b, m->vm);
 
-	if (!vm || m->stream == 0 || m->stream > b->last_lease)
+	if (!vm_was_known(b, m->vm) || m->stream == 0 || m->stream > b->last_lease)
 		return -EPROTO;
-	*out = lease_find(vm, m->stream);
+	*out = vm ? lease_find(vm, m->stream) : NULL;
 	return 0;
 }
 
@@ -272,39 +287,82 @@ void broker_destroy(struct broker *b)
 	free(b);
 }
 
-int broker_add_vm(struct broker *b, const struct broker_vm *setup, const struct policy *policy)
+void broker_policy(struct broker *b, const struct identity *identity, struct policy *policy)
 {
-	struct vm **at = &b->vms;
+	b->setup.policy(b->setup.data, identity, policy);
+}
+
+int broker_make_vm(struct broker *b, const struct identity *identity, const struct policy *policy,
+		   struct vm **out)
+{
 	struct vm *vm;
-	int res = vm_create(b->last_vm + 1, setup->key, setup->title, policy, &vm);
+	int res = vm_create(b->last_vm + 1, identity, policy, &vm);
 
 	if (res < 0)
 		return res;
-	vm->broker = b;
-	res = local_open(vm, setup->socket, setup->mode);
-	if (res < 0) {
-		vm_destroy(vm);
-		return res;
-	}
 	b->last_vm++;
+	vm->broker = b;
+	*out = vm;
+	return 0;
+}
+
+void broker_adopt_vm(struct vm *vm)
+{
+	struct broker *b = vm->broker;
+	struct vm **at = &b->vms;
+
 	while (*at)
 		at = &(*at)->next;
 	*at = vm;
 	if (supervisor_is_alive(b->supervisor))
 		announce_vm(b, vm);
 	vm_set_backend(vm, supervisor_is_ready(b->supervisor));
+}
+
+void broker_remove_vm(struct vm *vm)
+{
+	struct broker *b = vm->broker;
+	struct vm **at = &b->vms;
+	struct ipc_message m;
+
+	while (*at != vm)
+		at = &(*at)->next;
+	*at = vm->next;
+	ipc_message_init(&m, IPC_VM_END, vm->id, 0);
+	supervisor_send(b->supervisor, &m);
+	vm_destroy(vm);
+}
+
+int broker_add_vm(struct broker *b, const struct broker_vm *setup)
+{
+	struct identity identity;
+	struct policy policy;
+	struct vm *vm;
+	int res;
+
+	identity_local(&identity, setup->key, setup->title);
+	broker_policy(b, &identity, &policy);
+	res = broker_make_vm(b, &identity, &policy, &vm);
+	if (res < 0)
+		return res;
+	res = local_open(vm, setup->socket, setup->mode);
+	if (res < 0) {
+		vm_destroy(vm);
+		return res;
+	}
+	broker_adopt_vm(vm);
 	return 0;
 }
 
-int broker_set_policy(struct broker *b, const char *key, const struct policy *policy)
+/* A VM that is another one by the new rules may go, and come back at the end. */
+void broker_reload(struct broker *b)
 {
-	for (struct vm *vm = b->vms; vm; vm = vm->next) {
-		if (strcmp(vm->key, key) == 0) {
-			vm_set_policy(vm, policy);
-			return 0;
-		}
+	struct vm *next;
+
+	for (struct vm *vm = b->vms; vm; vm = next) {
+		next = vm->next;
+		vm->source_ops->reload(vm->source);
 	}
-	return -ENOENT;
 }
 
 void broker_start(struct broker *b)

@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "policy.h"
 #include "supervisor.h"
 
 struct broker;
+struct identity;
+struct policy;
 
 struct broker_setup {
 	struct loop *loop;
@@ -25,6 +26,9 @@ struct broker_setup {
 	 * when this worker must not have it, and is to be replaced.
 	 */
 	int (*remote)(void *data);
+
+	/* What the rules say about a VM. */
+	void (*policy)(void *data, const struct identity *identity, struct policy *policy);
 
 	/* A worker has become ready; may be NULL. */
 	void (*on_ready)(void *data);
@@ -45,10 +49,10 @@ int broker_create(const struct broker_setup *setup, struct broker **out);
 void broker_destroy(struct broker *broker);
 
 /* Adds a local VM and listens for it. The strings are borrowed for the call. */
-int broker_add_vm(struct broker *broker, const struct broker_vm *vm, const struct policy *policy);
+int broker_add_vm(struct broker *broker, const struct broker_vm *vm);
 
-/* Another policy: for the streams to come; those that play go on. -ENOENT without such a VM. */
-int broker_set_policy(struct broker *broker, const char *key, const struct policy *policy);
+/* The rules have changed, for the streams to come: those that play go on. */
+void broker_reload(struct broker *broker);
 
 /* Starts the worker. */
 void broker_start(struct broker *broker);

@@ -18,6 +18,7 @@
 #include "audience.h"
 #include "config-files.h"
 #include "config-reader.h"
+#include "identity.h"
 
 #define CONFIG_NAME      "xaring-pw.conf"
 #define PATTERN_ACCEPTED "a text or \"~a regular expression\" is accepted"
@@ -325,12 +326,12 @@ static int on_match_action(void *data, const char *location, const char *action,
 	return 0;
 }
 
-void config_policy(const struct config *config, const struct config_vm *vm, struct policy *policy)
+void config_policy(const struct config *config, const struct identity *id, struct policy *policy)
 {
 	struct spa_dict_item items[] = {
-		{"xen.domain.name", vm->key},
-		{"xaring.key", vm->key},
-		{"xaring.transport", "local"},
+		{"xen.domain.name", id->name},
+		{"xaring.key", id->key},
+		{"xaring.transport", id->domid < 0 ? "local" : "xen"},
 	};
 	struct spa_dict props = SPA_DICT_INIT_ARRAY(items);
 

@@ -12,6 +12,8 @@
 
 #include "policy.h"
 
+struct identity;
+
 #define CONFIG_KEY_MAX     63
 #define CONFIG_ERROR_BYTES 512
 
@@ -63,7 +65,8 @@ bool config_key_is_valid(const char *key);
 /* Adds a VM. Returns 0, -EEXIST when the key is taken, -ENOMEM. title and socket may be NULL. */
 int config_add_vm(struct config *config, const char *key, const char *title, const char *socket);
 
-/* What the rules say about a local VM. */
-void config_policy(const struct config *config, const struct config_vm *vm, struct policy *policy);
+/* What the rules say about a VM. */
+void config_policy(const struct config *config, const struct identity *identity,
+		   struct policy *policy);
 
 #endif

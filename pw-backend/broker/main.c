@@ -21,6 +21,7 @@
 #include "audience.h"
 #include "broker.h"
 #include "config.h"
+#include "identity.h"
 #include "journal.h"
 #include "lock.h"
 #include "loop.h"
@@ -36,7 +37,8 @@
 
 struct daemon {
 	struct options options;
-	struct config *config;
+	struct config *config; /* as we were started */
+	struct config *rules;  /* the latest; may be the same */
 	char runtime_dir[PATH_MAX];
 	struct audience_choice choice;
 	struct audience audience; /* what the choice means now */
@@ -100,6 +102,7 @@ static int read_config(struct daemon *d)
 
 	if (load_config(&d->options, &d->config, error) < 0)
 		return fail(EXIT_USAGE, "%s", error);
+	d->rules = d->config;
 	if (!d->config->found)
 		xaring_log(XARING_LOG_INFO, "there is no xaring-pw.conf: defaults are used");
 	return add_option_vms(d);
@@ -203,11 +206,13 @@ static int take_lock(struct daemon *d)
 static void raise_descriptor_limit(const struct config *vms, const struct config *rules)
 {
 	rlim_t wanted = DESCRIPTORS_BASE;
+	struct identity identity;
 	struct policy policy;
 	struct rlimit limit;
 
 	for (unsigned i = 0; i < vms->vm_count; i++) {
-		config_policy(rules, &vms->vms[i], &policy);
+		identity_local(&identity, vms->vms[i].key, vms->vms[i].title);
+		config_policy(rules, &identity, &policy);
 		wanted += DESCRIPTORS_PER_VM + DESCRIPTORS_PER_STREAM * policy.max_streams;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
@@ -226,11 +231,8 @@ static int add_vm(struct daemon *d, const struct config_vm *vm, const char *sock
 					.title = vm->title,
 					.socket = socket,
 					.mode = 0666};
-	struct policy policy;
-	int res;
+	int res = broker_add_vm(d->broker, &setup);
 
-	config_policy(d->config, vm, &policy);
-	res = broker_add_vm(d->broker, &setup, &policy);
 	if (res == -EINVAL)
 		return fail(EXIT_USAGE,
 			    "vm %s: the path %s is too long: at most 107 bytes are "
@@ -325,6 +327,13 @@ static void watch_seat(struct daemon *d)
 		say_seat_is_unknown(res);
 }
 
+static void ask_policy(void *data, const struct identity *identity, struct policy *policy)
+{
+	const struct daemon *d = data;
+
+	config_policy(d->rules, identity, policy);
+}
+
 static int connect_pipewire(void *data)
 {
 	struct daemon *d = data;
@@ -359,14 +368,12 @@ static void on_stop(void *data, int signal)
 }
 
 /* VMs and their sockets stay as they are: they are made at the start only. */
-static void apply_rules(struct daemon *d, const struct config *fresh)
+static void apply_rules(struct daemon *d, struct config *fresh)
 {
-	struct policy policy;
-
-	for (unsigned i = 0; i < d->config->vm_count; i++) {
-		config_policy(fresh, &d->config->vms[i], &policy);
-		broker_set_policy(d->broker, d->config->vms[i].key, &policy);
-	}
+	if (d->rules != d->config)
+		config_destroy(d->rules);
+	d->rules = fresh;
+	broker_reload(d->broker);
 	raise_descriptor_limit(d->config, fresh);
 }
 
@@ -382,13 +389,13 @@ static void on_reload(void *data, int signal)
 		res = choose_audience(d, fresh, error);
 	if (res < 0) {
 		xaring_log(XARING_LOG_ERROR, "%s; the rules stay as they were", error);
-	} else {
-		apply_rules(d, fresh);
-		xaring_log(XARING_LOG_INFO, "the rules were read again");
-		watch_seat(d);
-		on_seat_change(d);
+		config_destroy(fresh);
+		return;
 	}
-	config_destroy(fresh);
+	apply_rules(d, fresh);
+	xaring_log(XARING_LOG_INFO, "the rules were read again");
+	watch_seat(d);
+	on_seat_change(d);
 }
 
 static int watch_signals(struct daemon *d)
@@ -408,6 +415,7 @@ static int create_broker(struct daemon *d)
 	const struct broker_setup setup = {.loop = d->loop,
 					   .spawn = spawn,
 					   .remote = connect_pipewire,
+					   .policy = ask_policy,
 					   .on_ready = on_ready,
 					   .data = d};
 	int res = watch_signals(d);
@@ -473,6 +481,8 @@ int main(int argc, char **argv)
 		umask(022);
 		code = run_daemon(&d);
 	}
+	if (d.rules != d.config)
+		config_destroy(d.rules);
 	config_destroy(d.config);
 	options_finish(&d.options);
 	return code;

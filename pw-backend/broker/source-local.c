@@ -174,8 +174,18 @@ static void local_retry(void *source)
 	serve_retry(l->serve);
 }
 
+static void local_reload(void *source)
+{
+	struct local *l = source;
+	struct policy policy;
+
+	broker_policy(l->vm->broker, &l->vm->identity, &policy);
+	vm_set_policy(l->vm, &policy);
+}
+
 static const struct source_ops source_ops = {
 	.retry = local_retry,
+	.reload = local_reload,
 	.close = local_close,
 };
 
@@ -188,6 +198,9 @@ int local_open(struct vm *vm, const char *path, mode_t mode)
 	if (!l)
 		return -ENOMEM;
 	l->vm = vm;
+	res = vm_make_status(vm);
+	if (res < 0)
+		goto err_free;
 	res = xaring_listener_open(path, mode, &listener);
 	if (res < 0)
 		goto err_free;

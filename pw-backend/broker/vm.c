@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <xaring/log.h>
@@ -23,7 +22,7 @@
 #define LINES_BURST     20
 #define LINES_REFILL_MS 6000
 
-static int make_status(struct vm *vm)
+int vm_make_status(struct vm *vm)
 {
 	int write, res;
 
@@ -32,33 +31,27 @@ static int make_status(struct vm *vm)
 		return res;
 	res = xaring_status_map(write, true, &vm->status);
 	close(write);
-	if (res < 0)
-		close(vm->status_read);
+	if (res == 0)
+		return 0;
+	close(vm->status_read);
+	vm->status_read = -1;
 	return res;
 }
 
-int vm_create(uint32_t id, const char *key, const char *title, const struct policy *policy,
+int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	uint64_t now_ms = clock_now_ms();
-	int res;
 
 	if (!vm)
 		return -ENOMEM;
 	vm->id = id;
+	vm->identity = *identity;
 	vm->policy = *policy;
-	snprintf(vm->key, sizeof(vm->key), "%s", key);
-	xaring_text_clean(vm->title, sizeof(vm->title), title, strlen(title));
-	if (vm->title[0] == '\0')
-		snprintf(vm->title, sizeof(vm->title), "%s", key);
+	vm->status_read = -1;
 	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
 	bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
-	res = make_status(vm);
-	if (res < 0) {
-		free(vm);
-		return res;
-	}
 	*out = vm;
 	return 0;
 }
@@ -68,7 +61,8 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	xaring_status_unmap(vm->status);
-	close(vm->status_read);
+	if (vm->status_read >= 0)
+		close(vm->status_read);
 	free(vm);
 }
 
@@ -84,7 +78,7 @@ void vm_set_backend(struct vm *vm, bool present)
 
 	if (present)
 		flags |= XARING_STATUS_BACKEND;
-	if (flags == vm->status_flags)
+	if (!vm->status || flags == vm->status_flags)
 		return;
 	vm->status_flags = flags;
 	xaring_store(&vm->status->flags, flags);
@@ -112,10 +106,10 @@ void vm_log_limit(struct vm *vm, const char *text)
 		return;
 	}
 	if (vm->unsaid > 0)
-		xaring_log(XARING_LOG_WARN, "vm %s %s (and %u lines like this before)", vm->key,
-			   text, vm->unsaid);
+		xaring_log(XARING_LOG_WARN, "vm %s %s (and %u lines like this before)",
+			   vm->identity.key, text, vm->unsaid);
 	else
-		xaring_log(XARING_LOG_WARN, "vm %s %s", vm->key, text);
+		xaring_log(XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
 	vm->unsaid = 0;
 }
 

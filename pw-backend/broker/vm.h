@@ -13,8 +13,8 @@
 
 #include <xaring/pages.h>
 
-#include "../ipc.h"
 #include "bucket.h"
+#include "identity.h"
 #include "policy.h"
 
 struct broker;
@@ -25,8 +25,7 @@ struct vm {
 	struct vm *next;
 	struct broker *broker;
 	uint32_t id; /* never used twice */
-	char key[IPC_VM_NAME_BYTES];
-	char title[IPC_VM_NAME_BYTES];
+	struct identity identity;
 
 	struct policy policy;
 	struct policy_use use; /* streams that are ending included */
@@ -34,8 +33,8 @@ struct vm {
 	struct bucket lines;   /* of the log */
 	uint32_t unsaid;       /* lines that were not logged */
 
-	struct xaring_status_page *status; /* ours alone to write */
-	int status_read;                   /* what clients get */
+	struct xaring_status_page *status; /* ours alone to write; NULL without programs of ours */
+	int status_read;                   /* what clients get; -1 */
 	uint32_t status_flags;
 	uint32_t status_serial;
 
@@ -49,18 +48,24 @@ struct source_ops {
 	/* Something of the VM's was given back: what waits for room is served. */
 	void (*retry)(void *source);
 
-	/* Ends all streams and frees the source. */
+	/* The rules have changed: the VM's policy is asked for anew, broker_policy(). */
+	void (*reload)(void *source);
+
+	/* Ends all streams; the source, if it is the VM's alone, is freed. */
 	void (*close)(void *source);
 };
 
-/* Owner: the caller; vm_destroy(). Returns 0 or a negative errno. */
-int vm_create(uint32_t id, const char *key, const char *title, const struct policy *policy,
+/* Owner: the caller; vm_destroy(). Returns 0 or -ENOMEM. */
+int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out);
 void vm_destroy(struct vm *vm);
 
+/* Makes the status page, for a VM whose programs connect to us. Returns 0 or a negative errno. */
+int vm_make_status(struct vm *vm);
+
 void vm_set_policy(struct vm *vm, const struct policy *policy);
 
-/* Tells the VM's programs whether a worker is there. */
+/* Tells the VM's programs, if they can see it, whether a worker is there. */
 void vm_set_backend(struct vm *vm, bool present);
 
 /* Tells whether streams of the VM are ending: what they use is about to be given back. */

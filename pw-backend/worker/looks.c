@@ -15,7 +15,9 @@
 #include "../ipc.h"
 
 #define KEY_DOMAIN_NAME "xen.domain.name"
-#define KEY_DOMID       "xen.domid"
+#define KEY_DOMAIN_UUID "xen.domain.uuid"
+#define KEY_DOMAIN_KIND "xen.domain.kind"
+#define KEY_DOMAIN_ID   "xen.domain.id"
 #define KEY_IDENTITY    "xaring.key"
 #define KEY_TRANSPORT   "xaring.transport"
 
@@ -77,18 +79,14 @@ static int on_action(void *data, const char *location, const char *action, const
 	return 0;
 }
 
-static const char *domain_name(const struct ipc_message *vm)
-{
-	/* On the local transport the key is the name, and the name what people see. */
-	return vm->u.vm.domid < 0 ? vm->u.vm.key : vm->u.vm.name;
-}
-
 static void apply_rules(struct pw_context *context, const struct ipc_message *vm,
 			struct pw_properties *props, bool tell)
 {
 	struct rules rules = {.props = props, .vm = tell ? vm->u.vm.name : NULL};
-	struct spa_dict_item items[] = {
-		SPA_DICT_ITEM_INIT(KEY_DOMAIN_NAME, domain_name(vm)),
+	const struct spa_dict_item items[] = {
+		SPA_DICT_ITEM_INIT(KEY_DOMAIN_NAME, vm->u.vm.domain),
+		SPA_DICT_ITEM_INIT(KEY_DOMAIN_UUID, vm->u.vm.uuid),
+		SPA_DICT_ITEM_INIT(KEY_DOMAIN_KIND, vm->u.vm.kind),
 		SPA_DICT_ITEM_INIT(KEY_IDENTITY, vm->u.vm.key),
 		SPA_DICT_ITEM_INIT(KEY_TRANSPORT, vm->u.vm.domid < 0 ? "local" : "xen"),
 	};
@@ -103,15 +101,18 @@ static struct pw_properties *common(const struct ipc_message *vm)
 	struct pw_properties *props =
 		pw_properties_new(PW_KEY_APP_NAME, name, PW_KEY_APP_ICON_NAME, "computer",
 				  PW_KEY_APP_PROCESS_BINARY, "xaring-pw", KEY_DOMAIN_NAME,
-				  domain_name(vm), KEY_IDENTITY, vm->u.vm.key, NULL);
+				  vm->u.vm.domain, KEY_IDENTITY, vm->u.vm.key, NULL);
 
 	if (!props)
 		return NULL;
 	/* WirePlumber remembers volume, mute and target by this. */
 	pw_properties_setf(props, PW_KEY_APP_ID, "org.xaring.vm.%s", vm->u.vm.key);
 	pw_properties_set(props, KEY_TRANSPORT, vm->u.vm.domid < 0 ? "local" : "xen");
-	if (vm->u.vm.domid >= 0)
-		pw_properties_setf(props, KEY_DOMID, "%d", vm->u.vm.domid);
+	if (vm->u.vm.domid >= 0) {
+		pw_properties_setf(props, KEY_DOMAIN_ID, "%d", vm->u.vm.domid);
+		pw_properties_set(props, KEY_DOMAIN_UUID, vm->u.vm.uuid);
+		pw_properties_set(props, KEY_DOMAIN_KIND, vm->u.vm.kind);
+	}
 	return props;
 }
 

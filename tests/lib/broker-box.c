@@ -28,6 +28,7 @@
 #include <xaring/log.h>
 
 #include "broker.h"
+#include "identity.h"
 #include "loop.h"
 
 #define LINES_MAX   4096
@@ -36,6 +37,7 @@
 struct box {
 	char folder[64];
 	unsigned vms;
+	struct policy policies[BOX_VMS_MAX];
 	struct loop *loop;
 	struct broker *broker;
 	int quit;    /* eventfd */
@@ -196,7 +198,7 @@ static void socket_path(const struct box *box, unsigned vm, char path[108])
 	snprintf(path, 108, "%s/vm%u", box->folder, vm);
 }
 
-static void add_vms(struct box *box, const struct policy *policies, unsigned vms)
+static void add_vms(struct box *box, unsigned vms)
 {
 	for (unsigned i = 1; i <= vms; i++) {
 		char path[108], key[8], title[16];
@@ -205,14 +207,26 @@ static void add_vms(struct box *box, const struct policy *policies, unsigned vms
 		socket_path(box, i, path);
 		snprintf(key, sizeof(key), "vm%u", i);
 		snprintf(title, sizeof(title), "The VM %u", i);
-		assert_int_equal(broker_add_vm(box->broker, &vm, &policies[i - 1]), 0);
+		assert_int_equal(broker_add_vm(box->broker, &vm), 0);
 	}
+}
+
+/* All that is asked about are our VMs. */
+static void policy(void *data, const struct identity *identity, struct policy *policy)
+{
+	const struct box *box = data;
+	unsigned vm = (unsigned)strtoul(identity->key + strlen("vm"), NULL, 10);
+
+	*policy = box->policies[vm - 1];
 }
 
 struct box *box_start(const struct policy *policies, unsigned vms)
 {
 	struct box *box = calloc(1, sizeof(*box));
-	struct broker_setup setup = {.spawn = spawn, .remote = remote, .data = box};
+	struct broker_setup setup = {.spawn = spawn,
+				     .remote = remote,
+				     .policy = policy,
+				     .data = box};
 	struct loop_source *unused;
 
 	assert_non_null(box);
@@ -220,6 +234,7 @@ struct box *box_start(const struct policy *policies, unsigned vms)
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-box.XXXXXX");
 	assert_non_null(mkdtemp(box->folder));
 	box->vms = vms;
+	memcpy(box->policies, policies, vms * sizeof(*policies));
 	box->fds_before = count_fds();
 	pthread_mutex_init(&box->lock, NULL);
 	pthread_cond_init(&box->changed, NULL);
@@ -235,7 +250,7 @@ struct box *box_start(const struct policy *policies, unsigned vms)
 			 0);
 	setup.loop = box->loop;
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
-	add_vms(box, policies, vms);
+	add_vms(box, vms);
 	broker_start(box->broker);
 	assert_int_equal(pthread_create(&box->thread, NULL, run, box), 0);
 	return box;

@@ -185,6 +185,7 @@ static void vm_is_announced_with_title_and_key(void **state)
 	worker_expect(worker, IPC_VM, &message);
 	assert_string_equal(message.u.vm.name, "The VM 1");
 	assert_string_equal(message.u.vm.key, "vm1");
+	assert_string_equal(message.u.vm.domain, "vm1");
 	assert_int_equal(message.u.vm.domid, -1);
 	close(worker);
 	box_stop(box);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "identity.h"
 
 /* Two folders, as /usr/share/pipewire and /etc/pipewire: the second one comes later. */
 static char root[64];
@@ -101,10 +102,11 @@ static void assert_refused(const char *text, const char *message)
 
 static struct policy policy_of(const struct config *config, const char *key)
 {
-	struct config_vm vm = {.key = (char *)key, .title = (char *)"A title"};
+	struct identity identity;
 	struct policy policy;
 
-	config_policy(config, &vm, &policy);
+	identity_local(&identity, key, "A title");
+	config_policy(config, &identity, &policy);
 	return policy;
 }
 

@@ -231,6 +231,15 @@ static void texts_without_an_end_are_refused(void **state)
 	ipc_message_init(&message, IPC_VM, 1, 0);
 	memset(message.u.vm.key, 'x', sizeof(message.u.vm.key));
 	assert_refused(&message, BYTES, 0);
+	ipc_message_init(&message, IPC_VM, 1, 0);
+	memset(message.u.vm.domain, 'x', sizeof(message.u.vm.domain));
+	assert_refused(&message, BYTES, 0);
+	ipc_message_init(&message, IPC_VM, 1, 0);
+	memset(message.u.vm.uuid, 'x', sizeof(message.u.vm.uuid));
+	assert_refused(&message, BYTES, 0);
+	ipc_message_init(&message, IPC_VM, 1, 0);
+	memset(message.u.vm.kind, 'x', sizeof(message.u.vm.kind));
+	assert_refused(&message, BYTES, 0);
 	ipc_message_init(&message, IPC_STREAM, 1, 1);
 	memset(message.u.stream.name, 'x', sizeof(message.u.stream.name));
 	assert_refused(&message, BYTES, 2);
