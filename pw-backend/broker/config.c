@@ -28,6 +28,29 @@ struct config_rules {
 	struct piece array;
 };
 
+static int take_identity(struct reader *r, const struct place *place, const struct piece *value,
+			 struct policy *policy)
+{
+	if (!piece_is(value, "name") && !piece_is(value, "uuid"))
+		return reader_refuse(r, place, value, "name and uuid are accepted");
+	policy->by_uuid = piece_is(value, "uuid");
+	return 0;
+}
+
+static int take_vm(struct reader *r, const struct place *place, const struct piece *value,
+		   struct policy *policy)
+{
+	char *text = NULL;
+	int res = reader_take_text(r, place, value, &text);
+
+	if (res == 0 && !config_key_is_valid(text))
+		res = reader_refuse(r, place, value, CONFIG_KEY_ACCEPTED);
+	if (res == 0)
+		snprintf(policy->vm, sizeof(policy->vm), "%s", text);
+	free(text);
+	return res;
+}
+
 static int on_policy_key(struct reader *r, const struct place *outer, const struct piece *key,
 			 const struct piece *value, void *data)
 {
@@ -47,8 +70,13 @@ static int on_policy_key(struct reader *r, const struct place *outer, const stru
 		return reader_take_number(r, &place, value, pages, &policy->max_pages);
 	if (piece_is(key, "reconnect-ms"))
 		return reader_take_number(r, &place, value, reconnect, &policy->reconnect_ms);
+	if (piece_is(key, "identity"))
+		return take_identity(r, &place, value, policy);
+	if (piece_is(key, "vm"))
+		return take_vm(r, &place, value, policy);
 	return reader_refuse_key(r, outer, key,
-				 "playback, max-streams, max-pages and reconnect-ms are accepted");
+				 "playback, max-streams, max-pages, reconnect-ms, identity and vm "
+				 "are accepted");
 }
 
 static int on_action(struct reader *r, const struct place *outer, const struct piece *key,
@@ -98,11 +126,12 @@ static int on_match_key(struct reader *r, const struct place *outer, const struc
 
 	(void)data;
 	place_extend(&place, outer, key);
-	if (!piece_is(key, "xen.domain.name") && !piece_is(key, "xaring.key") &&
+	if (!piece_is(key, "xen.domain.name") && !piece_is(key, "xen.domain.uuid") &&
+	    !piece_is(key, "xen.domain.kind") && !piece_is(key, "xaring.key") &&
 	    !piece_is(key, "xaring.transport"))
-		return reader_refuse_key(
-			r, outer, key,
-			"xen.domain.name, xaring.key and xaring.transport are accepted");
+		return reader_refuse_key(r, outer, key,
+					 "xen.domain.name, xen.domain.uuid, xen.domain.kind, "
+					 "xaring.key and xaring.transport are accepted");
 	if (piece_is_container(value))
 		return reader_refuse(r, &place, value, PATTERN_ACCEPTED);
 	return check_pattern(r, &place, value);
@@ -330,6 +359,8 @@ void config_policy(const struct config *config, const struct identity *id, struc
 {
 	struct spa_dict_item items[] = {
 		{"xen.domain.name", id->name},
+		{"xen.domain.uuid", id->uuid},
+		{"xen.domain.kind", id->kind},
 		{"xaring.key", id->key},
 		{"xaring.transport", id->domid < 0 ? "local" : "xen"},
 	};

@@ -6,6 +6,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <xaring/server.h>
 
@@ -14,6 +15,7 @@
 
 void policy_init(struct policy *policy)
 {
+	memset(policy, 0, sizeof(*policy));
 	policy->playback = true;
 	policy->max_streams = STREAMS_DEFAULT;
 	policy->max_pages = XARING_GUEST_PAGES_MAX;

@@ -20,12 +20,17 @@
 #define POLICY_PAGES_MAX        XARING_GUEST_PAGES_MAX
 #define POLICY_RECONNECT_MS_MIN 1u
 #define POLICY_RECONNECT_MS_MAX 60000u
+#define POLICY_VM_MAX           64 /* bytes, with the NUL */
 
 struct policy {
 	bool playback;
 	uint32_t max_streams;
 	uint32_t max_pages;    /* control pages included */
 	uint32_t reconnect_ms; /* new streams in the long run: one in this time */
+
+	/* Which VM a domain is, and not what it may do. */
+	bool by_uuid;           /* the key is the UUID, not the name */
+	char vm[POLICY_VM_MAX]; /* the key is this; "" = it is not said */
 };
 
 /* What the VM's streams take now. */

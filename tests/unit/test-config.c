@@ -251,6 +251,50 @@ static void rules_that_match_apply_in_their_order(void **state)
 	config_destroy(config);
 }
 
+static struct policy policy_of_domain(const struct config *config,
+				      const struct identity_facts *facts)
+{
+	struct identity identity;
+	struct policy policy;
+
+	identity_domain(&identity, facts);
+	config_policy(config, &identity, &policy);
+	return policy;
+}
+
+static void rules_choose_who_a_domain_is(void **state)
+{
+	static const struct identity_facts work = {.domid = 3,
+						   .name = "work",
+						   .uuid = "7f0c5b2e-0000-4000-8000-0123456789ab"};
+	static const struct identity_facts other = {.domid = 4,
+						    .name = "other",
+						    .uuid = "11111111-0000-4000-8000-0123456789ab"};
+	static const struct identity_facts stub = {.domid = 5,
+						   .name = "work-dm",
+						   .is_stubdomain = true};
+	struct config *config = load_text("xaring.rules = [\n"
+					  " { matches = [ { xaring.transport = xen } ]\n"
+					  "   actions = { policy = { identity = uuid } } }\n"
+					  " { matches = [ { xen.domain.name = work } ]\n"
+					  "   actions = { policy = { identity = name } } }\n"
+					  " { matches = [ { xen.domain.uuid = \"~^11111111-\" } ]\n"
+					  "   actions = { policy = { max-streams = 3 } } }\n"
+					  " { matches = [ { xen.domain.kind = stubdomain } ]\n"
+					  "   actions = { policy = { vm = devices } } }\n"
+					  "]\n");
+
+	(void)state;
+	assert_false(policy_of_domain(config, &work).by_uuid);
+	assert_true(policy_of_domain(config, &other).by_uuid);
+	assert_int_equal(policy_of_domain(config, &work).max_streams, 8);
+	assert_int_equal(policy_of_domain(config, &other).max_streams, 3);
+	assert_string_equal(policy_of_domain(config, &other).vm, "");
+	assert_string_equal(policy_of_domain(config, &stub).vm, "devices");
+	assert_false(policy_of(config, "work").by_uuid);
+	config_destroy(config);
+}
+
 static void rules_of_later_files_come_later(void **state)
 {
 	struct config *config;
@@ -320,6 +364,12 @@ static void wrong_values_are_refused_by_place_and_range(void **state)
 	assert_refused("xaring.rules = [ { actions = { policy = { playback = yes } } } ]",
 		       "1: xaring.rules[0].actions.policy.playback = yes is refused: "
 		       "true and false are accepted");
+	assert_refused("xaring.rules = [ { actions = { policy = { identity = mac } } } ]",
+		       "1: xaring.rules[0].actions.policy.identity = mac is refused: name and uuid "
+		       "are accepted");
+	assert_refused("xaring.rules = [ { actions = { policy = { vm = \"a b\" } } } ]",
+		       "1: xaring.rules[0].actions.policy.vm = \"a b\" is refused: 1 to 63 of A-Z, "
+		       "a-z, 0-9, \".\", \"_\" and \"-\" are accepted");
 }
 
 static void unknown_keys_are_refused_with_the_known_ones(void **state)
@@ -339,7 +389,8 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 		       "accepted");
 	assert_refused("xaring.rules = [ { matches = [ { node.name = x } ] } ]",
 		       "1: the key node.name in xaring.rules[0].matches[0] is refused: "
-		       "xen.domain.name, xaring.key and xaring.transport are accepted");
+		       "xen.domain.name, xen.domain.uuid, xen.domain.kind, xaring.key and "
+		       "xaring.transport are accepted");
 	assert_refused("xaring.rules = [ { matches = [ { xaring.key = \"~(\" } ] } ]",
 		       "1: xaring.rules[0].matches[0].xaring.key = \"~(\" is refused: a text or "
 		       "\"~a regular expression\" is accepted");
@@ -348,7 +399,8 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 		       "update-props are accepted");
 	assert_refused("xaring.rules = [ { actions = { policy = { capture = true } } } ]",
 		       "1: the key capture in xaring.rules[0].actions.policy is refused: "
-		       "playback, max-streams, max-pages and reconnect-ms are accepted");
+		       "playback, max-streams, max-pages, reconnect-ms, identity and vm are "
+		       "accepted");
 }
 
 static void audio_user_is_auto_or_somebody(void **state)
@@ -484,6 +536,7 @@ int main(void)
 		TEST(fragments_of_all_folders_are_added_in_order),
 		TEST(home_and_environment_are_not_looked_at),
 		TEST(rules_that_match_apply_in_their_order),
+		TEST(rules_choose_who_a_domain_is),
 		TEST(rules_of_later_files_come_later),
 		TEST(looks_are_left_to_the_worker),
 		TEST(names_of_vms_are_checked),
