@@ -243,13 +243,19 @@ error_free:
 	return res;
 }
 
-static void send_refusal(struct worker *w, const struct ipc_message *open)
+/* What a device says of references that were never granted is about what the guest has said. */
+static uint32_t reason_of(int res)
+{
+	return res == -EINVAL ? XARING_REASON_MESSAGE : XARING_REASON_INTERNAL;
+}
+
+static void send_refusal(struct worker *w, const struct ipc_message *open, int res)
 {
 	struct ipc_message message;
 
 	ipc_message_init(&message, IPC_STATE, open->vm, open->stream);
 	message.u.state.backend = XARING_BACKEND_REFUSED;
-	message.u.state.reason = XARING_REASON_INTERNAL;
+	message.u.state.reason = reason_of(res);
 	worker_send(w, &message);
 	send_gone(w, open);
 }
@@ -267,7 +273,7 @@ void stream_open(struct guest *g, struct ipc_message *message)
 	if (res < 0) {
 		xaring_log(XARING_LOG_ERROR, "vm %s: a stream cannot be opened: %s",
 			   g->vm.u.vm.name, spa_strerror(res));
-		send_refusal(g->worker, message);
+		send_refusal(g->worker, message, res);
 		return;
 	}
 	worker_count_stream(g->worker, 1);
