@@ -28,12 +28,14 @@
 #include "notify.h"
 #include "options.h"
 #include "seat.h"
+#include "source-xen.h"
 #include "spawn.h"
 
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
 #define DESCRIPTORS_PER_VM     48
-#define DESCRIPTORS_PER_STREAM 16 /* PipeWire takes a dozen of the worker for each */
+#define DESCRIPTORS_XEN        6144 /* 32 guests with the usual limits; nobody knows how many come */
+#define DESCRIPTORS_PER_STREAM 16   /* PipeWire takes a dozen of the worker for each */
 
 struct daemon {
 	struct options options;
@@ -47,7 +49,10 @@ struct daemon {
 	struct spawn spawn;
 	struct loop *loop;
 	struct broker *broker;
+	struct xen *xen; /* NULL = not served */
+	bool is_on_xen;
 	bool announced;
+	bool stopping;
 };
 
 /* Says what failed and ends with that code. */
@@ -203,16 +208,17 @@ static int take_lock(struct daemon *d)
  * What the limits of all VMs allow together, for the broker, and for the worker, who inherits it.
  * Should the hard limit be less, it is met when so many streams are there, and not before.
  */
-static void raise_descriptor_limit(const struct config *vms, const struct config *rules)
+static void raise_descriptor_limit(const struct daemon *d)
 {
-	rlim_t wanted = DESCRIPTORS_BASE;
+	const struct config *vms = d->config;
+	rlim_t wanted = DESCRIPTORS_BASE + (d->is_on_xen ? DESCRIPTORS_XEN : 0);
 	struct identity identity;
 	struct policy policy;
 	struct rlimit limit;
 
 	for (unsigned i = 0; i < vms->vm_count; i++) {
 		identity_local(&identity, vms->vms[i].key, vms->vms[i].title);
-		config_policy(rules, &identity, &policy);
+		config_policy(d->rules, &identity, &policy);
 		wanted += DESCRIPTORS_PER_VM + DESCRIPTORS_PER_STREAM * policy.max_streams;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
@@ -261,13 +267,15 @@ static int add_configured_vms(struct daemon *d)
 	return res;
 }
 
-/* Without any VM there is one: the machine itself. */
+/* Without any VM, and where no guests can come by themselves, there is one: the machine itself. */
 static int add_vms(struct daemon *d)
 {
 	char path[PATH_MAX + 16];
 
 	if (d->config->vm_count > 0)
 		return add_configured_vms(d);
+	if (d->is_on_xen)
+		return 0;
 	if (config_add_vm(d->config, "local", NULL, NULL) < 0)
 		return fail(EXIT_FAILURE, "out of memory");
 	snprintf(path, sizeof(path), "%s/socket", d->runtime_dir);
@@ -352,6 +360,7 @@ static void on_ready(void *data)
 {
 	struct daemon *d = data;
 
+	xen_announce(d->xen);
 	if (d->announced)
 		return;
 	d->announced = true;
@@ -359,12 +368,22 @@ static void on_ready(void *data)
 	notify_send("READY=1\nSTATUS=Ready");
 }
 
+static void quit(void *data)
+{
+	struct daemon *d = data;
+
+	loop_quit(d->loop, EXIT_SUCCESS);
+}
+
+/* Guests are told first; who asks twice does not want to wait for that. */
 static void on_stop(void *data, int signal)
 {
 	struct daemon *d = data;
 
 	(void)signal;
-	loop_quit(d->loop, EXIT_SUCCESS);
+	if (d->stopping || !xen_withdraw(d->xen, quit, d))
+		quit(d);
+	d->stopping = true;
 }
 
 /* VMs and their sockets stay as they are: they are made at the start only. */
@@ -374,7 +393,7 @@ static void apply_rules(struct daemon *d, struct config *fresh)
 		config_destroy(d->rules);
 	d->rules = fresh;
 	broker_reload(d->broker);
-	raise_descriptor_limit(d->config, fresh);
+	raise_descriptor_limit(d);
 }
 
 static void on_reload(void *data, int signal)
@@ -425,6 +444,19 @@ static int create_broker(struct daemon *d)
 	return res == 0 ? 0 : fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 }
 
+/* xenstored need not be there yet. */
+static int open_xen(struct daemon *d)
+{
+	int res;
+
+	if (!d->is_on_xen)
+		return 0;
+	res = xen_open(d->broker, &d->xen);
+	return res == 0 ? 0
+			: fail(EXIT_FAILURE, "guests of Xen cannot be looked for: %s",
+			       strerror(-res));
+}
+
 static int run_broker(struct daemon *d)
 {
 	int res = loop_create(&d->loop);
@@ -432,12 +464,15 @@ static int run_broker(struct daemon *d)
 	if (res < 0)
 		return fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit(d->config, d->config);
+	d->is_on_xen = !d->options.no_xen && xen_is_usable();
+	raise_descriptor_limit(d);
 	watch_seat(d);
 	update_audience(d);
 	res = create_broker(d);
 	if (res == 0)
 		res = add_vms(d);
+	if (res == 0)
+		res = open_xen(d);
 	if (res == 0) {
 		broker_start(d->broker);
 		res = loop_run(d->loop);
@@ -445,6 +480,7 @@ static int run_broker(struct daemon *d)
 	}
 	broker_destroy(d->broker);
 	seat_close(d->seat);
+	xen_close(d->xen);
 	loop_destroy(d->loop);
 	return res < 0 ? fail(EXIT_FAILURE, "the broker fails: %s", strerror(-res)) : res;
 }

@@ -19,8 +19,8 @@ static const char help[] =
 	"\n"
 	"  --runtime-dir DIR  folder of the sockets and the lock. Default: /run/xaring as\n"
 	"                     root, else $XDG_RUNTIME_DIR/xaring. The VM NAME connects to\n"
-	"                     DIR/vm/NAME; when none is configured there is one, local,\n"
-	"                     at DIR/socket\n"
+	"                     DIR/vm/NAME; when none is configured, and Xen is not there,\n"
+	"                     there is one, local, at DIR/socket\n"
 	"  --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
 	"  --pipewire SOCKET  PipeWire's socket, an absolute path. Default: configured,\n"
 	"                     else $PIPEWIRE_REMOTE if absolute, else pipewire-0 in\n"
@@ -30,6 +30,7 @@ static const char help[] =
 	"                     not. auto: of the user who is at the seat, and to nobody\n"
 	"                     while nobody is\n"
 	"  --vm NAME          add a VM to those that are configured; any number of times\n"
+	"  --no-xen           serve no guests of Xen, where there are any\n"
 	"  --verbose          say more in the log\n"
 	"  --help             show this and end\n"
 	"  --version          show the version and end\n"
@@ -44,6 +45,7 @@ enum option_code {
 	OPTION_PIPEWIRE,
 	OPTION_AUDIO_USER,
 	OPTION_VM,
+	OPTION_NO_XEN,
 	OPTION_VERBOSE,
 	OPTION_HELP,
 	OPTION_VERSION
@@ -55,6 +57,7 @@ static const struct option known[] = {
 	{"pipewire", required_argument, NULL, OPTION_PIPEWIRE},
 	{"audio-user", required_argument, NULL, OPTION_AUDIO_USER},
 	{"vm", required_argument, NULL, OPTION_VM},
+	{"no-xen", no_argument, NULL, OPTION_NO_XEN},
 	{"verbose", no_argument, NULL, OPTION_VERBOSE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -120,6 +123,9 @@ static int take(struct options *o, int code)
 		return -1;
 	case OPTION_VM:
 		return take_vm(o);
+	case OPTION_NO_XEN:
+		o->no_xen = true;
+		return -1;
 	case OPTION_VERBOSE:
 		o->verbose = true;
 		return -1;

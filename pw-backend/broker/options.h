@@ -19,6 +19,7 @@ struct options {
 	const char *audio_user;  /* or NULL */
 	char **vms;              /* vm_count names, checked */
 	unsigned vm_count;
+	bool no_xen;
 	bool verbose;
 };
 

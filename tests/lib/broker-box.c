@@ -30,6 +30,7 @@
 #include "broker.h"
 #include "identity.h"
 #include "loop.h"
+#include "source-xen.h"
 
 #define LINES_MAX   4096
 #define WORKERS_MAX 64
@@ -39,16 +40,20 @@ struct box {
 	unsigned vms;
 	struct policy policies[BOX_VMS_MAX];
 	struct loop *loop;
+	struct loop_source *quit_source;
 	struct broker *broker;
+	struct xen *xen;
+	box_policy_fn xen_policy;
 	int quit;    /* eventfd */
 	int replace; /* eventfd */
+	int reload;  /* eventfd */
 	pthread_t thread;
 	int fds_before;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	int workers[WORKERS_MAX]; /* ends that nobody has taken yet */
-	unsigned spawned, taken;
+	unsigned spawned, taken, reloads;
 	bool spawn_broken;
 	int remote_error;
 };
@@ -150,12 +155,43 @@ static int remote(void *data)
 	return pair[0];
 }
 
+static void on_withdrawn(void *data)
+{
+	struct box *box = data;
+
+	loop_quit(box->loop, 0);
+}
+
 static void on_quit(void *data, uint32_t events)
 {
 	struct box *box = data;
 
 	(void)events;
-	loop_quit(box->loop, 0);
+	loop_update_io(box->quit_source, 0);
+	if (!xen_withdraw(box->xen, on_withdrawn, box))
+		loop_quit(box->loop, 0);
+}
+
+static void on_reload(void *data, uint32_t events)
+{
+	struct box *box = data;
+	uint64_t count;
+
+	(void)events;
+	if (read(box->reload, &count, sizeof(count)) < 0)
+		return;
+	broker_reload(box->broker);
+	pthread_mutex_lock(&box->lock);
+	box->reloads++;
+	pthread_cond_broadcast(&box->changed);
+	pthread_mutex_unlock(&box->lock);
+}
+
+static void on_ready(void *data)
+{
+	struct box *box = data;
+
+	xen_announce(box->xen);
 }
 
 static void on_replace(void *data, uint32_t events)
@@ -215,44 +251,79 @@ static void add_vms(struct box *box, unsigned vms)
 static void policy(void *data, const struct identity *identity, struct policy *policy)
 {
 	const struct box *box = data;
-	unsigned vm = (unsigned)strtoul(identity->key + strlen("vm"), NULL, 10);
+	unsigned vm;
+
+	if (identity->domid >= 0) {
+		policy_init(policy);
+		if (box->xen_policy)
+			box->xen_policy(identity, policy);
+		return;
+	}
+	vm = (unsigned)strtoul(identity->key + strlen("vm"), NULL, 10);
 
 	*policy = box->policies[vm - 1];
 }
 
-struct box *box_start(const struct policy *policies, unsigned vms)
+static struct box *make(void)
 {
 	struct box *box = calloc(1, sizeof(*box));
 	struct broker_setup setup = {.spawn = spawn,
 				     .remote = remote,
 				     .policy = policy,
+				     .on_ready = on_ready,
 				     .data = box};
 	struct loop_source *unused;
 
 	assert_non_null(box);
-	assert_true(vms <= BOX_VMS_MAX);
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-box.XXXXXX");
 	assert_non_null(mkdtemp(box->folder));
-	box->vms = vms;
-	memcpy(box->policies, policies, vms * sizeof(*policies));
 	box->fds_before = count_fds();
 	pthread_mutex_init(&box->lock, NULL);
 	pthread_cond_init(&box->changed, NULL);
 	box->quit = eventfd(0, EFD_CLOEXEC);
 	box->replace = eventfd(0, EFD_CLOEXEC);
-	assert_true(box->quit >= 0 && box->replace >= 0);
+	box->reload = eventfd(0, EFD_CLOEXEC);
+	assert_true(box->quit >= 0 && box->replace >= 0 && box->reload >= 0);
 	forget_lines();
 	xaring_log_set(keep_line, XARING_LOG_DEBUG);
 
 	assert_int_equal(loop_create(&box->loop), 0);
-	assert_int_equal(loop_add_io(box->loop, box->quit, EPOLLIN, on_quit, box, &unused), 0);
+	assert_int_equal(loop_add_io(box->loop, box->quit, EPOLLIN, on_quit, box,
+				     &box->quit_source),
+			 0);
 	assert_int_equal(loop_add_io(box->loop, box->replace, EPOLLIN, on_replace, box, &unused),
 			 0);
+	assert_int_equal(loop_add_io(box->loop, box->reload, EPOLLIN, on_reload, box, &unused), 0);
 	setup.loop = box->loop;
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
-	add_vms(box, vms);
+	return box;
+}
+
+static void start(struct box *box)
+{
 	broker_start(box->broker);
 	assert_int_equal(pthread_create(&box->thread, NULL, run, box), 0);
+}
+
+struct box *box_start(const struct policy *policies, unsigned vms)
+{
+	struct box *box = make();
+
+	assert_true(vms <= BOX_VMS_MAX);
+	box->vms = vms;
+	memcpy(box->policies, policies, vms * sizeof(*policies));
+	add_vms(box, vms);
+	start(box);
+	return box;
+}
+
+struct box *box_start_xen(box_policy_fn xen_policy)
+{
+	struct box *box = make();
+
+	box->xen_policy = xen_policy;
+	assert_int_equal(xen_open(box->broker, &box->xen), 0);
+	start(box);
 	return box;
 }
 
@@ -269,9 +340,11 @@ void box_stop(struct box *box)
 	assert_int_equal(write(box->quit, &one, sizeof(one)), sizeof(one));
 	pthread_join(box->thread, NULL);
 	broker_destroy(box->broker);
+	xen_close(box->xen);
 	loop_destroy(box->loop);
 	close(box->quit);
 	close(box->replace);
+	close(box->reload);
 	close_unclaimed(box);
 	xaring_log_set(NULL, XARING_LOG_ERROR);
 	forget_lines();
@@ -290,6 +363,22 @@ static struct timespec deadline(void)
 	clock_gettime(CLOCK_REALTIME, &at);
 	at.tv_sec += BOX_DEADLINE_MS / 1000;
 	return at;
+}
+
+void box_reload(struct box *box)
+{
+	struct timespec until = deadline();
+	uint64_t one = 1;
+	unsigned before;
+	int res = 0;
+
+	pthread_mutex_lock(&box->lock);
+	before = box->reloads;
+	assert_int_equal(write(box->reload, &one, sizeof(one)), sizeof(one));
+	while (box->reloads == before && res == 0)
+		res = -pthread_cond_timedwait(&box->changed, &box->lock, &until);
+	pthread_mutex_unlock(&box->lock);
+	assert_int_equal(res, 0);
 }
 
 /* The next worker's end, or -ETIMEDOUT. */

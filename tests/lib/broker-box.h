@@ -21,9 +21,20 @@
 #define BOX_VMS_MAX     4
 
 struct box;
+struct identity;
 
 /* Starts a broker with VMs "vm1", "vm2", ...; policies[i] is that of the VM i + 1. (main) */
 struct box *box_start(const struct policy *policies, unsigned vms);
+
+/*
+ * Starts one whose VMs are the guests of the xenstored that XENSTORED_PATH names. policy, of the
+ * broker's thread, says what is allowed; it begins with the usual one. NULL changes nothing. (main)
+ */
+typedef void (*box_policy_fn)(const struct identity *identity, struct policy *policy);
+struct box *box_start_xen(box_policy_fn policy);
+
+/* The rules have changed. Returns when the broker has asked for them anew. (main) */
+void box_reload(struct box *box);
 
 /* Ends it, and checks that it has given back every descriptor. (main) */
 void box_stop(struct box *box);

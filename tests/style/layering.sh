@@ -11,6 +11,9 @@ PURE_CALLS+='|pthread_[a-z_]+|xaring_log|pw_log_[a-z]+'
 # What our daemons have in common may be included by both of them.
 DAEMON_HEADERS=":\"($(basename -a libxaring/src/daemon/*.h | paste -sd'|' | sed 's/\./\\./g'))\$"
 
+# The broker also Xen.
+XEN_HEADERS=":\"($(basename -a libxaring/src/xen/*.h | paste -sd'|' | sed 's/\./\\./g'))\$"
+
 # includes FILE...: lines "file:line:header", headers with their < or ".
 includes() {
 	[ $# -eq 0 ] || grep -nHoE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]+' "$@" |
@@ -56,12 +59,13 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 } | none "3. the plugin includes its own headers and libxaring's public ones"
 
 {
-	includes "${backend[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" | not_beside
+	includes "${backend[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" |
+		grep -vE "^pw-backend/broker/.*$XEN_HEADERS" | not_beside
 	includes "${backend[@]}" | grep -E '[<"]alsa/|"\.\./\.\./'
 	includes "${backend[@]}" | grep -E '^pw-backend/broker/.*"\.\./worker/' |
 		grep -v 'worker/worker\.h$'
 	includes "${backend[@]}" | grep -E '^pw-backend/worker/.*"\.\./broker/'
-} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons; broker and worker meet in ipc.h"
+} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h"
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which domains there are, and when they are looked at; one of them is xen-guest.c's. Watches say
+ * that something has changed, never what: that is read. A domain is gone when xenstore has said so,
+ * and not when it said nothing.
+ */
+#include "source-xen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+#include <xaring/protocol.h>
+
+#include "broker-private.h"
+#include "loop.h"
+#include "store.h"
+#include "xen-guest.h"
+#include "xen-scan.h"
+
+/* The list of domains, should a watch have been missed; in an audio domain there is no watch. */
+#define SWEEP_MS      5000
+#define LIST_SWEEP_MS 1000
+
+#define THROTTLE_MS 20
+#define WITHDRAW_MS 1000
+
+#define PRESENCE "data/xaring/backend"
+
+/* What is known of our own domain, and what is said there. */
+struct presence {
+	struct store_job job;
+	struct xen *xen; /* NULL: nobody waits for it */
+	uint32_t own_domid;
+	bool is_known; /* own_domid was read */
+	bool wanted;   /* to be there */
+};
+
+struct xen {
+	struct broker *broker;
+	struct store *store;
+	struct scan_place place;
+	struct xen_guest_setup guest_setup;
+	struct xen_guest *guests; /* in the order of their ids */
+	bool is_placed;           /* place is known, and watched */
+
+	struct store_watch *introduced, *released; /* or, by_list, one of the list */
+	struct loop_source *sweep, *throttle, *overdue;
+	bool is_throttling;
+
+	struct scan_roster *roster; /* under way */
+	bool roster_wanted;         /* once more, asking for each */
+
+	struct presence *presence; /* under way */
+	bool presence_wanted;      /* the node is to be there */
+	bool presence_stale;       /* it has to be written once more */
+	void (*withdrawn)(void *data);
+	void *withdrawn_data;
+};
+
+static void look_for_domains(struct xen *x, bool asks);
+static void start_presence(struct xen *x);
+
+/* ---- domains ---- */
+
+static void on_throttle(void *data)
+{
+	struct xen *x = data;
+
+	x->is_throttling = false;
+	for (struct xen_guest *g = x->guests; g; g = g->next) {
+		if (g->throttled)
+			xen_guest_pump(g);
+	}
+	if (!x->is_throttling)
+		loop_arm_timer(x->throttle, 0, 0);
+}
+
+static void on_throttled(void *data)
+{
+	struct xen *x = data;
+
+	if (!x->is_throttling)
+		loop_arm_timer(x->throttle, THROTTLE_MS, THROTTLE_MS);
+	x->is_throttling = true;
+}
+
+static void insert(struct xen *x, struct xen_guest **at, uint32_t domid)
+{
+	struct xen_guest *g;
+
+	/* Without memory now, the next sweep finds it again. */
+	if (xen_guest_create(&x->guest_setup, domid, &g) < 0)
+		return;
+	g->next = *at;
+	*at = g;
+}
+
+/* What xenstore's answer says about a domain that we know. */
+static void take_existence(struct xen_guest *g, const struct scan_domain *domain)
+{
+	if (domain->exists == 0)
+		xen_guest_gone(g);
+	else if (g->failed || (domain->exists == 1 && !g->exists))
+		xen_guest_look(g);
+}
+
+/* One that is not listed any more. It stays until its streams are given back. */
+static struct xen_guest **drop(struct xen_guest **at)
+{
+	struct xen_guest *g = *at;
+
+	xen_guest_gone(g);
+	if (xen_guest_has_vm(g))
+		return &g->next;
+	*at = g->next;
+	xen_guest_destroy(g);
+	return at;
+}
+
+/* Both lists are in the order of ids. */
+static void take_roster(struct xen *x, const struct scan_roster *roster)
+{
+	struct xen_guest **at = &x->guests;
+	unsigned i = 0;
+
+	while (*at || i < roster->count) {
+		const struct scan_domain *domain = i < roster->count ? &roster->domains[i] : NULL;
+
+		if (*at && (!domain || (*at)->domid < domain->domid)) {
+			at = drop(at);
+			continue;
+		}
+		if (!*at || (*at)->domid > domain->domid)
+			insert(x, at, domain->domid);
+		else
+			take_existence(*at, domain);
+		if (*at && (*at)->domid == domain->domid)
+			at = &(*at)->next;
+		i++;
+	}
+}
+
+static void on_roster(struct scan_roster *roster, int res)
+{
+	struct xen *x = roster->owner;
+
+	if (x) {
+		x->roster = NULL;
+		if (res == 0)
+			take_roster(x, roster);
+		else if (res != -ENOTCONN)
+			xaring_log(XARING_LOG_DEBUG, "domains cannot be listed: %s",
+				   strerror(-res));
+	}
+	scan_roster_free(roster);
+	if (x && x->roster_wanted)
+		look_for_domains(x, true);
+}
+
+static void look_for_domains(struct xen *x, bool asks)
+{
+	if (x->roster) {
+		x->roster_wanted |= asks;
+		return;
+	}
+	x->roster_wanted = false;
+	(void)scan_roster_start(x->store, &x->place, asks, on_roster, x, &x->roster);
+}
+
+static void on_sweep(void *data)
+{
+	struct xen *x = data;
+
+	look_for_domains(x, x->place.by_list);
+}
+
+static void on_domains_changed(void *data)
+{
+	look_for_domains(data, true);
+}
+
+/* Names are in the list as well. */
+static void on_list_changed(void *data)
+{
+	struct xen *x = data;
+
+	look_for_domains(x, true);
+	for (struct xen_guest *g = x->guests; g; g = g->next)
+		xen_guest_look(g);
+}
+
+/* ---- our own domain ---- */
+
+/* What is left of an earlier life there is ours as well: written once more, or taken away. */
+static int write_presence(void *data, struct store_link *link)
+{
+	const struct presence *p = data;
+	char text[48];
+	int res;
+
+	if (!p->wanted)
+		return store_remove(link, PRESENCE);
+	snprintf(text, sizeof(text), "version=%d version-min=%d", XARING_PROTOCOL_VERSION,
+		 XARING_PROTOCOL_VERSION_MIN);
+	res = store_write(link, PRESENCE, text, strlen(text));
+	return res < 0 ? res : store_permit(link, PRESENCE, p->own_domid, true, NULL, 0);
+}
+
+/* Where nothing says which domain this is, it is the one that starts the others. */
+static int read_own_domid(struct presence *p, struct store_link *link)
+{
+	char *value;
+	size_t bytes;
+	int res = store_read(link, "domid", 16, &value, &bytes);
+
+	if (res == -ENOENT)
+		return 0;
+	if (res < 0)
+		return res;
+	res = offer_number(value, bytes, UINT16_MAX, &p->own_domid);
+	free(value);
+	return res;
+}
+
+static int presence_work(struct store_job *job, struct store_link *link)
+{
+	struct presence *p = (struct presence *)job;
+	int res = p->is_known ? 0 : read_own_domid(p, link);
+
+	if (res < 0)
+		return res;
+	p->is_known = true;
+	return store_transaction(link, write_presence, p);
+}
+
+static int watch_domains(struct xen *x)
+{
+	int res;
+
+	if (x->place.by_list)
+		return store_add_watch(x->store, SCAN_LIST, NULL, on_list_changed, x,
+				       &x->introduced);
+	res = store_add_watch(x->store, "@introduceDomain", NULL, on_domains_changed, x,
+			      &x->introduced);
+	if (res < 0)
+		return res;
+	return store_add_watch(x->store, "@releaseDomain", NULL, on_domains_changed, x,
+			       &x->released);
+}
+
+static void take_place(struct xen *x, uint32_t own_domid)
+{
+	uint32_t sweep_ms;
+
+	if (x->is_placed)
+		return;
+	x->is_placed = true;
+	x->place.own_domid = own_domid;
+	x->place.by_list = own_domid != 0;
+	sweep_ms = x->place.by_list ? LIST_SWEEP_MS : SWEEP_MS;
+	if (x->place.by_list)
+		xaring_log(XARING_LOG_INFO,
+			   "this is domain %u: guests are those in " SCAN_LIST " of its home",
+			   own_domid);
+	/* Without the watches there is the sweep. */
+	if (watch_domains(x) < 0)
+		xaring_log(XARING_LOG_WARN, "new domains are found late: out of memory");
+	loop_arm_timer(x->sweep, sweep_ms, sweep_ms);
+	look_for_domains(x, true);
+}
+
+static void finish_withdrawal(struct xen *x)
+{
+	void (*withdrawn)(void *data) = x->withdrawn;
+
+	loop_arm_timer(x->overdue, 0, 0);
+	x->withdrawn = NULL;
+	if (withdrawn)
+		withdrawn(x->withdrawn_data);
+}
+
+static void on_presence(struct store_job *job, int res)
+{
+	struct presence *p = (struct presence *)job;
+	struct xen *x = p->xen;
+
+	if (x) {
+		x->presence = NULL;
+		if (p->is_known)
+			take_place(x, p->own_domid);
+		if (res < 0 && res != -ENOTCONN)
+			xaring_log(XARING_LOG_WARN, "guests cannot be told of us: " PRESENCE ": %s",
+				   strerror(-res));
+	}
+	free(p);
+	if (!x)
+		return;
+	if (x->presence_stale)
+		start_presence(x);
+	else if (x->withdrawn)
+		finish_withdrawal(x);
+}
+
+static void start_presence(struct xen *x)
+{
+	struct presence *p;
+
+	x->presence_stale = true;
+	if (x->presence)
+		return;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return;
+	x->presence_stale = false;
+	p->job.work = presence_work;
+	p->job.done = on_presence;
+	p->xen = x;
+	p->own_domid = x->place.own_domid;
+	p->is_known = x->is_placed;
+	p->wanted = x->presence_wanted;
+	x->presence = p;
+	store_run(x->store, &p->job);
+}
+
+void xen_announce(struct xen *x)
+{
+	if (!x || x->presence_wanted)
+		return;
+	x->presence_wanted = true;
+	start_presence(x);
+}
+
+static void on_overdue(void *data)
+{
+	finish_withdrawal(data);
+}
+
+bool xen_withdraw(struct xen *x, void (*done)(void *data), void *data)
+{
+	if (!x || !x->presence_wanted)
+		return false;
+	x->presence_wanted = false;
+	x->withdrawn = done;
+	x->withdrawn_data = data;
+	loop_arm_timer(x->overdue, WITHDRAW_MS, 0);
+	start_presence(x);
+	return true;
+}
+
+/* ---- the source ---- */
+
+/* The watches of the domains say by themselves that they have to be looked at. */
+static void on_connected(void *data)
+{
+	struct xen *x = data;
+
+	start_presence(x);
+	if (x->is_placed)
+		look_for_domains(x, true);
+}
+
+bool xen_is_usable(void)
+{
+	/* libxenstore's own way to another one. */
+	return access("/dev/xen/gntdev", R_OK | W_OK) == 0 || getenv("XENSTORED_PATH");
+}
+
+static int add_timers(struct xen *x, struct loop *loop)
+{
+	int res = loop_add_timer(loop, on_sweep, x, &x->sweep);
+
+	if (res == 0)
+		res = loop_add_timer(loop, on_throttle, x, &x->throttle);
+	if (res == 0)
+		res = loop_add_timer(loop, on_overdue, x, &x->overdue);
+	return res;
+}
+
+int xen_open(struct broker *broker, struct xen **out)
+{
+	struct xen *x = calloc(1, sizeof(*x));
+	struct loop *loop = broker->setup.loop;
+	int res;
+
+	if (!x)
+		return -ENOMEM;
+	x->broker = broker;
+	res = add_timers(x, loop);
+	if (res == 0)
+		res = store_create(loop, on_connected, x, &x->store);
+	if (res < 0) {
+		xen_close(x);
+		return res;
+	}
+	x->guest_setup = (struct xen_guest_setup){.broker = broker,
+						  .store = x->store,
+						  .place = &x->place,
+						  .throttled = on_throttled,
+						  .data = x};
+	*out = x;
+	return 0;
+}
+
+/* What is under way is dropped when it is done, which is the latest with the store. */
+static void forget_jobs(struct xen *x)
+{
+	if (x->roster)
+		x->roster->owner = NULL;
+	if (x->presence)
+		x->presence->xen = NULL;
+}
+
+void xen_close(struct xen *x)
+{
+	if (!x)
+		return;
+	forget_jobs(x);
+	while (x->guests) {
+		struct xen_guest *g = x->guests;
+
+		x->guests = g->next;
+		xen_guest_destroy(g);
+	}
+	if (x->introduced)
+		store_remove_watch(x->introduced);
+	if (x->released)
+		store_remove_watch(x->released);
+	store_destroy(x->store);
+	loop_remove(x->sweep);
+	loop_remove(x->throttle);
+	loop_remove(x->overdue);
+	free(x);
+}

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Carries out what the difference between two looks at a domain means. Texts are offer.c's, the
+ * difference xen-nodes.c's, judgement policy.c's; xenstore is asked by xen-scan.c only.
+ */
+#include "xen-guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/log.h>
+
+#include "broker-private.h"
+#include "gntdev.h"
+#include "lease.h"
+#include "now.h"
+#include "random.h"
+#include "store.h"
+#include "vm.h"
+#include "xen-scan.h"
+
+/* Looks at one domain: a burst, then one in this time. */
+#define LOOKS_BURST     20
+#define LOOKS_REFILL_MS 20u
+
+/* What costs as much as one look more. */
+#define STREAMS_PER_LOOK 8u
+#define ANSWERS_PER_LOOK 4u
+
+bool xen_guest_has_vm(const struct xen_guest *g)
+{
+	return g->vm != NULL;
+}
+
+/* ---- leases ---- */
+
+static void end_lease(struct xen_node *node)
+{
+	node->last_lease = node->lease->id;
+	lease_end(node->lease);
+	node->lease = NULL;
+}
+
+static void on_node_end(void *data, struct xen_node *node)
+{
+	(void)data;
+	end_lease(node);
+}
+
+static void end_leases(struct xen_guest *g)
+{
+	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->state == XEN_NODE_LEASED)
+			end_lease(n);
+	}
+	xen_nodes_finish(&g->nodes);
+}
+
+static void refuse(struct xen_node *node, const struct xaring_refusal *refusal)
+{
+	node->state = XEN_NODE_REFUSED;
+	node->refusal = *refusal;
+	node->owes_answer = true;
+}
+
+static void refuse_offer(struct xen_guest *g, struct xen_node *node,
+			 const struct xaring_refusal *refusal)
+{
+	char who[32];
+
+	snprintf(who, sizeof(who), "stream %u", node->text.number);
+	vm_log_refusal(g->vm, who, refusal);
+	refuse(node, refusal);
+}
+
+static void on_lease_refused(struct lease *lease, const struct xaring_refusal *refusal)
+{
+	struct xen_guest *g = lease->vm->source;
+	struct xen_node *node = lease->source;
+	char who[40];
+
+	lease_describe(lease, who, sizeof(who));
+	vm_log_refusal(g->vm, who, refusal);
+	end_lease(node);
+	refuse(node, refusal);
+	xen_guest_pump(g);
+}
+
+/* The pages as the worker gets them. The two descriptors are of one file. */
+static int take_pages(const struct xen_guest *g, const struct offer *offer,
+		      struct lease_setup *setup)
+{
+	struct gntdev_pages pages;
+	int res = gntdev_stream(g->domid, offer, &pages);
+
+	if (res < 0)
+		return res;
+	setup->control = pages.fd;
+	setup->control_offset = pages.control_offset;
+	setup->data_offset = pages.data_offset;
+	setup->data = fcntl(pages.fd, F_DUPFD_CLOEXEC, 0);
+	if (setup->data >= 0)
+		return 0;
+	res = -errno;
+	close(pages.fd);
+	return res;
+}
+
+static int make_lease(struct xen_guest *g, struct xen_node *node, const struct offer *offer,
+		      const struct policy_grant *grant)
+{
+	struct lease_setup setup = {.open = &offer->open,
+				    .grant = grant,
+				    .on_refused = on_lease_refused,
+				    .source = node};
+	int res = random_number(&setup.time_secret_ns);
+
+	if (res == 0)
+		res = take_pages(g, offer, &setup);
+	if (res == 0)
+		res = lease_create(g->vm, &setup, &node->lease);
+	if (res < 0)
+		return res;
+	node->state = XEN_NODE_LEASED;
+	node->owes_answer = node->answered;
+	node->refusal.reason = XARING_REASON_NONE;
+	return 0;
+}
+
+/* Takes a token for the text, once. */
+static bool may_open(struct xen_guest *g, struct xen_node *node)
+{
+	if (!node->counted)
+		node->counted = vm_may_open(g->vm);
+	return node->counted;
+}
+
+/* What the offer says, and whether that is allowed. Returns as policy_check(). */
+static int check(struct xen_guest *g, struct xen_node *node, struct offer *offer,
+		 struct policy_grant *grant, struct xaring_refusal *refusal)
+{
+	int res;
+
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
+	if (!may_open(g, node))
+		return -EBUSY;
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
+	if (!node->text.text)
+		return -EPROTO;
+	res = offer_decode(node->text.text, node->text.bytes, offer, refusal);
+	if (res < 0)
+		return res;
+	/* No guest shares our clock, whatever it says. */
+	offer->open.features &= ~XARING_FEATURE_SAME_CLOCK;
+	return policy_check(&g->vm->policy, &g->vm->use, &offer->open, grant, refusal);
+}
+
+/* Judges a node that waits, or leaves it waiting when room is about to come. */
+static void judge(struct xen_guest *g, struct xen_node *node)
+{
+	struct xaring_refusal refusal;
+	struct policy_grant grant;
+	struct offer offer;
+	int res;
+
+	if (node->last_lease)
+		return;
+	res = check(g, node, &offer, &grant, &refusal);
+	if (res == -EDQUOT && vm_has_ending(g->vm))
+		return;
+	if (res == 0) {
+		refusal = (struct xaring_refusal){.reason = XARING_REASON_INTERNAL};
+		res = make_lease(g, node, &offer, &grant);
+		if (res < 0)
+			xaring_log(XARING_LOG_WARN, "vm %s: pages of stream %u cannot be taken: %s",
+				   g->vm->identity.key, node->text.number, strerror(-res));
+	}
+	if (res < 0)
+		refuse_offer(g, node, &refusal);
+}
+
+/* A lease that was given back makes place for its successor. */
+static void settle(struct xen_guest *g)
+{
+	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->last_lease && !lease_find(g->vm, n->last_lease))
+			n->last_lease = 0;
+	}
+	xen_nodes_sweep(&g->nodes);
+	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->state == XEN_NODE_WAITING)
+			judge(g, n);
+	}
+}
+
+static void kick_all(const struct xen_guest *g)
+{
+	for (const struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->state == XEN_NODE_LEASED)
+			lease_kick(n->lease, XARING_KICK_START);
+	}
+}
+
+/* ---- the VM ---- */
+
+static void finish_leaving(struct xen_guest *g)
+{
+	xaring_log(XARING_LOG_INFO, "vm %s (domain %u) is gone", g->vm->identity.key, g->domid);
+	broker_remove_vm(g->vm);
+	g->vm = NULL;
+	g->leaving = false;
+	xen_guest_look(g);
+}
+
+/* Everything that the VM has ends; what its domain is then is seen when that is over. */
+static void leave(struct xen_guest *g)
+{
+	end_leases(g);
+	g->is_stale = g->scan != NULL;
+	g->knows_kick = false;
+	g->ignored = 0;
+	if (!g->vm)
+		return;
+	g->leaving = true;
+	if (!g->vm->leases)
+		finish_leaving(g);
+}
+
+static void on_retry(void *source)
+{
+	struct xen_guest *g = source;
+
+	if (!g->leaving)
+		settle(g);
+	else if (!g->vm->leases)
+		finish_leaving(g);
+	xen_guest_pump(g);
+}
+
+/* Who the domain is by the rules of now, and what it may do. */
+static void identify(const struct xen_guest *g, const struct identity_facts *facts,
+		     struct identity *identity, struct policy *policy)
+{
+	identity_domain(identity, facts);
+	broker_policy(g->setup->broker, identity, policy);
+	identity_choose(identity, policy);
+	/* Rules may name the key that came of it. They cannot choose another one any more. */
+	broker_policy(g->setup->broker, identity, policy);
+	identity_restrict(identity, policy);
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static void on_reload(void *source)
+{
+	struct xen_guest *g = source;
+	struct identity identity;
+	struct policy policy;
+
+	if (g->leaving)
+		return;
+	identify(g, &g->facts, &identity, &policy);
+	if (!is_same(&identity, &g->vm->identity)) {
+		leave(g);
+		return;
+	}
+	vm_set_policy(g->vm, &policy);
+	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->state == XEN_NODE_REFUSED) {
+			n->state = XEN_NODE_WAITING;
+			n->counted = false;
+		}
+	}
+	settle(g);
+	xen_guest_pump(g);
+}
+
+/* The broker ends: it gives the leases back itself. */
+static void on_close(void *source)
+{
+	struct xen_guest *g = source;
+
+	xen_nodes_finish(&g->nodes);
+	g->vm = NULL;
+	g->leaving = false;
+}
+
+static const struct source_ops source_ops = {
+	.retry = on_retry,
+	.reload = on_reload,
+	.close = on_close,
+};
+
+static void make_vm(struct xen_guest *g, const struct identity *identity,
+		    const struct policy *policy)
+{
+	int res = broker_make_vm(g->setup->broker, identity, policy, &g->vm);
+
+	if (res < 0) {
+		xaring_log(XARING_LOG_ERROR, "domain %u cannot play: %s", g->domid, strerror(-res));
+		return;
+	}
+	g->vm->source_ops = &source_ops;
+	g->vm->source = g;
+	broker_adopt_vm(g->vm);
+	xaring_log(XARING_LOG_INFO, "vm %s is domain %u%s%s%s%s", identity->key, g->domid,
+		   identity->uuid[0] ? ", " : "", identity->uuid, identity->name[0] ? ", " : "",
+		   identity->name);
+}
+
+/* ---- looking ---- */
+
+static void rest(struct xen_guest *g, unsigned looks)
+{
+	uint64_t until_ms = clock_now_ms() + (uint64_t)looks * LOOKS_REFILL_MS;
+
+	if (until_ms > g->rest_until_ms)
+		g->rest_until_ms = until_ms;
+}
+
+static void tell_ignored(struct xen_guest *g, unsigned ignored)
+{
+	char text[96];
+
+	if (ignored > 0 && g->ignored == 0) {
+		snprintf(text, sizeof(text),
+			 "publishes too much: %u names below data/xaring/stream are ignored",
+			 ignored);
+		vm_log_limit(g->vm, text);
+	}
+	g->ignored = ignored;
+}
+
+static void take_streams(struct xen_guest *g, struct scan *scan)
+{
+	bool kicked = scan->has_kick && g->knows_kick && scan->kick != g->kick;
+
+	if (xen_nodes_update(&g->nodes, scan->texts, scan->count, on_node_end, NULL) < 0)
+		g->failed = true;
+	tell_ignored(g, scan->ignored);
+	settle(g);
+	if (kicked)
+		kick_all(g);
+	if (scan->has_kick) {
+		g->knows_kick = true;
+		g->kick = scan->kick;
+	}
+}
+
+/* Tells whether the domain is the VM that it was. A name that is passing says nothing. */
+static bool is_still(const struct xen_guest *g, const struct identity_facts *facts)
+{
+	if (strcmp(facts->uuid, g->facts.uuid) != 0)
+		return false;
+	if (identity_is_passing(facts->name))
+		return true;
+	return facts->is_stubdomain == g->facts.is_stubdomain &&
+	       strcmp(facts->name, g->facts.name) == 0;
+}
+
+static void take_new(struct xen_guest *g, struct scan *scan)
+{
+	struct identity identity;
+	struct policy policy;
+
+	if (identity_is_passing(scan->facts.name) || (!scan->has_token && scan->count == 0))
+		return;
+	g->facts = scan->facts;
+	identify(g, &g->facts, &identity, &policy);
+	make_vm(g, &identity, &policy);
+	if (g->vm)
+		take_streams(g, scan);
+	else
+		g->failed = true;
+}
+
+static void take_scan(struct xen_guest *g, struct scan *scan)
+{
+	g->exists = scan->exists;
+	if (!scan->exists)
+		leave(g);
+	else if (!g->vm)
+		take_new(g, scan);
+	else if (is_still(g, &scan->facts))
+		take_streams(g, scan);
+	else
+		leave(g);
+}
+
+static void on_scan(struct scan *scan, int res)
+{
+	struct xen_guest *g = scan->owner;
+
+	/* The domain was forgotten meanwhile. */
+	if (!g) {
+		scan_free(scan);
+		return;
+	}
+	g->scan = NULL;
+	g->failed = res < 0;
+	rest(g, scan->count / STREAMS_PER_LOOK);
+	if (g->leaving || g->is_stale)
+		g->dirty = true;
+	else if (res == 0)
+		take_scan(g, scan);
+	g->is_stale = false;
+	scan_free(scan);
+	xen_guest_pump(g);
+}
+
+static void on_answers(struct scan_answers *answers, int res)
+{
+	struct xen_guest *g = answers->owner;
+
+	(void)res;
+	if (g) {
+		g->answers = NULL;
+		rest(g, answers->count / ANSWERS_PER_LOOK);
+	}
+	scan_answers_free(answers);
+	if (g)
+		xen_guest_pump(g);
+}
+
+static bool owes_answers(const struct xen_guest *g)
+{
+	for (const struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (n->owes_answer)
+			return true;
+	}
+	return false;
+}
+
+static void start_answers(struct xen_guest *g)
+{
+	struct scan_answers *answers = scan_answers_create(g->domid);
+
+	if (!answers)
+		return;
+	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
+		if (!n->owes_answer)
+			continue;
+		if (scan_answers_add(answers, &n->text, &n->refusal) < 0)
+			break;
+		n->owes_answer = false;
+		n->answered = n->refusal.reason != XARING_REASON_NONE;
+	}
+	g->answers = answers;
+	scan_answers_start(g->setup->store, answers, on_answers, g);
+}
+
+static void start_scan(struct xen_guest *g)
+{
+	g->dirty = false;
+	if (scan_start(g->setup->store, g->setup->place, g->domid, on_scan, g, &g->scan) < 0)
+		g->failed = true;
+}
+
+void xen_guest_pump(struct xen_guest *g)
+{
+	uint64_t now_ms = clock_now_ms();
+	bool answers = owes_answers(g);
+
+	g->throttled = false;
+	if (g->scan || g->answers || g->leaving || (!answers && !g->dirty))
+		return;
+	if (now_ms < g->rest_until_ms || (!answers && !bucket_take(&g->looks, now_ms))) {
+		g->throttled = true;
+		g->setup->throttled(g->setup->data);
+	} else if (answers) {
+		start_answers(g);
+	} else {
+		start_scan(g);
+	}
+}
+
+void xen_guest_look(struct xen_guest *g)
+{
+	g->dirty = true;
+	xen_guest_pump(g);
+}
+
+/* ---- the domain ---- */
+
+static void on_change(void *data)
+{
+	xen_guest_look(data);
+}
+
+void xen_guest_gone(struct xen_guest *g)
+{
+	g->exists = false;
+	if (!g->leaving)
+		leave(g);
+}
+
+static int watch(struct xen_guest *g, const char *below, struct store_watch **out)
+{
+	char path[64];
+
+	scan_path(path, sizeof(path), g->domid, below);
+	return store_add_watch(g->setup->store, path, NULL, on_change, g, out);
+}
+
+int xen_guest_create(const struct xen_guest_setup *setup, uint32_t domid, struct xen_guest **out)
+{
+	struct xen_guest *g = calloc(1, sizeof(*g));
+	int res;
+
+	if (!g)
+		return -ENOMEM;
+	g->setup = setup;
+	g->domid = domid;
+	bucket_init(&g->looks, LOOKS_BURST, LOOKS_REFILL_MS, clock_now_ms());
+	res = watch(g, "data/xaring", &g->data_watch);
+	if (res == 0 && !setup->place->by_list)
+		res = watch(g, "name", &g->name_watch);
+	if (res < 0) {
+		xen_guest_destroy(g);
+		return res;
+	}
+	*out = g;
+	return 0;
+}
+
+void xen_guest_destroy(struct xen_guest *g)
+{
+	if (!g)
+		return;
+	if (g->data_watch)
+		store_remove_watch(g->data_watch);
+	if (g->name_watch)
+		store_remove_watch(g->name_watch);
+	if (g->scan)
+		g->scan->owner = NULL;
+	if (g->answers)
+		g->answers->owner = NULL;
+	xen_nodes_finish(&g->nodes);
+	free(g);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The jobs of the Xen source. What is not there, or may not be read, is absent: in a domain that a
+ * guest has not let us look into, there is nothing to play.
+ */
+#include "xen-scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_BYTES     96
+#define NAME_READ_MAX  1024 /* bytes of a domain's name: dom0's */
+#define SMALL_READ_MAX 64
+#define DOMIDS_MAX     0x7FF0u /* ids from there on are no domains */
+
+void scan_path(char *path, size_t bytes, uint32_t domid, const char *below)
+{
+	snprintf(path, bytes, "/local/domain/%u/%s", domid, below);
+}
+
+/* Returns 1, 0 when it is not there, or a negative errno. -E2BIG is an answer as well. */
+static int read_node(struct store_link *link, const char *path, size_t max, char **value,
+		     size_t *bytes)
+{
+	int res = store_read(link, path, max, value, bytes);
+
+	if (res == -ENOENT || res == -EACCES)
+		return 0;
+	return res < 0 ? res : 1;
+}
+
+/* ---- one domain ---- */
+
+/* Where dom0 has written something about the domain. */
+static void fact_path(const struct scan *s, const char *below, char path[PATH_BYTES])
+{
+	if (s->place.by_list)
+		snprintf(path, PATH_BYTES, SCAN_LIST "/%u/%s", s->domid, below);
+	else
+		scan_path(path, PATH_BYTES, s->domid, below);
+}
+
+static int read_name(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	fact_path(s, "name", path);
+	res = read_node(link, path, NAME_READ_MAX, &value, &bytes);
+	/* A name that long is none. */
+	if (res <= 0)
+		return res == -E2BIG ? 0 : res;
+	snprintf(s->facts.name, sizeof(s->facts.name), "%s", value);
+	free(value);
+	return 0;
+}
+
+static int read_uuid(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	fact_path(s, s->place.by_list ? "uuid" : "vm", path);
+	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	if (res <= 0)
+		return res == -E2BIG ? 0 : res;
+	(void)identity_read_uuid(value, bytes, s->facts.uuid);
+	free(value);
+	return 0;
+}
+
+/* A stubdomain knows whose it is. Whoever made our list has thought of that. */
+static int read_target(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	if (s->place.by_list)
+		return 0;
+	scan_path(path, sizeof(path), s->domid, "target");
+	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	s->facts.is_stubdomain = res == 1 || res == -E2BIG;
+	if (res == 1)
+		free(value);
+	return res < 0 && res != -E2BIG ? res : 0;
+}
+
+static int read_facts(struct scan *s, struct store_link *link)
+{
+	int res;
+
+	s->facts.domid = s->domid;
+	s->facts.is_self = s->domid == s->place.own_domid;
+	res = read_name(s, link);
+	if (res == 0)
+		res = read_uuid(s, link);
+	return res == 0 ? read_target(s, link) : res;
+}
+
+static int read_token(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	scan_path(path, sizeof(path), s->domid, "data/xaring/token");
+	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	s->has_token = res == 1 || res == -E2BIG;
+	if (res == 1)
+		free(value);
+	return res < 0 && res != -E2BIG ? res : 0;
+}
+
+static int read_kick(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	scan_path(path, sizeof(path), s->domid, "data/xaring/kick");
+	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	if (res <= 0)
+		return res == -E2BIG ? 0 : res;
+	s->has_kick = offer_number(value, bytes, UINT32_MAX, &s->kick) == 0;
+	free(value);
+	return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
+
+	return (first > second) - (first < second);
+}
+
+/*
+ * The numbers among the names, in their order. Returns how many, or a negative errno; *names is
+ * freed. At least one element is made.
+ */
+static int take_numbers(char **names, int count, uint32_t max, uint32_t **out)
+{
+	uint32_t *numbers = calloc((size_t)count + 1, sizeof(*numbers));
+	int taken = 0;
+
+	if (!numbers) {
+		free(names);
+		return -ENOMEM;
+	}
+	for (int i = 0; i < count; i++) {
+		if (offer_number(names[i], strlen(names[i]), max, &numbers[taken]) == 0)
+			taken++;
+	}
+	free(names);
+	qsort(numbers, (size_t)taken, sizeof(*numbers), compare_numbers);
+	*out = numbers;
+	return taken;
+}
+
+/* Returns 0, also when the node went meanwhile, or a negative errno. */
+static int read_stream(struct scan *s, struct store_link *link, uint32_t number)
+{
+	struct xen_text *text = &s->texts[s->count];
+	char below[48], path[PATH_BYTES];
+	int res;
+
+	snprintf(below, sizeof(below), "data/xaring/stream/%u", number);
+	scan_path(path, sizeof(path), s->domid, below);
+	*text = (struct xen_text){.number = number};
+	res = read_node(link, path, OFFER_TEXT_MAX, &text->text, &text->bytes);
+	if (res == -E2BIG) {
+		*text = (struct xen_text){.number = number};
+		res = 1;
+	}
+	if (res == 1)
+		s->count++;
+	return res < 0 ? res : 0;
+}
+
+static int read_streams(struct scan *s, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char **names;
+	uint32_t *numbers;
+	int listed, count, res = 0;
+
+	scan_path(path, sizeof(path), s->domid, "data/xaring/stream");
+	listed = store_list(link, path, &names);
+	if (listed < 0)
+		return listed == -ENOENT || listed == -EACCES ? 0 : listed;
+	count = take_numbers(names, listed, OFFER_NUMBER_MAX, &numbers);
+	if (count < 0)
+		return count;
+	if (count > SCAN_STREAMS_MAX)
+		count = SCAN_STREAMS_MAX;
+	s->ignored = (unsigned)(listed - count);
+	for (int i = 0; i < count && res == 0; i++)
+		res = read_stream(s, link, numbers[i]);
+	free(numbers);
+	return res;
+}
+
+/* Not everybody may ask; whom dom0 has put on our list is there, as far as we can know. */
+static int ask_exists(const struct scan_place *place, struct store_link *link, uint32_t domid)
+{
+	int res = store_domain_exists(link, domid);
+
+	return res == -EACCES && place->by_list ? 1 : res;
+}
+
+static int scan_work(struct store_job *job, struct store_link *link)
+{
+	struct scan *s = (struct scan *)job;
+	int res = ask_exists(&s->place, link, s->domid);
+
+	if (res <= 0)
+		return res;
+	s->exists = true;
+	res = read_facts(s, link);
+	if (res == 0)
+		res = read_token(s, link);
+	if (res == 0)
+		res = read_kick(s, link);
+	return res == 0 ? read_streams(s, link) : res;
+}
+
+static void scan_done(struct store_job *job, int res)
+{
+	struct scan *s = (struct scan *)job;
+
+	s->done(s, res);
+}
+
+int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
+	       void (*done)(struct scan *scan, int res), void *owner, struct scan **out)
+{
+	struct scan *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->job.work = scan_work;
+	s->job.done = scan_done;
+	s->done = done;
+	s->owner = owner;
+	s->place = *place;
+	s->domid = domid;
+	*out = s;
+	store_run(store, &s->job);
+	return 0;
+}
+
+void scan_free(struct scan *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < s->count; i++)
+		free(s->texts[i].text);
+	free(s);
+}
+
+/* ---- answers ---- */
+
+struct scan_answers *scan_answers_create(uint32_t domid)
+{
+	struct scan_answers *a = calloc(1, sizeof(*a));
+
+	if (a)
+		a->domid = domid;
+	return a;
+}
+
+int scan_answers_add(struct scan_answers *a, const struct xen_text *text,
+		     const struct xaring_refusal *refusal)
+{
+	struct scan_answer *item = &a->items[a->count];
+
+	if (a->count == SCAN_ANSWERS_MAX)
+		return -ENOSPC;
+	item->text = *text;
+	item->refusal = *refusal;
+	if (text->text) {
+		item->text.text = malloc(text->bytes + 1);
+		if (!item->text.text)
+			return -ENOMEM;
+		memcpy(item->text.text, text->text, text->bytes);
+	}
+	a->count++;
+	return 0;
+}
+
+struct answering {
+	const struct scan_answer *item;
+	char path[PATH_BYTES];
+};
+
+/* Returns 1 when the stream is the one that was judged. */
+static int is_unchanged(const struct answering *a, struct store_link *link)
+{
+	struct xen_text now = {0};
+	int res = read_node(link, a->path, OFFER_TEXT_MAX, &now.text, &now.bytes);
+	bool same;
+
+	if (res == -E2BIG)
+		return a->item->text.text == NULL;
+	if (res <= 0)
+		return res;
+	same = xen_text_is_same(&now, &a->item->text);
+	free(now.text);
+	return same;
+}
+
+static int answer_in_transaction(void *data, struct store_link *link)
+{
+	const struct answering *a = data;
+	char path[PATH_BYTES + 8], text[ANSWER_TEXT_MAX + 1];
+	int res = is_unchanged(a, link);
+
+	if (res <= 0)
+		return res;
+	snprintf(path, sizeof(path), "%s/answer", a->path);
+	if (a->item->refusal.reason == XARING_REASON_NONE)
+		return store_remove(link, path);
+	res = answer_encode(&a->item->refusal, text);
+	return store_write(link, path, text, (size_t)res);
+}
+
+/* An answer that cannot be written, because the guest has no room for it, is the guest's loss. */
+static int answers_work(struct store_job *job, struct store_link *link)
+{
+	struct scan_answers *a = (struct scan_answers *)job;
+	int res;
+
+	for (unsigned i = 0; i < a->count; i++) {
+		struct answering one = {.item = &a->items[i]};
+		char below[48];
+
+		snprintf(below, sizeof(below), "data/xaring/stream/%u", one.item->text.number);
+		scan_path(one.path, sizeof(one.path), a->domid, below);
+		res = store_transaction(link, answer_in_transaction, &one);
+		if (res == -ENOTCONN)
+			return res;
+	}
+	return 0;
+}
+
+static void answers_done(struct store_job *job, int res)
+{
+	struct scan_answers *a = (struct scan_answers *)job;
+
+	a->done(a, res);
+}
+
+void scan_answers_start(struct store *store, struct scan_answers *a,
+			void (*done)(struct scan_answers *answers, int res), void *owner)
+{
+	a->job.work = answers_work;
+	a->job.done = answers_done;
+	a->done = done;
+	a->owner = owner;
+	store_run(store, &a->job);
+}
+
+void scan_answers_free(struct scan_answers *a)
+{
+	if (!a)
+		return;
+	for (unsigned i = 0; i < a->count; i++)
+		free(a->items[i].text.text);
+	free(a);
+}
+
+/* ---- all domains ---- */
+
+static int list_domains(struct scan_roster *r, struct store_link *link)
+{
+	const char *path = r->place.by_list ? SCAN_LIST : "/local/domain";
+	char **names;
+	uint32_t *numbers;
+	int count = store_list(link, path, &names);
+
+	/* Only a list that was there says that somebody is not on it; ours is made with its first. */
+	if (count == -ENOENT && r->place.by_list)
+		return 0;
+	if (count < 0)
+		return count;
+	count = take_numbers(names, count, DOMIDS_MAX - 1, &numbers);
+	if (count < 0)
+		return count;
+	r->domains = calloc((size_t)count + 1, sizeof(*r->domains));
+	if (!r->domains) {
+		free(numbers);
+		return -ENOMEM;
+	}
+	for (int i = 0; i < count; i++)
+		r->domains[i] = (struct scan_domain){numbers[i], -1};
+	r->count = (unsigned)count;
+	free(numbers);
+	return 0;
+}
+
+static int roster_work(struct store_job *job, struct store_link *link)
+{
+	struct scan_roster *r = (struct scan_roster *)job;
+	int res = list_domains(r, link);
+
+	for (unsigned i = 0; i < r->count && res == 0 && r->asks; i++) {
+		int exists = ask_exists(&r->place, link, r->domains[i].domid);
+
+		if (exists >= 0)
+			r->domains[i].exists = exists;
+		if (exists == -ENOTCONN)
+			res = exists;
+	}
+	return res;
+}
+
+static void roster_done(struct store_job *job, int res)
+{
+	struct scan_roster *r = (struct scan_roster *)job;
+
+	r->done(r, res);
+}
+
+int scan_roster_start(struct store *store, const struct scan_place *place, bool asks,
+		      void (*done)(struct scan_roster *roster, int res), void *owner,
+		      struct scan_roster **out)
+{
+	struct scan_roster *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->job.work = roster_work;
+	r->job.done = roster_done;
+	r->done = done;
+	r->owner = owner;
+	r->place = *place;
+	r->asks = asks;
+	*out = r;
+	store_run(store, &r->job);
+	return 0;
+}
+
+void scan_roster_free(struct scan_roster *r)
+{
+	if (!r)
+		return;
+	free(r->domains);
+	free(r);
+}

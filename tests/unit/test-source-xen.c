@@ -1,0 +1,1225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guests of Xen and the broker: the xenstored and the grants are the tests' own, and the test is the
+ * toolstack, the guests and the worker.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xenstore.h>
+
+#include <xaring/pages.h>
+
+#include "broker-box.h"
+#include "fake-grants.h"
+#include "fake-xen.h"
+#include "gntalloc.h"
+#include "identity.h"
+#include "level.h"
+#include "offer.h"
+
+#define UUID_A "aaaaaaaa-0000-4000-8000-000000000001"
+#define UUID_B "bbbbbbbb-0000-4000-8000-000000000002"
+
+/* A guest's streams that may be published: their pages are there from the start. */
+#define STREAMS 4
+
+static const struct xaring_shape shape = {.frame_bytes = 4,
+					  .capacity = 8192,
+					  .data_pages = 8,
+					  .pages = 9};
+
+struct guest {
+	uint32_t domid;
+	struct gntalloc_pages pages[STREAMS];
+	struct offer offers[STREAMS];
+};
+
+static struct fake_xen xen;
+static struct guest work, play;
+static box_policy_fn rules;
+
+/* ---- what domains do ---- */
+
+static uint64_t new_epoch(void)
+{
+	static uint64_t last = 0x9f31c07e5d22a846;
+
+	return last++;
+}
+
+static void describe_offer(struct offer *offer, const struct gntalloc_pages *pages)
+{
+	struct xaring_message usual;
+
+	client_usual_open(&usual);
+	offer->open = usual.u.open;
+	offer->open.epoch = new_epoch();
+	offer->control = pages->control;
+	offer->data_count = shape.data_pages;
+	memcpy(offer->data, pages->data, sizeof(offer->data));
+}
+
+static void grant(struct guest *g, uint32_t domid)
+{
+	char text[12];
+
+	g->domid = domid;
+	snprintf(text, sizeof(text), "%u", domid);
+	setenv("FAKE_DOMID", text, 1);
+	for (int i = 0; i < STREAMS; i++) {
+		assert_int_equal(gntalloc_stream(0, &shape, XARING_PLAYBACK, &g->pages[i]), 0);
+		describe_offer(&g->offers[i], &g->pages[i]);
+	}
+	setenv("FAKE_DOMID", "0", 1);
+}
+
+static void ungrant(struct guest *g)
+{
+	for (int i = 0; i < STREAMS; i++)
+		close(g->pages[i].fd);
+}
+
+static void publish_text(uint32_t domid, uint32_t number, const char *text)
+{
+	fake_xen_do(&xen, "write /local/domain/%u/data/xaring/stream/%u %s", domid, number, text);
+}
+
+static void publish(const struct guest *g, uint32_t number)
+{
+	char text[OFFER_TEXT_MAX + 1];
+
+	assert_true(offer_encode(&g->offers[number], text) > 0);
+	publish_text(g->domid, number, text);
+}
+
+static void withdraw(const struct guest *g, uint32_t number)
+{
+	fake_xen_do(&xen, "rm /local/domain/%u/data/xaring/stream/%u", g->domid, number);
+}
+
+static void kick(const struct guest *g, const char *counter)
+{
+	fake_xen_do(&xen, "write /local/domain/%u/data/xaring/kick %s", g->domid, counter);
+}
+
+static void rename_domain(uint32_t domid, const char *name)
+{
+	fake_xen_do(&xen, "write /local/domain/%u/name %s", domid, name);
+}
+
+static bool node_exists(const char *format, uint32_t domid, uint32_t number)
+{
+	char path[96], command[112];
+
+	snprintf(path, sizeof(path), format, domid, number);
+	snprintf(command, sizeof(command), "read %s", path);
+	return fake_xen_ask(&xen, NULL, 0, "%s", command);
+}
+
+/* Waits until the node is there, and reads it, or until it is not. */
+static void await_node(const char *path, bool there, char *value, size_t bytes)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+
+	while (fake_xen_ask(&xen, value, bytes, "read %s", path) != there) {
+		assert_true(box_now_ms() < until_ms);
+		poll(NULL, 0, 5);
+	}
+}
+
+static void expect_answer(uint32_t domid, uint32_t number, enum xaring_reason reason,
+			  struct xaring_refusal *refusal)
+{
+	struct xaring_refusal read;
+	char path[96], value[ANSWER_TEXT_MAX * 2];
+
+	snprintf(path, sizeof(path), "/local/domain/%u/data/xaring/stream/%u/answer", domid,
+		 number);
+	await_node(path, true, value, sizeof(value));
+	assert_int_equal(answer_decode(value, strlen(value), &read), 0);
+	assert_int_equal(read.reason, reason);
+	if (refusal)
+		*refusal = read;
+}
+
+/* ---- what the worker sees ---- */
+
+static struct ipc_message expect_vm(int worker, const char *key, uint32_t domid)
+{
+	struct ipc_message m;
+
+	worker_expect(worker, IPC_VM, &m);
+	assert_string_equal(m.u.vm.key, key);
+	assert_int_equal(m.u.vm.domid, domid);
+	return m;
+}
+
+static struct ipc_message expect_stream(int worker, const struct ipc_message *vm)
+{
+	struct ipc_message m;
+
+	worker_expect(worker, IPC_STREAM, &m);
+	assert_int_equal(m.vm, vm->vm);
+	for (int i = 0; i < 2; i++)
+		close(m.fds[i]);
+	return m;
+}
+
+static void expect_end(int worker, const struct ipc_message *stream)
+{
+	struct ipc_message m;
+
+	worker_expect(worker, IPC_END, &m);
+	assert_int_equal(m.stream, stream->stream);
+}
+
+static void say_gone(int worker, const struct ipc_message *stream)
+{
+	worker_send(worker, IPC_GONE, stream->vm, stream->stream);
+}
+
+static void expect_vm_end(int worker, const struct ipc_message *vm)
+{
+	struct ipc_message m;
+
+	worker_expect(worker, IPC_VM_END, &m);
+	assert_int_equal(m.vm, vm->vm);
+}
+
+/* A broker with a worker that is ready, and says so to the guests. */
+static struct box *start(int *worker)
+{
+	struct box *box = box_start_xen(rules);
+
+	*worker = box_ready_worker(box, 0);
+	await_node("/local/domain/0/data/xaring/backend", true, NULL, 0);
+	return box;
+}
+
+static void stop(struct box *box, int worker)
+{
+	close(worker);
+	box_stop(box);
+}
+
+/* ---- tests ---- */
+
+static int set_up(void **state)
+{
+	(void)state;
+	rules = NULL;
+	fake_grants_create();
+	grant(&work, 3);
+	grant(&play, 4);
+	fake_xen_start(&xen);
+	fake_xen_do(&xen, "create 3 work " UUID_A);
+	fake_xen_do(&xen, "create 4 play " UUID_B);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fake_xen_stop(&xen);
+	ungrant(&work);
+	ungrant(&play);
+	fake_grants_destroy();
+	return 0;
+}
+
+/* What the guest writes is what the worker reads, and the other way round. */
+static void expect_same_memory(const struct guest *g, uint32_t number,
+			       const struct ipc_message *stream)
+{
+	struct xaring_pages here, there;
+
+	assert_int_equal(xaring_pages_map(&here, &shape, stream->fds[0],
+					  stream->u.stream.control_offset, stream->fds[1],
+					  stream->u.stream.data_offset, false),
+			 0);
+	assert_int_equal(xaring_pages_map(&there, &shape, g->pages[number].fd,
+					  g->pages[number].control_offset, g->pages[number].fd,
+					  g->pages[number].data_offset, true),
+			 0);
+	memset(there.data, 0x5a, there.data_bytes);
+	assert_memory_equal(here.data, there.data, there.data_bytes);
+	here.control->backend.flags = 77;
+	assert_int_equal(there.control->backend.flags, 77);
+	xaring_pages_unmap(&here);
+	xaring_pages_unmap(&there);
+}
+
+static void a_guest_is_found_leased_and_ended(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	worker_expect_nothing(worker);
+	fake_xen_do(&xen,
+		    "write /local/domain/3/data/xaring/token 00000000000000000000000000000000");
+	vm = expect_vm(worker, "work", 3);
+	assert_string_equal(vm.u.vm.name, "work");
+	assert_string_equal(vm.u.vm.domain, "work");
+	assert_string_equal(vm.u.vm.uuid, UUID_A);
+	assert_string_equal(vm.u.vm.kind, "guest");
+	publish(&work, 1);
+	worker_expect(worker, IPC_STREAM, &stream);
+	assert_int_equal(stream.vm, vm.vm);
+	assert_int_equal(stream.u.stream.params.rate_hz, 48000);
+	assert_int_equal(stream.u.stream.params.buffer, 4096);
+	assert_int_equal(stream.u.stream.features, 0);
+	assert_true(stream.u.stream.time_secret_ns != 0);
+	assert_string_equal(stream.u.stream.name, "test");
+	expect_same_memory(&work, 1, &stream);
+	ipc_message_finish(&stream);
+	assert_true(fake_grants_count(3).mapped == shape.pages);
+
+	withdraw(&work, 1);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	worker_expect_nothing(worker);
+	assert_int_equal(fake_grants_count(3).mapped, 0);
+	fake_xen_do(&xen, "destroy 3");
+	expect_vm_end(worker, &vm);
+	worker_expect_nothing(worker);
+	stop(box, worker);
+}
+
+static void guests_come_while_we_are_there(void **state)
+{
+	struct ipc_message vm;
+	struct guest late;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	grant(&late, 12);
+	box = start(&worker);
+	fake_xen_do(&xen, "create 12 late cccccccc-0000-4000-8000-000000000003");
+	publish(&late, 0);
+	vm = expect_vm(worker, "late", 12);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+	ungrant(&late);
+}
+
+/* A broker that was restarted finds what runs, and the guests do nothing for it. */
+static void what_is_there_already_is_found(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	publish(&work, 1);
+	publish(&work, 2);
+	for (int i = 0; i < 2; i++) {
+		box = start(&worker);
+		vm = expect_vm(worker, "work", 3);
+		expect_stream(worker, &vm);
+		expect_stream(worker, &vm);
+		worker_expect_nothing(worker);
+		stop(box, worker);
+		assert_int_equal(fake_grants_count(3).mapped, 0);
+	}
+}
+
+static void the_next_worker_is_told_all(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	close(worker);
+	worker = box_worker(box);
+	assert_int_equal(expect_vm(worker, "work", 3).vm, vm.vm);
+	assert_int_equal(expect_stream(worker, &vm).stream, stream.stream);
+	stop(box, worker);
+}
+
+static void backends_say_that_they_are_there(void **state)
+{
+	char value[64];
+	int worker;
+	struct box *box;
+
+	(void)state;
+	/* Of one that was killed. */
+	fake_xen_do(&xen, "write /local/domain/0/data/xaring/backend stale");
+	box = box_start_xen(NULL);
+	worker = box_worker(box);
+	await_node("/local/domain/0/data/xaring/backend", false, NULL, 0);
+	worker_send(worker, IPC_READY, 0, 0);
+	await_node("/local/domain/0/data/xaring/backend", true, value, sizeof(value));
+	assert_string_equal(value, "version=1 version-min=1");
+	/* Any guest may read it. */
+	fake_xen_be(&xen, 3);
+	{
+		struct xs_handle *xs = xs_open(0);
+		unsigned bytes;
+		char *read;
+
+		assert_non_null(xs);
+		read = xs_read(xs, XBT_NULL, "/local/domain/0/data/xaring/backend", &bytes);
+		assert_non_null(read);
+		free(read);
+		xs_close(xs);
+	}
+	fake_xen_be(&xen, 0);
+	stop(box, worker);
+	assert_false(node_exists("/local/domain/%u/data/xaring/backend", 0, 0));
+}
+
+static void kicks_reach_all_streams(void **state)
+{
+	struct ipc_message vm, streams[2], m;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	kick(&work, "7");
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	streams[0] = expect_stream(worker, &vm);
+	publish(&work, 2);
+	streams[1] = expect_stream(worker, &vm);
+	worker_expect_nothing(worker);
+	kick(&work, "8");
+	for (int i = 0; i < 2; i++) {
+		worker_expect(worker, IPC_KICK, &m);
+		assert_int_equal(m.stream, streams[i].stream);
+		assert_int_equal(m.u.kick.kick, XARING_KICK_START);
+	}
+	/* Not a number, and the same again. */
+	kick(&work, "9 lives");
+	kick(&work, "8");
+	worker_expect_nothing(worker);
+	kick(&work, "4294967295");
+	worker_expect(worker, IPC_KICK, &m);
+	worker_expect(worker, IPC_KICK, &m);
+	stop(box, worker);
+}
+
+/* A new text is a new link; what it is given has to wait until the old one is unmapped. */
+static void a_changed_stream_waits_for_its_predecessor(void **state)
+{
+	struct ipc_message vm, first;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	first = expect_stream(worker, &vm);
+	work.offers[1].open.epoch = new_epoch();
+	publish(&work, 1);
+	expect_end(worker, &first);
+	worker_expect_nothing(worker);
+	say_gone(worker, &first);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static void a_stream_that_was_away_waits_as_well(void **state)
+{
+	struct ipc_message vm, first;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	first = expect_stream(worker, &vm);
+	withdraw(&work, 1);
+	expect_end(worker, &first);
+	publish(&work, 1);
+	worker_expect_nothing(worker);
+	say_gone(worker, &first);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+/* ---- refusals ---- */
+
+static void texts_that_are_no_offers_are_refused(void **state)
+{
+	struct ipc_message vm;
+	char text[OFFER_TEXT_MAX + 32];
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish_text(3, 0, "");
+	publish_text(3, 1, "version=1 nonsense");
+	memset(text, 'x', sizeof(text));
+	text[OFFER_TEXT_MAX + 1] = '\0';
+	publish_text(3, 2, text);
+	offer_encode(&work.offers[3], text);
+	*strstr(text, "rate=4") = 'b';
+	publish_text(3, 3, text);
+	vm = expect_vm(worker, "work", 3);
+	for (uint32_t i = 0; i < 4; i++)
+		expect_answer(3, i, XARING_REASON_MESSAGE, NULL);
+	worker_expect_nothing(worker);
+	assert_true(box_lines(box, "vm work stream 1: ") == 1);
+	/* It is not judged again. */
+	kick(&work, "1");
+	worker_expect_nothing(worker);
+	assert_true(box_lines(box, "vm work stream 1: ") == 1);
+	/* And can do better. */
+	publish(&work, 1);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static void impossible_streams_are_refused_with_what_is_possible(void **state)
+{
+	struct xaring_refusal refusal;
+	char text[OFFER_TEXT_MAX + 1];
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	offer_encode(&work.offers[0], text);
+	memcpy(strstr(text, "rate=48000"), "rate=00007", 10);
+	publish_text(3, 0, text);
+	expect_vm(worker, "work", 3);
+	expect_answer(3, 0, XARING_REASON_MESSAGE, NULL);
+	work.offers[1].open.params.rate_hz = 7000;
+	publish(&work, 1);
+	expect_answer(3, 1, XARING_REASON_RATE, &refusal);
+	assert_int_equal(refusal.value, 7000);
+	assert_int_equal(refusal.min, XARING_RATE_MIN);
+	assert_int_equal(refusal.max, XARING_RATE_MAX);
+	stop(box, worker);
+}
+
+static void two_streams(const struct identity *identity, struct policy *policy)
+{
+	(void)identity;
+	policy->max_streams = 2;
+}
+
+static void limits_are_answered(void **state)
+{
+	struct ipc_message vm, stream;
+	struct xaring_refusal refusal;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	rules = two_streams;
+	box = start(&worker);
+	for (uint32_t i = 0; i < 3; i++) {
+		publish(&work, i);
+		if (i == 0)
+			vm = expect_vm(worker, "work", 3);
+		if (i < 2)
+			stream = expect_stream(worker, &vm);
+	}
+	expect_answer(3, 2, XARING_REASON_STREAMS, &refusal);
+	assert_int_equal(refusal.value, 3);
+	assert_int_equal(refusal.max, 2);
+	/* Room that is about to come is waited for. */
+	withdraw(&work, 1);
+	expect_end(worker, &stream);
+	publish(&work, 3);
+	worker_expect_nothing(worker);
+	say_gone(worker, &stream);
+	expect_stream(worker, &vm);
+	/* The other one has limits of its own. */
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static void no_work(const struct identity *identity, struct policy *policy)
+{
+	policy->playback = strcmp(identity->key, "work") != 0;
+}
+
+static void who_may_not_play_is_told(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	rules = no_work;
+	box = start(&worker);
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	expect_answer(3, 0, XARING_REASON_POLICY, NULL);
+	assert_true(box_lines(box, "vm work stream 0: ") == 1);
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static unsigned generation; /* of the rules; under no lock: changed while the broker waits */
+
+static void rules_by_generation(const struct identity *identity, struct policy *policy)
+{
+	(void)identity;
+	policy->playback = __atomic_load_n(&generation, __ATOMIC_SEQ_CST) > 0;
+	if (__atomic_load_n(&generation, __ATOMIC_SEQ_CST) > 1)
+		snprintf(policy->vm, sizeof(policy->vm), "office");
+}
+
+static void new_rules_judge_anew(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	__atomic_store_n(&generation, 0, __ATOMIC_SEQ_CST);
+	rules = rules_by_generation;
+	box = start(&worker);
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	expect_answer(3, 0, XARING_REASON_POLICY, NULL);
+	__atomic_store_n(&generation, 1, __ATOMIC_SEQ_CST);
+	box_reload(box);
+	stream = expect_stream(worker, &vm);
+	await_node("/local/domain/3/data/xaring/stream/0/answer", false, NULL, 0);
+	/* Another VM by the new rules: the stream is leased anew. */
+	__atomic_store_n(&generation, 2, __ATOMIC_SEQ_CST);
+	box_reload(box);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	expect_vm_end(worker, &vm);
+	vm = expect_vm(worker, "office", 3);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static void what_the_worker_refuses_is_answered(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
+	expect_end(worker, &stream);
+	expect_answer(3, 0, XARING_REASON_COUNTER, NULL);
+	say_gone(worker, &stream);
+	worker_expect_nothing(worker);
+	work.offers[0].open.epoch = new_epoch();
+	publish(&work, 0);
+	stream = expect_stream(worker, &vm);
+	/* The answer to its predecessor would be wrong. */
+	await_node("/local/domain/3/data/xaring/stream/0/answer", false, NULL, 0);
+	/* Pages that cannot be mapped. */
+	worker_send_state(worker, &stream, XARING_BACKEND_REFUSED, XARING_REASON_MESSAGE);
+	say_gone(worker, &stream);
+	expect_end(worker, &stream);
+	expect_answer(3, 0, XARING_REASON_MESSAGE, NULL);
+	stop(box, worker);
+}
+
+/* An answer to a stream that is not there any more would be a node that nobody takes away. */
+static void nothing_is_left_of_streams_that_are_gone(void **state)
+{
+	struct ipc_message vm, streams[2];
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) {
+		publish(&work, i);
+		if (i == 0)
+			vm = expect_vm(worker, "work", 3);
+		streams[i] = expect_stream(worker, &vm);
+	}
+	fake_xen_do(&xen, "stall 0");
+	for (uint32_t i = 0; i < 2; i++) {
+		worker_send_state(worker, &streams[i], XARING_BACKEND_BROKEN, XARING_REASON_WORD);
+		expect_end(worker, &streams[i]);
+	}
+	withdraw(&work, 0);
+	publish_text(3, 1, "another one");
+	fake_xen_do(&xen, "resume 0");
+	/* What came after it is seen, so the answers are written or not. */
+	expect_answer(3, 1, XARING_REASON_MESSAGE, NULL);
+	assert_false(node_exists("/local/domain/%u/data/xaring/stream/%u", 3, 0));
+	stop(box, worker);
+}
+
+/* Tokens come back one in 250 ms: the test is over before that lets many through. */
+static void who_opens_too_often_is_told(void **state)
+{
+	struct ipc_message m;
+	unsigned opened = 0;
+	int worker;
+	struct box *box = start(&worker);
+	char path[] = "/local/domain/3/data/xaring/stream/0/answer", value[128];
+	uint64_t until_ms = box_now_ms() + 30000;
+
+	(void)state;
+	publish(&work, 0);
+	expect_vm(worker, "work", 3);
+	while (!fake_xen_ask(&xen, value, sizeof(value), "read %s", path)) {
+		struct pollfd p = {.fd = worker, .events = POLLIN};
+
+		assert_true(box_now_ms() < until_ms);
+		if (poll(&p, 1, 5) == 0)
+			continue;
+		assert_int_equal(ipc_receive(worker, &m), 0);
+		if (m.type == IPC_STREAM) {
+			ipc_message_finish(&m);
+			opened++;
+			work.offers[0].open.epoch = new_epoch();
+			publish(&work, 0);
+		} else if (m.type == IPC_END) {
+			say_gone(worker, &m);
+		}
+	}
+	expect_answer(3, 0, XARING_REASON_BUSY, NULL);
+	assert_true(opened >= 120 && opened < 250);
+	stop(box, worker);
+}
+
+/* ---- who a domain is ---- */
+
+static void map_stubdomains(const struct identity *identity, struct policy *policy)
+{
+	if (strcmp(identity->kind, "stubdomain") == 0)
+		snprintf(policy->vm, sizeof(policy->vm), "devices");
+}
+
+static void who_is_no_guest_is_refused(void **state)
+{
+	static const struct {
+		uint32_t domid;
+		const char *key, *kind;
+	} cases[] = {{0, "Domain-0", "dom0"},
+		     {4, "domain-4", "nameless"},
+		     {5, "work-dm", "stubdomain"}};
+	char text[OFFER_TEXT_MAX + 1];
+	struct ipc_message vm;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "write /local/domain/0/name Domain-0");
+	fake_xen_do(&xen, "rm /local/domain/4/name");
+	fake_xen_do(&xen, "create 5 work-dm cccccccc-0000-4000-8000-000000000003");
+	fake_xen_do(&xen, "write /local/domain/5/target 3");
+	offer_encode(&work.offers[0], text);
+	for (int i = 0; i < 3; i++) {
+		publish_text(cases[i].domid, 1, text);
+		vm = expect_vm(worker, cases[i].key, cases[i].domid);
+		assert_string_equal(vm.u.vm.kind, cases[i].kind);
+		expect_answer(cases[i].domid, 1, XARING_REASON_POLICY, NULL);
+	}
+	worker_expect_nothing(worker);
+	stop(box, worker);
+}
+
+static void rules_make_a_vm_of_anybody(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	rules = map_stubdomains;
+	fake_xen_do(&xen, "write /local/domain/3/target 4");
+	box = start(&worker);
+	publish(&work, 0);
+	vm = expect_vm(worker, "devices", 3);
+	assert_string_equal(vm.u.vm.domain, "work");
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+static void by_uuid(const struct identity *identity, struct policy *policy)
+{
+	(void)identity;
+	policy->by_uuid = true;
+}
+
+static void rules_make_a_uuid_the_identity(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	rules = by_uuid;
+	box = start(&worker);
+	publish(&work, 0);
+	vm = expect_vm(worker, UUID_A, 3);
+	assert_string_equal(vm.u.vm.name, "work");
+	stop(box, worker);
+}
+
+static void a_new_name_is_a_new_vm(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	rename_domain(3, "labour");
+	expect_end(worker, &stream);
+	worker_expect_nothing(worker);
+	say_gone(worker, &stream);
+	expect_vm_end(worker, &vm);
+	vm = expect_vm(worker, "labour", 3);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+/* xl restores under a name of its own, and gives the name when all is there. */
+static void a_domain_that_arrives_waits_for_its_name(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	rename_domain(3, "work--incoming");
+	box = start(&worker);
+	publish(&work, 0);
+	worker_expect_nothing(worker);
+	rename_domain(3, "work");
+	vm = expect_vm(worker, "work", 3);
+	expect_stream(worker, &vm);
+	/* And renames what it has sent away: that is no new VM. */
+	rename_domain(3, "work--migratedaway");
+	worker_expect_nothing(worker);
+	publish(&work, 1);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
+/* ---- ends ---- */
+
+static void a_domain_that_dies_is_let_go_at_once(void **state)
+{
+	struct ipc_message vm, streams[2];
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) {
+		publish(&work, i);
+		if (i == 0)
+			vm = expect_vm(worker, "work", 3);
+		streams[i] = expect_stream(worker, &vm);
+	}
+	/* What it published is still there, as when the toolstack has not cleaned up. */
+	fake_xen_do(&xen, "release 3");
+	for (int i = 0; i < 2; i++)
+		expect_end(worker, &streams[i]);
+	for (int i = 0; i < 2; i++)
+		say_gone(worker, &streams[i]);
+	expect_vm_end(worker, &vm);
+	worker_expect_nothing(worker);
+	assert_int_equal(fake_grants_count(3).mapped, 0);
+	stop(box, worker);
+}
+
+/* A worker that does not let go is killed, and the pages are free within 2 s. */
+static void a_worker_that_keeps_a_dead_domain_is_killed(void **state)
+{
+	uint64_t since_ms;
+	struct ipc_message vm;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	publish(&play, 0);
+	for (int i = 0; i < 2; i++) {
+		worker_expect(worker, IPC_VM, &vm);
+		expect_stream(worker, &vm);
+	}
+	fake_xen_do(&xen, "destroy 3");
+	since_ms = box_now_ms();
+	worker_expect_end(worker);
+	assert_true(box_now_ms() - since_ms < 2000);
+	worker = box_worker(box);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
+	worker_expect_nothing(worker);
+	assert_int_equal(fake_grants_count(3).mapped, 0);
+	stop(box, worker);
+}
+
+/* The same id and name, and nothing else of the old one. */
+static void a_new_domain_gets_nothing_of_its_predecessor(void **state)
+{
+	struct ipc_message vm, stream;
+	uint64_t secret_ns;
+	uint32_t old;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	kick(&work, "5");
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	secret_ns = stream.u.stream.time_secret_ns;
+	old = vm.vm;
+	fake_xen_do(&xen, "destroy 3");
+	fake_xen_do(&xen, "create 3 work " UUID_B);
+	publish(&work, 0);
+	kick(&work, "6");
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	expect_vm_end(worker, &vm);
+	vm = expect_vm(worker, "work", 3);
+	assert_true(vm.vm != old);
+	assert_string_equal(vm.u.vm.uuid, UUID_B);
+	stream = expect_stream(worker, &vm);
+	assert_true(stream.u.stream.time_secret_ns != secret_ns);
+	worker_expect_nothing(worker);
+	stop(box, worker);
+}
+
+/* ---- xenstored ---- */
+
+static void streams_outlive_xenstored(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	fake_xen_do(&xen, "down");
+	publish(&work, 1);
+	worker_expect_nothing(worker);
+	fake_xen_do(&xen, "up");
+	expect_stream(worker, &vm);
+	worker_expect_nothing(worker);
+
+	/* Who died meanwhile is gone when xenstored says so. */
+	fake_xen_do(&xen, "down");
+	fake_xen_do(&xen, "destroy 3");
+	worker_expect_nothing(worker);
+	fake_xen_do(&xen, "up");
+	expect_end(worker, &stream);
+	stop(box, worker);
+}
+
+static void xenstored_may_take_its_time(void **state)
+{
+	struct ipc_message vm, stream, m;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	fake_xen_do(&xen, "stall 0");
+	publish(&play, 0);
+	/* The broker does what does not need xenstored. */
+	worker_send(worker, IPC_WANT, vm.vm, 0);
+	worker_expect(worker, IPC_SOCKET, &m);
+	ipc_message_finish(&m);
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_WORD);
+	expect_end(worker, &stream);
+	worker_expect_nothing(worker);
+	fake_xen_do(&xen, "resume 0");
+	expect_vm(worker, "play", 4);
+	stop(box, worker);
+}
+
+static void the_end_does_not_wait_for_xenstored(void **state)
+{
+	uint64_t since_ms;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "down");
+	since_ms = box_now_ms();
+	stop(box, worker);
+	assert_true(box_now_ms() - since_ms < 2000);
+	fake_xen_do(&xen, "up");
+}
+
+/* ---- guests that ask for it ---- */
+
+/* The guest itself, in a process of its own. fn does what it does again and again. */
+static pid_t misbehave(uint32_t domid, void (*fn)(struct xs_handle *xs, unsigned round))
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct xs_handle *xs;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fake_xen_be(&xen, domid);
+		xs = xs_open(0);
+		for (unsigned round = 0; xs; round++)
+			fn(xs, round);
+		_exit(1);
+	}
+	return pid;
+}
+
+static void end_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void write_node(struct xs_handle *xs, const char *path, const char *value)
+{
+	xs_write(xs, XBT_NULL, path, value, (unsigned)strlen(value));
+}
+
+static void flood_stream(struct xs_handle *xs, unsigned round)
+{
+	char value[64];
+
+	snprintf(value, sizeof(value), "version=1 nonsense=%u", round);
+	write_node(xs, "data/xaring/stream/5", value);
+	write_node(xs, "data/xaring/kick", value + 10);
+}
+
+/* Below the rate at which its watch is taken away, so that it is seen all the time. */
+static void flood_nodes(struct xs_handle *xs, unsigned round)
+{
+	char path[64], value[1200];
+
+	memset(value, 'x', sizeof(value) - 1);
+	snprintf(value, 32, "%u", round);
+	value[strlen(value)] = 'x';
+	value[sizeof(value) - 1] = '\0';
+	snprintf(path, sizeof(path), "data/xaring/stream/%u", round % 900);
+	write_node(xs, path, value);
+	if (round > 900)
+		poll(NULL, 0, 6);
+}
+
+static long resident_kib(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long total, resident;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld", &total, &resident), 2);
+	fclose(f);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Of the broker and of the thread that talks to xenstored; we only wait. */
+static uint64_t used_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+static void expect_calm(void (*fn)(struct xs_handle *xs, unsigned round))
+{
+	uint64_t flood_ms = 2000 + level_count(28000), until_ms, cpu_ns;
+	struct ipc_message vm, stream, m;
+	unsigned rounds = 0;
+	long memory_kib;
+	int worker;
+	struct box *box = start(&worker);
+	pid_t pid;
+
+	pid = misbehave(3, fn);
+	expect_vm(worker, "work", 3);
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	stream = expect_stream(worker, &vm);
+	memory_kib = resident_kib();
+	cpu_ns = used_ns();
+	until_ms = box_now_ms() + flood_ms;
+	/* The other one opens and closes streams meanwhile, each within the usual time. */
+	while (box_now_ms() < until_ms) {
+		uint64_t since_ms = box_now_ms();
+
+		play.offers[0].open.epoch = new_epoch();
+		publish(&play, 0);
+		expect_end(worker, &stream);
+		say_gone(worker, &stream);
+		stream = expect_stream(worker, &vm);
+		assert_true(box_now_ms() - since_ms < 1500);
+		rounds++;
+		/* Within its own rate of new streams. */
+		poll(NULL, 0, 300);
+	}
+	assert_true(rounds > 2);
+	cpu_ns = used_ns() - cpu_ns;
+	print_message(
+		"flood of %u ms: %u streams of the other one, %.1f %% of a processor, %u lines\n",
+		(unsigned)flood_ms, rounds, (double)cpu_ns / 1e4 / (double)flood_ms,
+		box_lines(box, "vm work "));
+	assert_true(cpu_ns / 1000000 < flood_ms / 4);
+	assert_true(resident_kib() - memory_kib < 8192);
+	end_process(pid);
+	/* Nothing is left behind when it is gone. */
+	fake_xen_do(&xen, "destroy 3");
+	worker_expect(worker, IPC_VM_END, &m);
+	assert_false(node_exists("/local/domain/%u", 3, 0));
+	poll(NULL, 0, 100);
+	assert_false(node_exists("/local/domain/%u", 3, 0));
+	assert_true(box_lines(box, "vm work ") < 40);
+	stop(box, worker);
+}
+
+static void a_flood_of_writes_harms_nobody(void **state)
+{
+	(void)state;
+	expect_calm(flood_stream);
+}
+
+static void a_thousand_nodes_harm_nobody(void **state)
+{
+	(void)state;
+	expect_calm(flood_nodes);
+}
+
+static void names_that_are_no_numbers_are_ignored(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "write /local/domain/3/data/xaring/stream/abc x");
+	fake_xen_do(&xen, "write /local/domain/3/data/xaring/stream/01 x");
+	fake_xen_do(&xen, "write /local/domain/3/data/xaring/stream/65536 x");
+	fake_xen_do(&xen, "write /local/domain/3/data/xaring/stream/-1 x");
+	worker_expect_nothing(worker);
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	expect_stream(worker, &vm);
+	assert_int_equal(box_lines(box, "4 names below data/xaring/stream are ignored"), 1);
+	assert_false(node_exists("/local/domain/%u/data/xaring/stream/01/answer", 3, 0));
+	stop(box, worker);
+}
+
+/* ---- an audio domain ---- */
+
+static void an_audio_domain_has_the_guests_of_its_list(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	fake_xen_do(&xen, "create 7 sound cccccccc-0000-4000-8000-000000000003");
+	fake_xen_be(&xen, 7);
+	box = box_start_xen(NULL);
+	worker = box_ready_worker(box, 0);
+	await_node("/local/domain/7/data/xaring/backend", true, NULL, 0);
+	publish(&work, 0);
+	fake_xen_do(&xen, "write /local/domain/7/xaring/guest/3/name labour");
+	fake_xen_do(&xen, "write /local/domain/7/xaring/guest/3/uuid " UUID_A);
+	/* The guest lets us look. */
+	fake_xen_be(&xen, 3);
+	{
+		struct xs_handle *xs = xs_open(0);
+		struct xs_permissions allowed[] = {{.id = 3, .perms = XS_PERM_NONE},
+						   {.id = 7,
+						    .perms = XS_PERM_READ | XS_PERM_WRITE}};
+
+		assert_true(xs_set_permissions(xs, XBT_NULL, "data", allowed, 2));
+		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring", allowed, 2));
+		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream", allowed, 2));
+		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream/0", allowed, 2));
+		xs_close(xs);
+	}
+	vm = expect_vm(worker, "labour", 3);
+	assert_string_equal(vm.u.vm.uuid, UUID_A);
+	stream = expect_stream(worker, &vm);
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_WORD);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	expect_answer(3, 0, XARING_REASON_WORD, NULL);
+	/* dom0 takes it off the list. */
+	fake_xen_do(&xen, "rm /local/domain/7/xaring/guest/3");
+	expect_vm_end(worker, &vm);
+	fake_xen_be(&xen, 0);
+	stop(box, worker);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_guest_is_found_leased_and_ended),
+		TEST(guests_come_while_we_are_there),
+		TEST(what_is_there_already_is_found),
+		TEST(the_next_worker_is_told_all),
+		TEST(backends_say_that_they_are_there),
+		TEST(kicks_reach_all_streams),
+		TEST(a_changed_stream_waits_for_its_predecessor),
+		TEST(a_stream_that_was_away_waits_as_well),
+		TEST(texts_that_are_no_offers_are_refused),
+		TEST(impossible_streams_are_refused_with_what_is_possible),
+		TEST(limits_are_answered),
+		TEST(who_may_not_play_is_told),
+		TEST(new_rules_judge_anew),
+		TEST(what_the_worker_refuses_is_answered),
+		TEST(nothing_is_left_of_streams_that_are_gone),
+		TEST(who_opens_too_often_is_told),
+		TEST(who_is_no_guest_is_refused),
+		TEST(rules_make_a_vm_of_anybody),
+		TEST(rules_make_a_uuid_the_identity),
+		TEST(a_new_name_is_a_new_vm),
+		TEST(a_domain_that_arrives_waits_for_its_name),
+		TEST(a_domain_that_dies_is_let_go_at_once),
+		TEST(a_worker_that_keeps_a_dead_domain_is_killed),
+		TEST(a_new_domain_gets_nothing_of_its_predecessor),
+		TEST(streams_outlive_xenstored),
+		TEST(xenstored_may_take_its_time),
+		TEST(the_end_does_not_wait_for_xenstored),
+		TEST(a_flood_of_writes_harms_nobody),
+		TEST(a_thousand_nodes_harm_nobody),
+		TEST(names_that_are_no_numbers_are_ignored),
+		TEST(an_audio_domain_has_the_guests_of_its_list),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
