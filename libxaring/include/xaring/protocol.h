@@ -177,6 +177,7 @@ struct xaring_control_page {
 #define XARING_STATUS_MIC_ALLOWED 0x2u
 #define XARING_STATUS_MIC_ASKED   0x4u
 #define XARING_STATUS_GUEST_MUTED 0x8u
+#define XARING_STATUS_NO_STORE    0x10u /* a guest's server does not reach xenstore */
 
 #define XARING_VOLUME_UNITY 65536u
 
