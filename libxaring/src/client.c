@@ -453,6 +453,16 @@ void xaring_client_arm(struct xaring_client *c, uint64_t when_ns)
 		c->armed_ns = when_ns;
 }
 
+void xaring_client_peek(const struct xaring_client *c, struct xaring_client_view *view)
+{
+	memset(view, 0, sizeof(*view));
+	if (!c->shaped || !c->linked.control)
+		return;
+	view->backend = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
+	view->flags = xaring_load(&c->control->backend.flags);
+	view->status_flags = xaring_load(&c->status->flags);
+}
+
 static const char *describe_link(const struct xaring_client *c)
 {
 	if (c->link == LINK_UP)

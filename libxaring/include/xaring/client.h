@@ -147,6 +147,16 @@ void xaring_client_arm(struct xaring_client *c, uint64_t when_ns);
  */
 void xaring_client_woken(struct xaring_client *c, uint64_t now_ns);
 
+/* What the other sides say about themselves. It informs; nothing depends on it. */
+struct xaring_client_view {
+	uint32_t backend;      /* enum xaring_backend_state */
+	uint32_t flags;        /* of the backend, XARING_FLAG_ */
+	uint32_t status_flags; /* of the server, XARING_STATUS_ */
+};
+
+/* Reads it; all 0 without pages of a server. Real-time safe: yes. */
+void xaring_client_peek(const struct xaring_client *c, struct xaring_client_view *view);
+
 /* Text for people about the link, one line without newline: snd_pcm_dump(), debugging. */
 void xaring_client_describe(const struct xaring_client *c, char *text, uint32_t text_bytes);
 
