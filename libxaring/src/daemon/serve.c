@@ -132,6 +132,12 @@ static void refuse_message(struct serve_client *c)
 	serve_client_refuse(c, &refusal);
 }
 
+static void client_plays(struct serve_client *c)
+{
+	c->state = CLIENT_PLAYING;
+	c->serve->strangers--;
+}
+
 int serve_client_accept(struct serve_client *c, const struct xaring_accept *accept, int control,
 			int data, int status)
 {
@@ -140,8 +146,17 @@ int serve_client_accept(struct serve_client *c, const struct xaring_accept *acce
 
 	if (res < 0)
 		return res;
-	c->state = CLIENT_PLAYING;
-	c->serve->strangers--;
+	client_plays(c);
+	return 0;
+}
+
+int serve_client_keep(struct serve_client *c, uint64_t epoch, int status)
+{
+	int res = xaring_server_send_keep(c->fd, epoch, status);
+
+	if (res < 0)
+		return res;
+	client_plays(c);
 	return 0;
 }
 

@@ -73,6 +73,12 @@ const struct xaring_peer *serve_client_peer(const struct serve_client *client);
 int serve_client_accept(struct serve_client *client, const struct xaring_accept *accept,
 			int control, int data, int status);
 
+/*
+ * Answers OPEN of a client that has pages with that epoch: it goes on with them (status is
+ * borrowed). Returns 0 or a negative errno; the client is then as before.
+ */
+int serve_client_keep(struct serve_client *client, uint64_t epoch, int status);
+
 /* Gives a client that plays new pages. Returns 0 or a negative errno. */
 int serve_client_relink(struct serve_client *client, const struct xaring_accept *accept,
 			int control, int data, int status);
