@@ -1,29 +1,44 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The options that xaring-pw lists, those of its manual page and those of its completion are the same.
+# The options that a daemon lists, those of its manual page and those of its completion are the same.
 
 . "$XARING_SOURCE/tests/style/style.sh" || exit 1
 
-BACKEND=$XARING_BUILD/pw-backend/xaring-pw
-need_file "$BACKEND"
+version=$(sed -nE "s/^ *version: '([0-9.]+)',.*/\1/p" meson.build | head -n 1)
 
 of_help() {
-	"$BACKEND" --help | grep -oE -- '(^|[^a-z-])--[a-z][a-z-]*' | grep -oE -- '--[a-z-]+' | sort -u
+	"$1" --help | grep -oE -- '(^|[^a-z-])--[a-z][a-z-]*' | grep -oE -- '--[a-z-]+' | sort -u
 }
 
 of_manual() {
-	sed -n '/^# OPTIONS/,/^# [^O]/p' man/xaring-pw.8.scd | sed -nE 's/^\*(--[a-z-]+)\*.*/\1/p' | sort -u
+	sed -n '/^# OPTIONS/,/^# [^O]/p' "man/$1.8.scd" | sed -nE 's/^\*(--[a-z-]+)\*.*/\1/p' | sort -u
 }
 
 of_completion() {
-	grep -oE -- '--[a-z][a-z-]+' conf/bash-completion/xaring-pw | sort -u
+	grep -oE -- '--[a-z][a-z-]+' "conf/bash-completion/$1" | sort -u
 }
 
-check "--help succeeds" "$BACKEND" --help
-check_number "options" "$(of_help | wc -l)" -ge 6
-diff <(of_help) <(of_manual) | none "--help and xaring-pw(8) list the same options"
-diff <(of_help) <(of_completion) | none "--help and the completion list the same options"
-version=$(sed -nE "s/^ *version: '([0-9.]+)',.*/\1/p" meson.build | head -n 1)
-"$BACKEND" --version | grep -qF "$version" && pass "--version says $version" ||
-	fail "--version says $version"
+# compare PROGRAM: a file of the build.
+compare() {
+	local program=$1 name=${1##*/}
+	check "$name --help succeeds" "$program" --help
+	check_number "options of $name" "$(of_help "$program" | wc -l)" -ge 6
+	diff <(of_help "$program") <(of_manual "$name") |
+		none "--help and $name(8) list the same options"
+	diff <(of_help "$program") <(of_completion "$name") |
+		none "--help and the completion of $name list the same options"
+	"$program" --version | grep -qF "$version" && pass "$name --version says $version" ||
+		fail "$name --version says $version"
+}
+
+found=0
+for program in pw-backend/xaring-pw libxaring/guestd/xaring-guestd; do
+	if [ -e "$XARING_BUILD/$program" ]; then
+		compare "$XARING_BUILD/$program"
+		found=$((found + 1))
+	else
+		note "${program##*/} is not built"
+	fi
+done
+[ "$found" -gt 0 ] || skip "no daemon is built"
 check_end

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations on this guest's folder in xenstore. What the backend can write there is hostile
+ * text, and so is what an earlier guestd has left: the backend may have had the right to change it.
+ */
+#include "folder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOME  "data/xaring"
+#define TOKEN HOME "/token"
+#define KICK  HOME "/kick"
+
+#define DOMID_MAX        0x7fefu /* DOMID_FIRST_RESERVED - 1 */
+#define NUMBER_BYTES     10      /* of a decimal number */
+#define BACKEND_TEXT_MAX 256
+
+/* Not there, and not for us to see, are the same: nothing is said. */
+static bool is_absent(int error)
+{
+	return error == -ENOENT || error == -EACCES;
+}
+
+/* Reads a number. *number stays when there is none, or something else. */
+static int read_number(struct store_link *link, const char *path, uint32_t max, uint32_t *number)
+{
+	size_t bytes;
+	char *value;
+	int res = store_read(link, path, NUMBER_BYTES, &value, &bytes);
+
+	if (res < 0)
+		return is_absent(res) || res == -E2BIG ? 0 : res;
+	(void)offer_number(value, bytes, max, number);
+	free(value);
+	return 0;
+}
+
+static bool is_token(const char *text, size_t bytes)
+{
+	return bytes == FOLDER_TOKEN_DIGITS && strspn(text, "0123456789abcdef") == bytes;
+}
+
+/* Reads the token: "" when there is none. */
+static int read_token(struct store_link *link, char token[FOLDER_TOKEN_DIGITS + 1])
+{
+	size_t bytes;
+	char *value;
+	int res = store_read(link, TOKEN, FOLDER_TOKEN_DIGITS, &value, &bytes);
+
+	token[0] = '\0';
+	if (res < 0)
+		return is_absent(res) || res == -E2BIG ? 0 : res;
+	if (is_token(value, bytes))
+		memcpy(token, value, FOLDER_TOKEN_DIGITS + 1);
+	free(value);
+	return 0;
+}
+
+static void node_path(uint32_t number, const char *below, char path[FOLDER_PATH_BYTES])
+{
+	(void)snprintf(path, FOLDER_PATH_BYTES, FOLDER_STREAMS "/%u%s", number, below);
+}
+
+/* ---- home ---- */
+
+/*
+ * Makes a folder in which the backend's domain may do that; nodes inherit it. What the backend makes
+ * there belongs to the backend: that we may read it, too, has to be said.
+ */
+static int make_folder(struct store_link *link, const char *path, uint32_t domid,
+		       const struct store_permission *backend)
+{
+	const struct store_permission permissions[] = {*backend,
+						       {.domid = domid,
+							.read = true,
+							.write = true}};
+	int res = store_write(link, path, "", 0);
+
+	return res < 0 ? res : store_permit(link, path, domid, false, permissions, 2);
+}
+
+/* dom0 may read and write everything; another backend only what it is given. */
+static int permit_backend(struct store_link *link, uint32_t backend_id)
+{
+	struct store_permission backend = {.domid = backend_id, .read = true};
+	uint32_t domid = 0;
+	int res = read_number(link, FOLDER_DOMID, DOMID_MAX, &domid);
+
+	if (res == 0)
+		res = make_folder(link, HOME, domid, &backend);
+	backend.write = true;
+	if (res == 0)
+		res = make_folder(link, FOLDER_STREAMS, domid, &backend);
+	return res;
+}
+
+/* All that is ours. The node of a backend that runs in this domain is its own. */
+static int empty_folder(struct store_link *link)
+{
+	static const char *const paths[] = {TOKEN, KICK, FOLDER_STREAMS};
+	int res = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && res == 0; i++)
+		res = store_remove(link, paths[i]);
+	return res;
+}
+
+/* The token goes first and comes last: without it the next one begins again. */
+static int make_fresh(struct folder_home *home, struct store_link *link)
+{
+	int res = empty_folder(link);
+
+	if (res == 0 && home->backend_id != 0)
+		res = permit_backend(link, home->backend_id);
+	if (res == 0)
+		res = store_write(link, TOKEN, home->token, FOLDER_TOKEN_DIGITS);
+	home->fresh = res == 0;
+	return res;
+}
+
+static int read_stream(struct folder_home *home, struct store_link *link, uint32_t number)
+{
+	struct folder_stream *stream = &home->streams[home->stream_count];
+	struct xaring_refusal refusal;
+	char path[FOLDER_PATH_BYTES];
+	size_t bytes;
+	char *text;
+	int res;
+
+	node_path(number, "", path);
+	res = store_read(link, path, OFFER_TEXT_MAX, &text, &bytes);
+	if (res == 0) {
+		res = offer_decode(text, bytes, &stream->offer, &refusal);
+		free(text);
+	}
+	if (res == 0) {
+		stream->number = number;
+		home->stream_count++;
+		return 0;
+	}
+	return res == -ENOTCONN ? res : store_remove(link, path);
+}
+
+static int read_streams(struct folder_home *home, struct store_link *link)
+{
+	char **names;
+	int count = store_list(link, FOLDER_STREAMS, &names);
+	int res = 0;
+
+	if (count < 0)
+		return is_absent(count) ? 0 : count;
+	home->streams = calloc(FOLDER_STREAMS_MAX, sizeof(*home->streams));
+	if (!home->streams)
+		res = -ENOMEM;
+	for (int i = 0; i < count && res == 0 && home->stream_count < FOLDER_STREAMS_MAX; i++) {
+		uint32_t number;
+
+		if (offer_number(names[i], strlen(names[i]), OFFER_NUMBER_MAX, &number) == 0)
+			res = read_stream(home, link, number);
+	}
+	free(names);
+	return res;
+}
+
+/* Goes on where an earlier guestd of this domain has left off. */
+static int take_over(struct folder_home *home, struct store_link *link, const char *token)
+{
+	int res = read_number(link, KICK, UINT32_MAX, &home->kick);
+
+	memcpy(home->token, token, FOLDER_TOKEN_DIGITS + 1);
+	return res < 0 ? res : read_streams(home, link);
+}
+
+int folder_home(struct store_job *job, struct store_link *link)
+{
+	struct folder_home *home = (struct folder_home *)job;
+	char token[FOLDER_TOKEN_DIGITS + 1];
+	int res;
+
+	home->backend_id = 0;
+	home->fresh = false;
+	home->stream_count = 0;
+	res = read_number(link, FOLDER_BACKEND_ID, DOMID_MAX, &home->backend_id);
+	if (res == 0)
+		res = read_token(link, token);
+	if (res < 0)
+		return res;
+	if (home->first && token[0] != '\0')
+		return take_over(home, link, token);
+	if (home->first || home->backend_id != home->known_id || strcmp(token, home->token) != 0)
+		return make_fresh(home, link);
+	return 0;
+}
+
+/* ---- nodes and kicks ---- */
+
+int folder_node(struct store_job *job, struct store_link *link)
+{
+	const struct folder_node *node = (const struct folder_node *)job;
+	char path[FOLDER_PATH_BYTES];
+
+	node_path(node->number, "", path);
+	if (node->text_bytes == 0)
+		return store_remove(link, path);
+	return store_write(link, path, node->text, node->text_bytes);
+}
+
+int folder_kick(struct store_job *job, struct store_link *link)
+{
+	const struct folder_kick *kick = (const struct folder_kick *)job;
+	char text[NUMBER_BYTES + 1];
+	int length = snprintf(text, sizeof(text), "%u", kick->kick);
+
+	return store_write(link, KICK, text, (size_t)length);
+}
+
+/* ---- answers ---- */
+
+/* Returns 1 when there is one. */
+static int read_answer(struct folder_answers *a, struct store_link *link, uint32_t at)
+{
+	char path[FOLDER_PATH_BYTES];
+	size_t bytes;
+	char *text;
+	int res;
+
+	node_path(a->numbers[at], FOLDER_ANSWER, path);
+	res = store_read(link, path, ANSWER_TEXT_MAX, &text, &bytes);
+	if (is_absent(res))
+		return 0;
+	if (res == -E2BIG) {
+		a->answers[at] = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
+	} else if (res < 0) {
+		return res;
+	} else {
+		if (answer_decode(text, bytes, &a->answers[at]) < 0)
+			a->answers[at] = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
+		free(text);
+	}
+	a->answered[at] = true;
+	return 1;
+}
+
+static int read_answers(struct folder_answers *a, struct store_link *link, uint32_t from,
+			uint32_t to)
+{
+	int found = 0;
+
+	for (uint32_t i = from; i < to; i++) {
+		int res = read_answer(a, link, i);
+
+		if (res < 0)
+			return res;
+		found += res;
+	}
+	return found;
+}
+
+static bool is_ours(const struct folder_answers *a, const char *name)
+{
+	uint32_t number;
+
+	if (offer_number(name, strlen(name), OFFER_NUMBER_MAX, &number) < 0)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (a->numbers[i] == number)
+			return true;
+	}
+	return false;
+}
+
+/* An answer that came too late has made the node of a stream that is gone anew. */
+static int remove_strangers(const struct folder_answers *a, struct store_link *link)
+{
+	char path[FOLDER_PATH_BYTES];
+	char **names;
+	int count = store_list(link, FOLDER_STREAMS, &names);
+	int res = 0;
+
+	if (count < 0)
+		return is_absent(count) ? 0 : count;
+	for (int i = 0; i < count && res == 0; i++) {
+		if (is_ours(a, names[i]) || strlen(names[i]) > NUMBER_BYTES)
+			continue;
+		(void)snprintf(path, sizeof(path), FOLDER_STREAMS "/%.*s", NUMBER_BYTES, names[i]);
+		res = store_remove(link, path);
+	}
+	free(names);
+	return res;
+}
+
+int folder_answers(struct store_job *job, struct store_link *link)
+{
+	struct folder_answers *a = (struct folder_answers *)job;
+	char token[FOLDER_TOKEN_DIGITS + 1];
+	int res = read_token(link, token);
+
+	if (res < 0)
+		return res;
+	if (strcmp(token, a->token) != 0)
+		return -ESTALE;
+	res = read_answers(a, link, 0, a->waiting_count);
+	if (res != 0)
+		return res < 0 ? res : 0;
+	res = read_answers(a, link, a->waiting_count, a->count);
+	if (res != 0)
+		return res < 0 ? res : 0;
+	return remove_strangers(a, link);
+}
+
+/* ---- the backend ---- */
+
+void folder_backend_path(uint32_t backend_id, char path[FOLDER_PATH_BYTES])
+{
+	(void)snprintf(path, FOLDER_PATH_BYTES, "/local/domain/%u/data/xaring/backend", backend_id);
+}
+
+int folder_backend(struct store_job *job, struct store_link *link)
+{
+	static const char begin[] = "version=";
+	struct folder_backend *backend = (struct folder_backend *)job;
+	char path[FOLDER_PATH_BYTES];
+	size_t bytes;
+	char *text;
+	int res;
+
+	backend->present = false;
+	folder_backend_path(backend->backend_id, path);
+	res = store_read(link, path, BACKEND_TEXT_MAX, &text, &bytes);
+	if (res < 0)
+		return is_absent(res) || res == -E2BIG ? 0 : res;
+	backend->present = bytes >= strlen(begin) && memcmp(text, begin, strlen(begin)) == 0;
+	free(text);
+	return 0;
+}

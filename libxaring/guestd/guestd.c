@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Brings the socket, the streams and xenstore together: who is answered what, and which streams a
+ * piece of news concerns. What becomes of a stream is stream.c's.
+ */
+#include "guestd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xaring/log.h>
+#include <xaring/server.h>
+
+#include "gntalloc.h"
+#include "guestd-private.h"
+#include "loop.h"
+#include "now.h"
+#include "rendezvous.h"
+#include "serve.h"
+#include "stream.h"
+
+#define OPEN_MS         250  /* as the budget refills: connections come a multiple as fast */
+#define RETRY_MS        20   /* OPENs that wait are looked at again */
+#define SETTLING_MS     1000 /* the backend may take so long to unmap what has ended */
+#define UNKNOWN_MS      150  /* an OPEN waits so long for xenstore to say what there is */
+#define READY_MS        1000 /* the start is over, whether or not xenstore was reached */
+#define LINES_BURST     20   /* 10 lines in a minute after a burst of 20 */
+#define LINES_REFILL_MS 6000
+
+/* ---- the log ---- */
+
+void guestd_log_limit(struct guestd *g, const char *text)
+{
+	if (!bucket_take(&g->lines, clock_now_ms())) {
+		g->unsaid++;
+		return;
+	}
+	if (g->unsaid > 0)
+		xaring_log(XARING_LOG_WARN, "%s (and %u lines like this before)", text, g->unsaid);
+	else
+		xaring_log(XARING_LOG_WARN, "%s", text);
+	g->unsaid = 0;
+}
+
+void guestd_log_refusal(struct guestd *g, uid_t uid, const char name[XARING_NAME_BYTES],
+			const struct xaring_refusal *refusal)
+{
+	char who[XARING_NAME_BYTES + 1];
+	char reason[160];
+	char line[280];
+
+	xaring_text_clean(who, sizeof(who), name, XARING_NAME_BYTES);
+	xaring_refusal_text(refusal, reason, sizeof(reason));
+	if (uid == BUDGET_NOBODY)
+		snprintf(line, sizeof(line), "%s, of before the start: %s", who, reason);
+	else
+		snprintf(line, sizeof(line), "%s, of user %u: %s", who, (unsigned)uid, reason);
+	guestd_log_limit(g, line);
+}
+
+/* ---- time ---- */
+
+void guestd_tick_within(struct guestd *g, uint32_t ms)
+{
+	if (g->tick_ms != 0 && g->tick_ms <= ms)
+		return;
+	g->tick_ms = ms;
+	loop_arm_timer(g->tick, ms, 0);
+}
+
+static void be_ready(struct guestd *g)
+{
+	if (g->is_ready)
+		return;
+	g->is_ready = true;
+	if (g->setup.on_ready)
+		g->setup.on_ready(g->setup.data);
+}
+
+static void on_tick(void *data)
+{
+	struct guestd *g = data;
+	uint64_t now_ms = clock_now_ms();
+	struct stream *next;
+
+	g->tick_ms = 0;
+	if (now_ms - g->start_ms >= READY_MS)
+		be_ready(g);
+	else if (!g->is_ready)
+		guestd_tick_within(g, READY_MS);
+	for (struct stream *s = g->streams; s; s = next) {
+		uint32_t ms;
+
+		next = s->next;
+		ms = stream_tick(s, now_ms);
+		if (ms > 0)
+			guestd_tick_within(g, ms);
+	}
+	if (!g->is_kept)
+		return;
+	g->is_kept = false;
+	serve_retry(g->serve);
+}
+
+/* ---- OPEN ---- */
+
+/* The program goes on waiting: something is about to be given back, or known. */
+static void keep_waiting(struct guestd *g)
+{
+	g->is_kept = true;
+	guestd_tick_within(g, RETRY_MS);
+}
+
+static void refuse(struct guestd *g, struct serve_client *c, const struct xaring_open *open,
+		   const struct xaring_refusal *refusal)
+{
+	guestd_log_refusal(g, serve_client_peer(c)->uid, open->name, refusal);
+	serve_client_refuse(c, refusal);
+}
+
+/* Returns 0 and sets *wish, or -EINVAL and sets *refusal. */
+static int check_wish(const struct xaring_open *open, struct stream_wish *wish,
+		      struct xaring_refusal *refusal)
+{
+	uint32_t version, features;
+
+	if (xaring_server_agree(open, &version, &features) < 0) {
+		*refusal = (struct xaring_refusal){.reason = XARING_REASON_VERSION,
+						   .value = open->version,
+						   .min = XARING_PROTOCOL_VERSION_MIN,
+						   .max = XARING_PROTOCOL_VERSION};
+		return -EINVAL;
+	}
+	wish->open = *open;
+	/* The pages are made for this one: the backend has it, too, or refuses. */
+	wish->open.version = version;
+	wish->open.version_min = version;
+	wish->open.features = features & ~XARING_FEATURE_SAME_CLOCK;
+	return xaring_params_shape(&open->params, &wish->shape, refusal);
+}
+
+/* Tells whether pages of our budget are about to be given back. */
+static bool is_ending(const struct guestd *g)
+{
+	for (const struct stream *s = g->streams; s; s = s->next) {
+		if (s->phase == STREAM_ENDING)
+			return true;
+	}
+	return false;
+}
+
+/* Tells whether the kernel may be about to get pages back: the backend has to unmap them first. */
+static bool is_settling(const struct guestd *g)
+{
+	return is_ending(g) || (g->freed_ms != 0 && clock_now_ms() - g->freed_ms < SETTLING_MS);
+}
+
+static void refuse_error(struct guestd *g, struct serve_client *c, const struct xaring_open *open,
+			 int error)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+	char text[160];
+
+	if (error == -ENOENT || error == -ENXIO || error == -ENODEV)
+		guestd_log_limit(g, "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
+	else {
+		snprintf(text, sizeof(text), "no pages from /dev/xen/gntalloc: %s",
+			 strerror(-error));
+		guestd_log_limit(g, text);
+	}
+	refuse(g, c, open, &refusal);
+}
+
+static void make_stream(struct guestd *g, struct serve_client *c, const struct xaring_open *open,
+			const struct stream_wish *wish)
+{
+	uint32_t domid = rendezvous_backend_id(g->rendezvous);
+	struct xaring_refusal refusal;
+	int res = stream_create(g, c, wish);
+
+	if (res == 0)
+		return;
+	if (res != -ENOSPC) {
+		refuse_error(g, c, open, res);
+	} else if (is_settling(g)) {
+		keep_waiting(g);
+	} else {
+		budget_offer(&g->budget, wish->shape.pages, gntalloc_room(domid, wish->shape.pages),
+			     &refusal);
+		refuse(g, c, open, &refusal);
+	}
+}
+
+static void answer_new(struct guestd *g, struct serve_client *c, const struct xaring_open *open)
+{
+	struct xaring_refusal refusal;
+	struct stream_wish wish;
+	int res = check_wish(open, &wish, &refusal);
+
+	if (res == 0)
+		res = budget_check(&g->budget, serve_client_peer(c)->uid, wish.shape.pages,
+				   &refusal);
+	if (res == -EDQUOT && is_ending(g))
+		keep_waiting(g);
+	else if (res < 0)
+		refuse(g, c, open, &refusal);
+	else
+		make_stream(g, c, open, &wish);
+}
+
+/* The one whose pages the program says to have, or NULL. */
+static struct stream *find_kept(const struct guestd *g, uid_t uid, const struct xaring_open *open)
+{
+	for (struct stream *s = g->streams; s && open->epoch != 0; s = s->next) {
+		if (stream_fits(s, uid, open))
+			return s;
+	}
+	return NULL;
+}
+
+/*
+ * What an earlier guestd has left is not known before xenstore was read: a program that was there
+ * then plays on in its pages meanwhile. Another one is not to wait for a xenstored that stands still.
+ */
+static bool has_to_wait(const struct guestd *g, const struct xaring_open *open)
+{
+	uint64_t since_ms;
+
+	if (!rendezvous_is_away(g->rendezvous, &since_ms))
+		return false;
+	if (open->epoch != 0 && !g->was_home)
+		return true;
+	return clock_now_ms() - since_ms < UNKNOWN_MS;
+}
+
+static void answer_open(void *data, struct serve_client *c, const struct xaring_open *open)
+{
+	struct guestd *g = data;
+	struct stream *kept;
+
+	if (has_to_wait(g, open)) {
+		keep_waiting(g);
+		return;
+	}
+	kept = find_kept(g, serve_client_peer(c)->uid, open);
+	if (kept)
+		stream_keep(kept, c);
+	else
+		answer_new(g, c, open);
+}
+
+static void on_open(void *data, struct serve_client *c, const struct xaring_open *open)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_BUSY};
+	struct guestd *g = data;
+
+	if (budget_may_open(&g->budget, serve_client_peer(c)->uid, clock_now_ms()))
+		answer_open(g, c, open);
+	else
+		refuse(g, c, open, &refusal);
+}
+
+static void on_kick(void *data, struct serve_client *c, enum xaring_kick kick)
+{
+	struct guestd *g = data;
+
+	(void)c;
+	(void)kick;
+	rendezvous_kick(g->rendezvous);
+}
+
+static void on_gone(void *data, struct serve_client *c)
+{
+	struct guestd *g = data;
+	struct stream *s = serve_client_owner(c);
+
+	s->client = NULL;
+	/* What we leave behind is the next one's. */
+	if (!g->is_closing)
+		stream_end(s);
+}
+
+static void on_limit(void *data, const char *text)
+{
+	char line[200];
+
+	snprintf(line, sizeof(line), "a program %s", text);
+	guestd_log_limit(data, line);
+}
+
+static const struct serve_events serve_events = {
+	.on_open = on_open,
+	.on_retry = answer_open,
+	.on_kick = on_kick,
+	.on_gone = on_gone,
+	.on_limit = on_limit,
+};
+
+/* ---- xenstore ---- */
+
+static void *on_orphan(void *data, const struct offer *offer, struct rendezvous_node *node)
+{
+	struct guestd *g = data;
+	struct xaring_refusal refusal;
+	struct xaring_shape shape;
+	struct stream *s;
+
+	if (xaring_params_shape(&offer->open.params, &shape, &refusal) < 0 ||
+	    budget_check(&g->budget, BUDGET_NOBODY, shape.pages, &refusal) < 0)
+		return NULL;
+	return stream_adopt(g, offer, node, &s) == 0 ? s : NULL;
+}
+
+static void on_home(void *data, bool fresh, uint32_t backend_id)
+{
+	struct guestd *g = data;
+	struct stream *next;
+	unsigned renewed = 0;
+
+	for (struct stream *s = g->streams; s; s = next) {
+		next = s->next;
+		if (!fresh && s->domid == backend_id)
+			continue;
+		stream_renew(s);
+		renewed++;
+	}
+	if (g->was_home && fresh)
+		xaring_log(
+			XARING_LOG_INFO,
+			"restored, or given another backend (domain %u): %u streams get new pages",
+			backend_id, renewed);
+	g->was_home = true;
+	be_ready(g);
+	if (g->is_kept)
+		guestd_tick_within(g, 1);
+}
+
+static void on_backend(void *data, bool present)
+{
+	struct guestd *g = data;
+
+	if (g->backend != present)
+		xaring_log(XARING_LOG_INFO, present ? "the backend is there"
+						    : "the backend is away: nothing is heard");
+	g->backend = present;
+	status_page_set(&g->status, XARING_STATUS_BACKEND, present);
+	guestd_tick_within(g, 1);
+}
+
+static void on_reach(void *data, bool reached)
+{
+	struct guestd *g = data;
+
+	xaring_log(XARING_LOG_DEBUG, reached ? "xenstore is reached" : "xenstore is not reached");
+	g->reached = reached;
+	status_page_set(&g->status, XARING_STATUS_NO_STORE, !reached);
+}
+
+static void on_answer(void *owner, const struct xaring_refusal *refusal)
+{
+	stream_refuse(owner, refusal);
+}
+
+static void on_failed(void *owner, int error)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+	struct stream *s = owner;
+	char text[160];
+
+	snprintf(text, sizeof(text), "xenstore refuses a stream: %s", strerror(-error));
+	guestd_log_limit(s->guestd, text);
+	stream_refuse(s, &refusal);
+}
+
+static void on_removed(void *owner)
+{
+	struct stream *s = owner;
+	struct guestd *g = s->guestd;
+
+	stream_free(s);
+	g->freed_ms = clock_now_ms();
+	if (g->is_kept)
+		guestd_tick_within(g, 1);
+}
+
+static const struct rendezvous_events rendezvous_events = {
+	.on_orphan = on_orphan,
+	.on_home = on_home,
+	.on_backend = on_backend,
+	.on_reach = on_reach,
+	.on_answer = on_answer,
+	.on_failed = on_failed,
+	.on_removed = on_removed,
+};
+
+/* ---- life ---- */
+
+static int open_parts(struct guestd *g)
+{
+	struct xaring_listener *listener = g->setup.listener;
+	int res = status_page_init(&g->status);
+
+	if (res == 0)
+		res = loop_add_timer(g->setup.loop, on_tick, g, &g->tick);
+	if (res == 0)
+		res = rendezvous_create(g->setup.loop, &rendezvous_events, g, &g->rendezvous);
+	if (res < 0) {
+		xaring_listener_close(listener);
+		return res;
+	}
+	return serve_open(g->setup.loop, listener, OPEN_MS, &serve_events, g, &g->serve);
+}
+
+int guestd_create(const struct guestd_setup *setup, struct guestd **out)
+{
+	struct guestd *g = calloc(1, sizeof(*g));
+	int res;
+
+	if (!g) {
+		xaring_listener_close(setup->listener);
+		return -ENOMEM;
+	}
+	g->setup = *setup;
+	g->start_ms = clock_now_ms();
+	budget_init(&g->budget, setup->pages, setup->user_pages);
+	bucket_init(&g->lines, LINES_BURST, LINES_REFILL_MS, g->start_ms);
+	res = open_parts(g);
+	if (res < 0) {
+		guestd_destroy(g);
+		return res;
+	}
+	status_page_set(&g->status, XARING_STATUS_NO_STORE, true);
+	guestd_tick_within(g, READY_MS);
+	*out = g;
+	return 0;
+}
+
+void guestd_destroy(struct guestd *g)
+{
+	if (!g)
+		return;
+	g->is_closing = true;
+	serve_close(g->serve);
+	rendezvous_destroy(g->rendezvous);
+	while (g->streams)
+		stream_free(g->streams);
+	loop_remove(g->tick);
+	status_page_finish(&g->status);
+	free(g);
+}

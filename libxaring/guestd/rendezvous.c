@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is wanted in the folder, and the next operation that brings it closer. The operations are
+ * folder.c's, and streams are not looked into here.
+ *
+ * Everything waits for home: whenever the folder may be another one (the guest was restored, dom0
+ * names another backend, xenstored is back) nothing is written before that was looked at. Operations
+ * are executed in order, so none is under way when the look has its result.
+ */
+#include "rendezvous.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xaring/log.h>
+
+#include "folder.h"
+#include "loop.h"
+#include "now.h"
+#include "random.h"
+
+#define RETRY_MS 1000 /* after a failure that nothing tells the end of */
+#define TICK_MS  100
+#define STUCK_MS 500 /* an operation that takes longer: xenstore cannot be reached */
+
+struct rendezvous_node {
+	struct rendezvous_node *next;
+	struct rendezvous *r;
+	void *owner;
+	uint32_t number;
+	bool wanted;  /* until rendezvous_remove() */
+	bool waiting; /* for an answer, more than others */
+	bool there;   /* is, or may be, in the folder */
+	bool busy;    /* op is under way */
+	bool changed; /* text is newer than what was written */
+	uint32_t text_bytes;
+	char text[OFFER_TEXT_MAX + 1];
+	struct folder_node op;
+};
+
+/* An operation that is asked for while it is under way is done once more afterwards. */
+struct again {
+	bool busy;
+	bool wanted;
+};
+
+struct rendezvous {
+	struct loop *loop;
+	struct store *store;
+	const struct rendezvous_events *events;
+	void *data;
+	struct loop_source *retry;
+	struct loop_source *tick; /* runs while something is under way */
+	bool ticking;
+
+	struct rendezvous_node *nodes;
+	uint32_t next_number;
+
+	bool is_home;
+	uint64_t away_ms; /* since when it is not */
+	bool is_first;    /* has never been there */
+	bool fresh_due;   /* on_home() is to be told */
+	char token[FOLDER_TOKEN_DIGITS + 1];
+	uint32_t backend_id;
+
+	bool reached;    /* as it was told last */
+	bool is_told;    /* that something could not be done, in the log */
+	uint32_t ops;    /* under way */
+	uint64_t ops_ms; /* when the last one was done, or the first one begun */
+
+	struct store_watch *backend_watch;
+	uint32_t watched_id;
+	/* The store's thread has them while they are busy. */
+	struct again homes, answers_due, backends, kicks;
+	struct folder_home home;
+	struct folder_answers answers;
+	struct folder_backend backend;
+	struct folder_kick kick;
+};
+
+/* ---- reach ---- */
+
+static void tell_reach(struct rendezvous *r, bool reached)
+{
+	if (r->reached == reached)
+		return;
+	r->reached = reached;
+	r->events->on_reach(r->data, reached);
+}
+
+static void on_tick(void *data)
+{
+	struct rendezvous *r = data;
+
+	if (r->ops > 0 && clock_now_ms() - r->ops_ms >= STUCK_MS)
+		tell_reach(r, false);
+	if (r->ops > 0)
+		return;
+	r->ticking = false;
+	loop_arm_timer(r->tick, 0, 0);
+}
+
+static void begin_op(struct rendezvous *r, struct store_job *job,
+		     int (*work)(struct store_job *job, struct store_link *link),
+		     void (*done)(struct store_job *job, int res))
+{
+	if (r->ops++ == 0)
+		r->ops_ms = clock_now_ms();
+	if (!r->ticking) {
+		r->ticking = true;
+		loop_arm_timer(r->tick, TICK_MS, TICK_MS);
+	}
+	job->work = work;
+	job->done = done;
+	store_run(r->store, job);
+}
+
+/* The folder may be another one. */
+static void leave_home(struct rendezvous *r)
+{
+	if (r->is_home)
+		r->away_ms = clock_now_ms();
+	r->is_home = false;
+}
+
+/* The connection is gone, or nothing can be done there: tried again. */
+static void lose_home(struct rendezvous *r)
+{
+	leave_home(r);
+	loop_arm_timer(r->retry, RETRY_MS, 0);
+}
+
+/* Returns false when there is nothing more to do: everything is being given up. */
+static bool end_op(struct rendezvous *r, int res)
+{
+	r->ops--;
+	r->ops_ms = clock_now_ms();
+	if (res == -ECANCELED)
+		return false;
+	if (res == -ENOTCONN) {
+		tell_reach(r, false);
+		lose_home(r);
+	} else if (r->is_home) {
+		tell_reach(r, true);
+	}
+	return true;
+}
+
+/* ---- nodes ---- */
+
+static void node_free(struct rendezvous_node *node)
+{
+	struct rendezvous_node **at = &node->r->nodes;
+
+	while (*at != node)
+		at = &(*at)->next;
+	*at = node->next;
+	free(node);
+}
+
+static void node_step(struct rendezvous_node *node);
+
+static void on_node_done(struct store_job *job, int res)
+{
+	struct folder_node *op = (struct folder_node *)job;
+	struct rendezvous_node *node =
+		(struct rendezvous_node *)((char *)op - offsetof(struct rendezvous_node, op));
+	struct rendezvous *r = node->r;
+
+	node->busy = false;
+	if (!end_op(r, res))
+		return;
+	if (op->text_bytes == 0) {
+		/* What cannot be removed stays until the next fresh folder. */
+		node->there = res == -ENOTCONN;
+	} else if (res == -ENOTCONN) {
+		node->changed = true;
+	} else if (res < 0 && node->wanted) {
+		r->events->on_failed(node->owner, res);
+		return;
+	}
+	node_step(node);
+}
+
+static void node_run(struct rendezvous_node *node, uint32_t text_bytes)
+{
+	node->busy = true;
+	node->op.number = node->number;
+	node->op.text_bytes = text_bytes;
+	memcpy(node->op.text, node->text, text_bytes);
+	if (text_bytes > 0) {
+		node->changed = false;
+		node->there = true;
+	}
+	begin_op(node->r, &node->op.job, folder_node, on_node_done);
+}
+
+/* May free the node. */
+static void node_step(struct rendezvous_node *node)
+{
+	if (node->busy)
+		return;
+	if (!node->wanted && !node->there) {
+		void *owner = node->owner;
+		struct rendezvous *r = node->r;
+
+		node_free(node);
+		if (owner)
+			r->events->on_removed(owner);
+		return;
+	}
+	if (!node->r->is_home)
+		return;
+	if (!node->wanted)
+		node_run(node, 0);
+	else if (node->changed)
+		node_run(node, node->text_bytes);
+}
+
+static void step_all(struct rendezvous *r)
+{
+	struct rendezvous_node *next;
+
+	for (struct rendezvous_node *node = r->nodes; node; node = next) {
+		next = node->next;
+		node_step(node);
+	}
+}
+
+static bool number_is_used(const struct rendezvous *r, uint32_t number)
+{
+	for (const struct rendezvous_node *node = r->nodes; node; node = node->next) {
+		if (node->number == number)
+			return true;
+	}
+	return false;
+}
+
+static struct rendezvous_node *node_add(struct rendezvous *r, void *owner, uint32_t number)
+{
+	struct rendezvous_node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	node->r = r;
+	node->owner = owner;
+	node->number = number;
+	node->wanted = true;
+	node->next = r->nodes;
+	r->nodes = node;
+	return node;
+}
+
+int rendezvous_add(struct rendezvous *r, void *owner, struct rendezvous_node **out)
+{
+	struct rendezvous_node *node;
+
+	while (number_is_used(r, r->next_number))
+		r->next_number = (r->next_number + 1) & OFFER_NUMBER_MAX;
+	node = node_add(r, owner, r->next_number);
+	if (!node)
+		return -ENOMEM;
+	r->next_number = (r->next_number + 1) & OFFER_NUMBER_MAX;
+	*out = node;
+	return 0;
+}
+
+int rendezvous_publish(struct rendezvous_node *node, const struct offer *offer)
+{
+	int length = offer_encode(offer, node->text);
+
+	if (length < 0)
+		return length;
+	node->text_bytes = (uint32_t)length;
+	node->changed = true;
+	node->waiting = true;
+	node_step(node);
+	return 0;
+}
+
+void rendezvous_settle(struct rendezvous_node *node)
+{
+	node->waiting = false;
+}
+
+void rendezvous_remove(struct rendezvous_node *node)
+{
+	node->wanted = false;
+	node_step(node);
+}
+
+/* ---- kicks ---- */
+
+static void begin_kick(struct rendezvous *r);
+
+static void on_kick_done(struct store_job *job, int res)
+{
+	struct folder_kick *op = (struct folder_kick *)job;
+	struct rendezvous *r =
+		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, kick));
+
+	r->kicks.busy = false;
+	if (end_op(r, res))
+		begin_kick(r);
+}
+
+/* One that fails is lost: the backend looks by itself a little later. */
+static void begin_kick(struct rendezvous *r)
+{
+	if (!r->kicks.wanted || r->kicks.busy || !r->is_home)
+		return;
+	r->kicks = (struct again){.busy = true};
+	r->kick.kick++;
+	begin_op(r, &r->kick.job, folder_kick, on_kick_done);
+}
+
+void rendezvous_kick(struct rendezvous *r)
+{
+	r->kicks.wanted = true;
+	begin_kick(r);
+}
+
+/* ---- answers ---- */
+
+static void begin_answers(struct rendezvous *r);
+
+/* The stream may be gone by now; numbers come again after all others only. */
+static void tell_answer(struct rendezvous *r, uint32_t number, const struct xaring_refusal *refusal)
+{
+	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
+		if (node->number != number)
+			continue;
+		if (node->wanted)
+			r->events->on_answer(node->owner, refusal);
+		return;
+	}
+}
+
+static void on_answers_done(struct store_job *job, int res)
+{
+	struct folder_answers *op = (struct folder_answers *)job;
+	struct rendezvous *r =
+		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, answers));
+
+	r->answers_due.busy = false;
+	if (!end_op(r, res))
+		return;
+	for (uint32_t i = 0; i < op->count && res == 0; i++) {
+		if (op->answered[i])
+			tell_answer(r, op->numbers[i], &op->answers[i]);
+	}
+	begin_answers(r);
+}
+
+static void gather_numbers(struct rendezvous *r, bool waiting)
+{
+	struct folder_answers *op = &r->answers;
+
+	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
+		if (node->waiting == waiting && op->count < FOLDER_STREAMS_MAX)
+			op->numbers[op->count++] = node->number;
+	}
+}
+
+static void begin_answers(struct rendezvous *r)
+{
+	struct folder_answers *op = &r->answers;
+
+	if (!r->answers_due.wanted || r->answers_due.busy || !r->is_home)
+		return;
+	r->answers_due = (struct again){.busy = true};
+	memset(op, 0, sizeof(*op));
+	memcpy(op->token, r->token, sizeof(op->token));
+	gather_numbers(r, true);
+	op->waiting_count = op->count;
+	gather_numbers(r, false);
+	begin_op(r, &op->job, folder_answers, on_answers_done);
+}
+
+static void on_answer_fired(void *data)
+{
+	struct rendezvous *r = data;
+
+	r->answers_due.wanted = true;
+	begin_answers(r);
+}
+
+/* ---- the backend ---- */
+
+static void begin_backend(struct rendezvous *r);
+
+static void on_backend_done(struct store_job *job, int res)
+{
+	struct folder_backend *op = (struct folder_backend *)job;
+	struct rendezvous *r =
+		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, backend));
+
+	r->backends.busy = false;
+	if (!end_op(r, res))
+		return;
+	if (res == 0 && op->backend_id == r->backend_id)
+		r->events->on_backend(r->data, op->present);
+	begin_backend(r);
+}
+
+static void begin_backend(struct rendezvous *r)
+{
+	if (!r->backends.wanted || r->backends.busy || !r->is_home)
+		return;
+	r->backends = (struct again){.busy = true};
+	r->backend.backend_id = r->backend_id;
+	begin_op(r, &r->backend.job, folder_backend, on_backend_done);
+}
+
+static void on_backend_fired(void *data)
+{
+	struct rendezvous *r = data;
+
+	r->backends.wanted = true;
+	begin_backend(r);
+}
+
+static void watch_backend(struct rendezvous *r)
+{
+	char path[FOLDER_PATH_BYTES];
+
+	if (r->backend_watch && r->watched_id == r->backend_id)
+		return;
+	if (r->backend_watch) {
+		store_remove_watch(r->backend_watch);
+		r->events->on_backend(r->data, false);
+	}
+	r->backend_watch = NULL;
+	r->watched_id = r->backend_id;
+	folder_backend_path(r->backend_id, path);
+	if (store_add_watch(r->store, path, NULL, on_backend_fired, r, &r->backend_watch) < 0)
+		xaring_log(XARING_LOG_ERROR, "out of memory: the backend is not watched");
+}
+
+/* ---- home ---- */
+
+static void begin_home(struct rendezvous *r);
+
+static void take_orphan(struct rendezvous *r, const struct folder_stream *stream)
+{
+	struct rendezvous_node *node = node_add(r, NULL, stream->number);
+
+	/* Without memory it stays where it is, until the next guestd. */
+	if (!node)
+		return;
+	node->there = true;
+	node->owner = r->events->on_orphan(r->data, &stream->offer, node);
+	node->wanted = node->owner != NULL;
+	r->next_number = (stream->number + 1) & OFFER_NUMBER_MAX;
+}
+
+static void drop_streams(struct rendezvous *r)
+{
+	free(r->home.streams);
+	r->home.streams = NULL;
+	r->home.stream_count = 0;
+}
+
+static void forget_nodes(struct rendezvous *r)
+{
+	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
+		node->there = false;
+		node->changed = false; /* grants that are void */
+	}
+}
+
+/* The store is done with home: what it found counts from here on. */
+static void take_home(struct rendezvous *r)
+{
+	memcpy(r->token, r->home.token, sizeof(r->token));
+	r->backend_id = r->home.backend_id;
+	if (r->is_first) {
+		r->kick.kick = r->home.kick;
+		for (uint32_t i = 0; i < r->home.stream_count; i++)
+			take_orphan(r, &r->home.streams[i]);
+	}
+	drop_streams(r);
+	r->is_first = false;
+}
+
+static void arrive(struct rendezvous *r)
+{
+	bool fresh = r->fresh_due;
+
+	r->is_home = true;
+	r->is_told = false;
+	r->fresh_due = false;
+	take_home(r);
+	if (fresh)
+		forget_nodes(r);
+	tell_reach(r, true);
+	watch_backend(r);
+	r->events->on_home(r->data, fresh, r->backend_id);
+	step_all(r);
+	r->backends.wanted |= fresh;
+	begin_kick(r);
+	begin_answers(r);
+	begin_backend(r);
+}
+
+static void tell_failure(struct rendezvous *r, int res)
+{
+	if (!r->is_told && res != -ENOTCONN)
+		xaring_log(XARING_LOG_ERROR, "xenstore refuses this guest's folder data/xaring: %s",
+			   strerror(-res));
+	r->is_told = r->is_told || res != -ENOTCONN;
+}
+
+static void on_home_done(struct store_job *job, int res)
+{
+	struct folder_home *op = (struct folder_home *)job;
+	struct rendezvous *r =
+		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, home));
+
+	r->homes.busy = false;
+	if (!end_op(r, res)) {
+		drop_streams(r);
+		return;
+	}
+	/* Whatever comes now, the grants are void. */
+	r->fresh_due |= op->fresh;
+	if (r->homes.wanted) {
+		begin_home(r);
+	} else if (res < 0) {
+		tell_failure(r, res);
+		tell_reach(r, false);
+		lose_home(r);
+	} else {
+		arrive(r);
+	}
+}
+
+static void begin_home(struct rendezvous *r)
+{
+	leave_home(r);
+	r->homes.wanted = true;
+	if (r->homes.busy)
+		return;
+	r->homes = (struct again){.busy = true};
+	drop_streams(r);
+	r->home.first = r->is_first;
+	r->home.known_id = r->backend_id;
+	memcpy(r->home.token, r->token, sizeof(r->token));
+	begin_op(r, &r->home.job, folder_home, on_home_done);
+}
+
+/* domid, the number of the backend, the connection: the folder may be another one. */
+static void on_home_fired(void *data)
+{
+	begin_home(data);
+}
+
+/* ---- life ---- */
+
+static int make_token(char token[FOLDER_TOKEN_DIGITS + 1])
+{
+	uint64_t high, low;
+	int res = random_number(&high);
+
+	if (res == 0)
+		res = random_number(&low);
+	if (res == 0)
+		(void)snprintf(token, FOLDER_TOKEN_DIGITS + 1, "%016llx%016llx",
+			       (unsigned long long)high, (unsigned long long)low);
+	return res;
+}
+
+static int add_watches(struct rendezvous *r)
+{
+	struct store_watch *unused;
+	int res = store_add_watch(r->store, FOLDER_DOMID, NULL, on_home_fired, r, &unused);
+
+	if (res == 0)
+		res = store_add_watch(r->store, FOLDER_BACKEND_ID, NULL, on_home_fired, r, &unused);
+	if (res == 0)
+		res = store_add_watch(r->store, FOLDER_STREAMS, FOLDER_ANSWER, on_answer_fired, r,
+				      &unused);
+	return res;
+}
+
+int rendezvous_create(struct loop *loop, const struct rendezvous_events *events, void *data,
+		      struct rendezvous **out)
+{
+	struct rendezvous *r = calloc(1, sizeof(*r));
+	int res;
+
+	if (!r)
+		return -ENOMEM;
+	r->loop = loop;
+	r->events = events;
+	r->data = data;
+	r->is_first = true;
+	r->away_ms = clock_now_ms();
+	res = make_token(r->token);
+	if (res == 0)
+		res = loop_add_timer(loop, on_home_fired, r, &r->retry);
+	if (res == 0)
+		res = loop_add_timer(loop, on_tick, r, &r->tick);
+	if (res == 0)
+		res = store_create(loop, on_home_fired, r, &r->store);
+	if (res == 0)
+		res = add_watches(r);
+	if (res < 0) {
+		rendezvous_destroy(r);
+		return res;
+	}
+	*out = r;
+	return 0;
+}
+
+void rendezvous_destroy(struct rendezvous *r)
+{
+	if (!r)
+		return;
+	store_destroy(r->store);
+	loop_remove(r->tick);
+	loop_remove(r->retry);
+	/* What a stuck operation may still use is left to it. */
+	if (r->ops > 0)
+		return;
+	while (r->nodes)
+		node_free(r->nodes);
+	drop_streams(r);
+	free(r);
+}
+
+bool rendezvous_is_away(const struct rendezvous *r, uint64_t *since_ms)
+{
+	*since_ms = r->away_ms;
+	return !r->is_home;
+}
+
+uint32_t rendezvous_backend_id(const struct rendezvous *r)
+{
+	return r->backend_id;
+}

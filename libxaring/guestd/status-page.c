@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes and writes the status page. Never reads it back.
+ */
+#include "status-page.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <xaring/shared.h>
+
+int status_page_init(struct status_page *p)
+{
+	int write, res;
+
+	memset(p, 0, sizeof(*p));
+	res = xaring_memfd_status(&write, &p->fd);
+	if (res < 0)
+		return res;
+	res = xaring_status_map(write, true, &p->page);
+	close(write);
+	if (res < 0)
+		close(p->fd);
+	return res;
+}
+
+void status_page_finish(struct status_page *p)
+{
+	if (!p->page)
+		return;
+	xaring_status_unmap(p->page);
+	close(p->fd);
+	p->page = NULL;
+}
+
+void status_page_set(struct status_page *p, uint32_t flag, bool on)
+{
+	uint32_t flags = on ? p->flags | flag : p->flags & ~flag;
+
+	if (flags == p->flags)
+		return;
+	p->flags = flags;
+	xaring_store(&p->page->flags, flags);
+	xaring_store(&p->page->serial, ++p->serial);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The links of the way to the sound card, one after the other. What can be seen is looked at; for
+ * the rest a stream is opened like any other, and plays silence: policy, mute and sink are known
+ * only to a stream that plays. Needs no privilege and changes nothing.
+ */
+#include "status.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xaring/client.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+
+#define ANSWER_MS 1000 /* xaring-guestd answers OPEN within, or is stuck */
+#define PLAY_MS   1000 /* for the backend to consume something */
+#define FLAGS_MS  200  /* after that its flags are what they are */
+#define STEP_MS   10
+
+#define RATE_HZ 48000u
+#define BUFFER  4096u
+
+static const char *const names[STATUS_LINKS] = {
+	[STATUS_XEN] = "xen",       [STATUS_MODULE] = "module",     [STATUS_GUESTD] = "guestd",
+	[STATUS_DEVICE] = "device", [STATUS_XENSTORE] = "xenstore", [STATUS_BACKEND] = "backend",
+	[STATUS_POLICY] = "policy", [STATUS_MUTE] = "mute",         [STATUS_SINK] = "sink",
+};
+
+struct look {
+	const struct status_places *places;
+	struct status_report *report;
+	struct xaring_client *client;
+	struct xaring_client_state state;
+	struct xaring_client_view view;
+};
+
+/* ---- saying ---- */
+
+__attribute__((format(printf, 3, 4))) static bool say(struct look *l, enum status_link link,
+						      const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(l->report->what[link], sizeof(l->report->what[link]), format, args);
+	va_end(args);
+	return true;
+}
+
+/* What is wrong was said; this is what to do. */
+__attribute__((format(printf, 3, 4))) static bool give_up(struct look *l, enum status_link link,
+							  const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(l->report->remedy, sizeof(l->report->remedy), format, args);
+	va_end(args);
+	l->report->broken = link;
+	return false;
+}
+
+/* ---- what can be seen ---- */
+
+static bool is_there(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static bool file_begins(const char *path, const char *text)
+{
+	char begin[16] = "";
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return false;
+	if (!fgets(begin, sizeof(begin), file))
+		begin[0] = '\0';
+	fclose(file);
+	return strncmp(begin, text, strlen(text)) == 0;
+}
+
+static bool look_at_xen(struct look *l)
+{
+	if (is_there(l->places->dom0)) {
+		say(l, STATUS_XEN, "this is dom0, and no guest");
+		return give_up(l, STATUS_XEN,
+			       "what plays here needs no xaring-guestd: see xaring-pw(8)");
+	}
+	if (!file_begins(l->places->hypervisor, "xen") && !is_there(l->places->xenbus)) {
+		say(l, STATUS_XEN, "this is no Xen guest");
+		return give_up(l, STATUS_XEN,
+			       "without Xen, programs play by xaring-pw on this machine: see "
+			       "xaring-pw(8)");
+	}
+	return say(l, STATUS_XEN, "this is a Xen guest");
+}
+
+static bool look_at_module(struct look *l)
+{
+	if (!is_there(l->places->gntalloc)) {
+		say(l, STATUS_MODULE, "there is no %s", l->places->gntalloc);
+		return give_up(l, STATUS_MODULE,
+			       "as root: modprobe xen-gntalloc (and its name into "
+			       "/etc/modules-load.d, for the next boot)");
+	}
+	return say(l, STATUS_MODULE, "memory can be shared");
+}
+
+static bool look_at_device(struct look *l)
+{
+	if (access(l->places->device, R_OK) < 0) {
+		say(l, STATUS_DEVICE, "ALSA does not know the device xen: %s: %s",
+		    l->places->device, strerror(errno));
+		return give_up(l, STATUS_DEVICE,
+			       "install libasound2-plugin-xen, or link 60-xen.conf there");
+	}
+	return say(l, STATUS_DEVICE, "ALSA knows the device xen");
+}
+
+/* The pid in the lock file, or 0. Whether it is held is not tried: that could keep one from starting. */
+static int lock_owner(const char *runtime_dir)
+{
+	char path[PATH_MAX];
+	int pid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/" STATUS_LOCK, runtime_dir);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%d", &pid) != 1) // NOLINT(cert-err34-c)
+		pid = 0;
+	fclose(file);
+	return pid;
+}
+
+/* Returns 0 when somebody listens there, or a negative errno. */
+static int try_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, res = 0;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		res = -errno;
+	close(fd);
+	return res == -EAGAIN ? 0 : res;
+}
+
+/* ---- what a stream learns ---- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool refused(struct look *l, const struct xaring_refusal *refusal)
+{
+	char text[160];
+
+	xaring_refusal_text(refusal, text, sizeof(text));
+	say(l, STATUS_POLICY, "%s", text);
+	if (refusal->reason == XARING_REASON_INTERNAL)
+		return give_up(l, STATUS_POLICY, "its log says why: journalctl -u xaring-guestd");
+	if (xaring_refusal_errno(refusal) == -EBUSY)
+		return give_up(l, STATUS_POLICY,
+			       "close what plays, or raise the limit: xaring-guestd(8) here, "
+			       "xaring-pw.conf(5) in dom0");
+	return give_up(l, STATUS_POLICY,
+		       "allow this VM in dom0: xaring-pw.conf(5), actions policy");
+}
+
+static void update(struct look *l)
+{
+	xaring_client_update(l->client, now_ns(), &l->state);
+	xaring_client_peek(l->client, &l->view);
+}
+
+/* Asks for a stream. Returns false when the way ends here. */
+static bool open_stream(struct look *l, const char *socket, struct xaring_refusal *refusal)
+{
+	const struct xaring_params params = {.direction = XARING_PLAYBACK,
+					     .format = XARING_FORMAT_S16,
+					     .rate_hz = RATE_HZ,
+					     .channels = 2,
+					     .buffer = BUFFER,
+					     .period = BUFFER / 4};
+	int pid = lock_owner(l->places->runtime_dir);
+	int res = xaring_client_create(socket, "xaring-guestd --status", &l->client);
+
+	refusal->reason = XARING_REASON_NONE;
+	if (res == 0)
+		res = xaring_client_setup(l->client, &params, ANSWER_MS, refusal);
+	if (res == 0)
+		update(l);
+	if (res < 0 && refusal->reason == XARING_REASON_NONE) {
+		say(l, STATUS_GUESTD, "this cannot be found out: %s", strerror(-res));
+		return give_up(l, STATUS_GUESTD, "try again");
+	}
+	if (res == 0 && !l->state.linked) {
+		say(l, STATUS_GUESTD, "xaring-guestd (pid %d) does not answer at %s", pid, socket);
+		return give_up(l, STATUS_GUESTD, "as root: systemctl restart xaring-guestd");
+	}
+	return say(l, STATUS_GUESTD, "xaring-guestd runs (pid %d)", pid);
+}
+
+static bool look_at_guestd(struct look *l, struct xaring_refusal *refusal)
+{
+	char socket[PATH_MAX];
+	int res;
+
+	snprintf(socket, sizeof(socket), "%s/" STATUS_SOCKET, l->places->runtime_dir);
+	res = try_socket(socket);
+	if (res < 0) {
+		say(l, STATUS_GUESTD, "xaring-guestd does not run: %s: %s", socket, strerror(-res));
+		return give_up(l, STATUS_GUESTD,
+			       "as root: systemctl enable --now xaring-guestd.socket "
+			       "xaring-guestd");
+	}
+	return open_stream(l, socket, refusal);
+}
+
+static bool look_at_xenstore(struct look *l)
+{
+	if (l->view.status_flags & XARING_STATUS_NO_STORE) {
+		say(l, STATUS_XENSTORE, "xaring-guestd cannot reach xenstore");
+		return give_up(l, STATUS_XENSTORE,
+			       "is /dev/xen/xenbus there, does xenstored run in dom0? More: "
+			       "journalctl -u xaring-guestd");
+	}
+	return say(l, STATUS_XENSTORE, "xenstore is reached");
+}
+
+static bool look_at_backend(struct look *l)
+{
+	if (!(l->view.status_flags & XARING_STATUS_BACKEND) && !l->state.attached) {
+		say(l, STATUS_BACKEND, "no backend: xaring-pw does not run in dom0");
+		return give_up(l, STATUS_BACKEND,
+			       "in dom0: apt install xaring-backend, systemctl enable --now "
+			       "xaring-pw");
+	}
+	return say(l, STATUS_BACKEND, "the backend is there");
+}
+
+/* Plays silence until the backend has consumed some and its flags can be trusted, or for PLAY_MS. */
+static void play(struct look *l)
+{
+	static const int16_t silence[BUFFER * 2];
+	uint64_t end_ns = now_ns() + PLAY_MS * NS_PER_MS;
+	bool attached = false;
+
+	xaring_client_write(l->client, 0, silence, BUFFER);
+	xaring_client_publish(l->client, BUFFER);
+	xaring_client_start(l->client, now_ns(), 0);
+	while (now_ns() < end_ns && !l->state.refused) {
+		(void)poll(NULL, 0, STEP_MS);
+		update(l);
+		xaring_client_publish(l->client, l->state.pos + BUFFER);
+		if (l->state.attached && !attached)
+			end_ns = now_ns() + FLAGS_MS * NS_PER_MS;
+		attached |= l->state.attached;
+	}
+	l->state.attached = attached;
+}
+
+static bool look_at_policy(struct look *l)
+{
+	struct xaring_refusal refusal;
+
+	if (l->state.refused) {
+		xaring_client_refusal(l->client, &refusal);
+		return refused(l, &refusal);
+	}
+	if (l->view.backend != XARING_BACKEND_ACCEPTED) {
+		say(l, STATUS_POLICY, "the backend has not taken the stream");
+		return give_up(l, STATUS_POLICY,
+			       "in dom0, its log says why: journalctl -u xaring-pw");
+	}
+	return say(l, STATUS_POLICY, "this VM may play");
+}
+
+static bool look_at_mute(struct look *l)
+{
+	if (l->view.flags & XARING_FLAG_MUTED) {
+		say(l, STATUS_MUTE, "this VM is muted in dom0");
+		return give_up(l, STATUS_MUTE, "in dom0's mixer (pavucontrol), unmute it");
+	}
+	return say(l, STATUS_MUTE, "this VM is not muted");
+}
+
+static bool look_at_sink(struct look *l)
+{
+	if (l->view.flags & XARING_FLAG_NO_SINK) {
+		say(l, STATUS_SINK, "dom0 has no sink to play to");
+		return give_up(l, STATUS_SINK, "in dom0: wpctl status lists sinks; is there one?");
+	}
+	if (!l->state.attached) {
+		say(l, STATUS_SINK, "dom0's sound server takes no sound");
+		return give_up(l, STATUS_SINK,
+			       "in dom0: does PipeWire run, for whom does xaring-pw play "
+			       "(xaring-pw.conf(5))? Its log: journalctl -u xaring-pw");
+	}
+	return say(l, STATUS_SINK, "dom0 plays");
+}
+
+static void walk(struct look *l)
+{
+	struct xaring_refusal refusal;
+
+	if (!look_at_xen(l) || !look_at_module(l) || !look_at_guestd(l, &refusal) ||
+	    !look_at_device(l))
+		return;
+	if (refusal.reason != XARING_REASON_NONE) {
+		refused(l, &refusal);
+		return;
+	}
+	if (!look_at_xenstore(l) || !look_at_backend(l))
+		return;
+	play(l);
+	if (look_at_policy(l) && look_at_mute(l))
+		look_at_sink(l);
+}
+
+void status_look(const struct status_places *places, struct status_report *report)
+{
+	struct look l = {.places = places, .report = report};
+
+	memset(report, 0, sizeof(*report));
+	report->broken = STATUS_LINKS;
+	walk(&l);
+	xaring_client_close(l.client);
+}
+
+/* ---- printing ---- */
+
+/* Text of ours, of the system, and paths: printable but for what is left out. */
+static void print_json_text(const char *text, FILE *to)
+{
+	fputc('"', to);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', to);
+		if ((unsigned char)*text >= 0x20)
+			fputc(*text, to);
+	}
+	fputc('"', to);
+}
+
+static const char *state_of(const struct status_report *report, enum status_link link)
+{
+	if (link == report->broken)
+		return "broken";
+	return report->what[link][0] ? "ok" : "unknown";
+}
+
+static void print_json(const struct status_report *report, FILE *to)
+{
+	bool ok = report->broken == STATUS_LINKS;
+
+	fprintf(to, "{\"ok\": %s, \"broken\": ", ok ? "true" : "false");
+	if (ok)
+		fputs("null", to);
+	else
+		print_json_text(names[report->broken], to);
+	fputs(", \"remedy\": ", to);
+	print_json_text(report->remedy, to);
+	fputs(", \"links\": [", to);
+	for (int i = 0; i < STATUS_LINKS; i++) {
+		fprintf(to, "%s{\"link\": \"%s\", \"state\": \"%s\", \"text\": ", i ? ", " : "",
+			names[i], state_of(report, (enum status_link)i));
+		print_json_text(report->what[i], to);
+		fputc('}', to);
+	}
+	fputs("]}\n", to);
+}
+
+static void print_line(const struct status_report *report, enum status_link link, bool colour,
+		       FILE *to)
+{
+	bool ok = link != report->broken;
+	const char *paint = ok ? "\033[32m" : "\033[31m";
+
+	fprintf(to, "%s%-6s%s  %-8s  %s\n", colour ? paint : "", state_of(report, link),
+		colour ? "\033[0m" : "", names[link], report->what[link]);
+	if (!ok)
+		fprintf(to, "                  %s\n", report->remedy);
+}
+
+void status_print(const struct status_report *report, bool json, bool colour, FILE *to)
+{
+	if (json) {
+		print_json(report, to);
+		return;
+	}
+	for (int i = 0; i < STATUS_LINKS && report->what[i][0]; i++)
+		print_line(report, (enum status_link)i, colour, to);
+}
+
+int status_run(const char *runtime_dir, bool json)
+{
+	const struct status_places places = {
+		.hypervisor = "/sys/hypervisor/type",
+		.xenbus = "/dev/xen/xenbus",
+		.dom0 = "/dev/xen/xenbus_backend",
+		.gntalloc = "/dev/xen/gntalloc",
+		.device = XARING_ALSAETCDIR "/60-xen.conf",
+		.runtime_dir = runtime_dir,
+	};
+	struct status_report report;
+
+	status_look(&places, &report);
+	status_print(&report, json, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), stdout);
+	return report.broken == STATUS_LINKS ? EXIT_SUCCESS : EXIT_FAILURE;
+}

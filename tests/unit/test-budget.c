@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* What the programs of a guest may take: all together, each user, and how often. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "budget.h"
+
+#define ALICE 1000
+#define BOB   1001
+
+static struct budget budget;
+
+static int begin(void **state)
+{
+	(void)state;
+	budget_init(&budget, 100, 60);
+	return 0;
+}
+
+static void assert_refused(uid_t uid, uint32_t pages, uint32_t value, uint32_t min, uint32_t max)
+{
+	struct xaring_refusal refusal = {0};
+
+	assert_int_equal(budget_check(&budget, uid, pages, &refusal), -EDQUOT);
+	assert_int_equal(refusal.reason, XARING_REASON_PAGES);
+	assert_int_equal(refusal.value, value);
+	assert_int_equal(refusal.min, min);
+	assert_int_equal(refusal.max, max);
+}
+
+static void assert_granted(uid_t uid, uint32_t pages)
+{
+	struct xaring_refusal refusal;
+
+	assert_int_equal(budget_check(&budget, uid, pages, &refusal), 0);
+	budget_take(&budget, uid, pages, 0);
+}
+
+static void one_user_gets_the_share_of_one(void **state)
+{
+	(void)state;
+	assert_granted(ALICE, 60);
+	assert_refused(ALICE, 2, 62, 2, 60);
+	assert_granted(BOB, 40);
+}
+
+static void all_together_get_the_whole(void **state)
+{
+	(void)state;
+	assert_granted(ALICE, 60);
+	assert_refused(BOB, 41, 101, 2, 100);
+	assert_granted(BOB, 40);
+	assert_refused(ALICE, 2, 102, 2, 100);
+}
+
+static void what_is_given_back_can_be_taken(void **state)
+{
+	(void)state;
+	assert_granted(ALICE, 60);
+	budget_give(&budget, ALICE, 60);
+	assert_int_equal(budget.pages, 0);
+	assert_granted(ALICE, 60);
+}
+
+/* Streams that an earlier daemon has left: of the guest's budget, and of nobody's share. */
+static void nobodys_pages_are_no_users(void **state)
+{
+	(void)state;
+	assert_granted(BUDGET_NOBODY, 60);
+	assert_granted(BUDGET_NOBODY, 30);
+	assert_refused(ALICE, 11, 101, 2, 100);
+	budget_give(&budget, BUDGET_NOBODY, 60);
+	budget_take(&budget, ALICE, 60, 0);
+	assert_refused(ALICE, 2, 62, 2, 60);
+	assert_granted(BOB, 10);
+}
+
+static void offer_is_what_there_is_room_for(void **state)
+{
+	struct xaring_refusal refusal;
+
+	(void)state;
+	assert_granted(ALICE, 20);
+	budget_offer(&budget, 30, 10, &refusal);
+	assert_int_equal(refusal.reason, XARING_REASON_PAGES);
+	assert_int_equal(refusal.value, 50);
+	assert_int_equal(refusal.min, 2);
+	assert_int_equal(refusal.max, 30);
+}
+
+static void nothing_is_offered_without_room(void **state)
+{
+	struct xaring_refusal refusal;
+
+	(void)state;
+	budget_offer(&budget, 30, 1, &refusal);
+	assert_int_equal(refusal.value, 30);
+	assert_int_equal(refusal.max, 0);
+}
+
+/* It was refused, so it cannot be what is offered. */
+static void offer_is_less_than_what_was_refused(void **state)
+{
+	struct xaring_refusal refusal;
+
+	(void)state;
+	budget_offer(&budget, 30, 30, &refusal);
+	assert_int_equal(refusal.max, 29);
+}
+
+static unsigned open_all(uid_t uid, uint64_t now_ms)
+{
+	unsigned count = 0;
+
+	while (count < 1000 && budget_may_open(&budget, uid, now_ms))
+		count++;
+	return count;
+}
+
+static void one_who_opens_too_often_waits_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(open_all(ALICE, 0), 120);
+	assert_int_equal(open_all(BOB, 0), 120);
+	assert_int_equal(open_all(ALICE, 1000), 4);
+}
+
+/* As many users as like to come: none is refused, and none gets more by the others' coming. */
+static void table_of_users_forgets_the_quiet_ones_only(void **state)
+{
+	(void)state;
+	assert_int_equal(open_all(ALICE, 0), 120);
+	assert_granted(BOB, 2);
+	for (uid_t uid = 2000; uid < 2000 + 3 * BUDGET_USERS_MAX; uid++)
+		assert_true(budget_may_open(&budget, uid, 1));
+	assert_false(budget_may_open(&budget, ALICE, 1));
+	assert_refused(BOB, 59, 61, 2, 60);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(one_user_gets_the_share_of_one, begin),
+		cmocka_unit_test_setup(all_together_get_the_whole, begin),
+		cmocka_unit_test_setup(what_is_given_back_can_be_taken, begin),
+		cmocka_unit_test_setup(nobodys_pages_are_no_users, begin),
+		cmocka_unit_test_setup(offer_is_what_there_is_room_for, begin),
+		cmocka_unit_test_setup(nothing_is_offered_without_room, begin),
+		cmocka_unit_test_setup(offer_is_less_than_what_was_refused, begin),
+		cmocka_unit_test_setup(one_who_opens_too_often_waits_alone, begin),
+		cmocka_unit_test_setup(table_of_users_forgets_the_quiet_ones_only, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
