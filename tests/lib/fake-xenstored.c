@@ -425,13 +425,16 @@ static int change_tree(struct tree_node *root, const struct change *ch, uint32_t
 		res = check_new(root, ch->path, domid);
 	if (res < 0)
 		return res;
+	/* While it can still be seen who may know of it. */
+	if (ch->kind == CHANGE_REMOVE && root == store && existed)
+		fire(ch->path, false);
 	if (ch->kind == CHANGE_REMOVE)
 		res = change_remove(root, ch);
 	else if (ch->kind == CHANGE_PERMIT)
 		res = change_permissions(root, ch, domid);
 	else
 		res = change_value(root, ch, domid);
-	if (res == 0 && root == store && (existed || ch->kind != CHANGE_REMOVE))
+	if (res == 0 && root == store && ch->kind != CHANGE_REMOVE)
 		fire(ch->path, false);
 	return res;
 }
