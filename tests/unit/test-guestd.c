@@ -1,0 +1,1154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xaring-guestd between programs, a xenstored and a backend that are the test: what is published,
+ * when a program gets its pages, and what becomes of both after restores and restarts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <xenstore.h>
+
+#include <xaring/pages.h>
+#include <xaring/shared.h>
+
+#include "guest-box.h"
+
+/* A refusal as a backend gives it. */
+static const struct xaring_refusal no_more_streams = {.reason = XARING_REASON_STREAMS,
+						      .value = 9,
+						      .min = 1,
+						      .max = 8};
+
+static struct box *box;
+
+static int begin_box(void **state)
+{
+	(void)state;
+	box = box_start();
+	return 0;
+}
+
+static int begin(void **state)
+{
+	begin_box(state);
+	box_begin_guestd(box);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	box_stop(box);
+	return 0;
+}
+
+/* ---- the way of one stream ---- */
+
+static void usual_stream_is_published_as_the_program_has_it(void **state)
+{
+	struct xaring_open wanted;
+	struct xaring_message open;
+	struct xaring_accept accept;
+	struct offer offer;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	client_usual_open(&open);
+	wanted = open.u.open;
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &offer);
+	assert_int_equal(offer.open.epoch, accept.epoch);
+	assert_int_not_equal(accept.epoch, 0);
+	assert_memory_equal(&offer.open.params, &wanted.params, sizeof(wanted.params));
+	assert_string_equal(offer.open.name, "test");
+	assert_int_equal(offer.open.version, accept.version);
+	assert_int_equal(offer.data_count, 8);
+	/* Two domains have two clocks. */
+	assert_int_equal(offer.open.features, 0);
+	assert_int_equal(accept.features, 0);
+	assert_int_equal(accept.capacity, 8192);
+	assert_int_equal(accept.data_pages, 8);
+	close(fd);
+}
+
+static void pages_can_be_mapped_and_written_by_the_program(void **state)
+{
+	struct xaring_shape shape = {.frame_bytes = 4,
+				     .capacity = 8192,
+				     .data_pages = 8,
+				     .pages = 9};
+	struct xaring_pages pages = {0};
+	struct xaring_status_page *status;
+	struct xaring_message message;
+	int fd = client_open(box, 0);
+
+	(void)state;
+	assert_int_equal(client_receive(fd, &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_ACCEPT);
+	assert_int_equal(xaring_pages_map(&pages, &shape, message.fds[0],
+					  message.u.accept.control_offset, message.fds[1],
+					  message.u.accept.data_offset, true),
+			 0);
+	assert_int_equal(xaring_status_map(message.fds[2], false, &status), 0);
+	xaring_message_finish(&message);
+	memset(pages.data, 0x55, pages.data_bytes);
+	xaring_store(&pages.control->guest.alive, 1);
+	assert_int_equal(xaring_load(&status->version), XARING_PROTOCOL_VERSION);
+	xaring_pages_unmap(&pages);
+	xaring_status_unmap(status);
+	close(fd);
+}
+
+static void end_of_the_connection_removes_the_node(void **state)
+{
+	struct xaring_accept first, second;
+	int a = client_play(box, &first), b = client_play(box, &second);
+	struct offer offer;
+
+	(void)state;
+	box_wait_streams(box, 2);
+	close(a);
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &offer);
+	assert_int_equal(offer.open.epoch, second.epoch);
+	close(b);
+	box_wait_streams(box, 0);
+}
+
+/* guestd keeps no page: they go with the program's last mapping. */
+static void pages_are_the_programs_alone(void **state)
+{
+	struct xaring_message message;
+	int fd = client_open(box, 0);
+
+	(void)state;
+	assert_int_equal(client_receive(fd, &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_ACCEPT);
+	assert_int_equal(box_granted(box), 9);
+	xaring_message_finish(&message);
+	box_wait_granted(box, 0);
+	close(fd);
+}
+
+static bool kick_is_zero(void)
+{
+	const char *kick = box_node(box, "kick");
+
+	return !kick || strtoul(kick, NULL, 10) == 0;
+}
+
+static unsigned long wait_kick(unsigned long above)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+	unsigned long kick = above;
+
+	while (kick <= above) {
+		const char *text = box_node(box, "kick");
+
+		if (text)
+			kick = strtoul(text, NULL, 10);
+		if (box_now_ms() >= until_ms)
+			fail_msg("the kick does not come");
+		poll(NULL, 0, 2);
+	}
+	return kick;
+}
+
+static void kicks_are_counted_and_many_are_few(void **state)
+{
+	int fd = client_play(box, NULL);
+	unsigned long kick, before;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	assert_true(kick_is_zero());
+	client_kick(fd, XARING_KICK_START);
+	kick = wait_kick(0);
+	/* The first is under way while the others come. */
+	box_store(box, "stall 7");
+	before = box_operations(box);
+	for (int i = 0; i < 20; i++)
+		client_kick(fd, XARING_KICK_START);
+	box_store(box, "resume 7");
+	wait_kick(kick);
+	client_kick(fd, XARING_KICK_DRAIN);
+	close(fd);
+	box_wait_streams(box, 0);
+	assert_in_range(box_operations(box) - before, 2, 5);
+}
+
+/* From publishing to closing: the bound is 10. */
+static void stream_costs_few_operations(void **state)
+{
+	unsigned before;
+	int fd;
+
+	(void)state;
+	box_set_backend(box, 0, true);
+	box_wait_line(box, "the backend is there");
+	before = box_operations(box);
+	fd = client_play(box, NULL);
+	client_kick(fd, XARING_KICK_START);
+	wait_kick(0);
+	client_kick(fd, XARING_KICK_DRAIN);
+	wait_kick(1);
+	close(fd);
+	box_wait_streams(box, 0);
+	print_message("%u operations\n", box_operations(box) - before);
+	assert_in_range(box_operations(box) - before, 2, 10);
+}
+
+static void impossible_stream_is_refused_with_what_is_possible(void **state)
+{
+	struct xaring_refusal refusal;
+	struct xaring_message open;
+	int fd = client_connect(box);
+
+	(void)state;
+	client_usual_open(&open);
+	open.u.open.params.rate_hz = 4000;
+	client_send(fd, &open);
+	client_expect_refusal(fd, XARING_REASON_RATE, &refusal);
+	assert_int_equal(refusal.value, 4000);
+	assert_int_equal(refusal.max, XARING_RATE_MAX);
+	assert_int_equal(box_lines(box, "test, of user 0: rate 4000 Hz is refused"), 1);
+}
+
+static void version_that_is_too_new_is_refused(void **state)
+{
+	struct xaring_message open;
+	int fd = client_connect(box);
+
+	(void)state;
+	client_usual_open(&open);
+	open.u.open.version_min = open.u.open.version = XARING_PROTOCOL_VERSION + 1;
+	client_send(fd, &open);
+	client_expect_refusal(fd, XARING_REASON_VERSION, NULL);
+}
+
+/* ---- the backend's word ---- */
+
+/* The pages of the only stream, as the backend has them. */
+static struct xaring_control_page *map_only(struct xaring_pages *pages)
+{
+	struct offer offer;
+
+	memset(pages, 0, sizeof(*pages));
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &offer);
+	assert_int_equal(box_map(box, 0, &offer, pages), 0);
+	return pages->control;
+}
+
+static void begin_with_backend(void)
+{
+	box_set_backend(box, 0, true);
+	box_wait_line(box, "the backend is there");
+}
+
+static void without_a_backend_nobody_waits(void **state)
+{
+	uint64_t before_ms = box_now_ms();
+
+	(void)state;
+	close(client_play(box, NULL));
+	assert_in_range(box_now_ms() - before_ms, 0, 120);
+}
+
+static void pages_come_when_the_backend_has_accepted(void **state)
+{
+	struct xaring_control_page *control;
+	struct xaring_message message;
+	struct xaring_pages pages;
+	int fd;
+
+	(void)state;
+	begin_with_backend();
+	fd = client_open(box, 0);
+	control = map_only(&pages);
+	xaring_store(&control->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	xaring_pages_unmap(&pages);
+	close(fd);
+}
+
+static void silent_backend_is_not_waited_for_long(void **state)
+{
+	uint64_t before_ms;
+
+	(void)state;
+	begin_with_backend();
+	before_ms = box_now_ms();
+	close(client_play(box, NULL));
+	assert_in_range(box_now_ms() - before_ms, 150, 249);
+}
+
+static void refusal_in_the_page_reaches_the_program(void **state)
+{
+	struct xaring_control_page *control;
+	struct xaring_pages pages;
+	int fd;
+
+	(void)state;
+	begin_with_backend();
+	fd = client_open(box, 0);
+	control = map_only(&pages);
+	xaring_store(&control->backend.status,
+		     XARING_BACKEND_REFUSED | XARING_REASON_POLICY << XARING_BACKEND_REASON_SHIFT);
+	client_expect_refusal(fd, XARING_REASON_POLICY, NULL);
+	xaring_pages_unmap(&pages);
+	box_wait_streams(box, 0);
+}
+
+static void answer_reaches_the_program_that_waits(void **state)
+{
+	struct xaring_refusal refusal;
+	struct offer offer;
+	unsigned before;
+	int fd;
+
+	(void)state;
+	begin_with_backend();
+	before = box_operations(box);
+	fd = client_open(box, 0);
+	box_wait_streams(box, 1);
+	box_answer(box, box_offer(box, 0, &offer), &no_more_streams);
+	client_expect_refusal(fd, XARING_REASON_STREAMS, &refusal);
+	assert_memory_equal(&refusal, &no_more_streams, sizeof(refusal));
+	box_wait_streams(box, 0);
+	assert_in_range(box_operations(box) - before, 4, 10);
+}
+
+static void late_answer_reaches_the_program_that_plays(void **state)
+{
+	struct xaring_accept first, second;
+	struct offer offer;
+	int a = client_play(box, &first), b = client_play(box, &second);
+
+	(void)state;
+	box_wait_streams(box, 2);
+	box_answer(box, box_offer(box, first.epoch, &offer), &no_more_streams);
+	client_expect_refusal(a, XARING_REASON_STREAMS, NULL);
+	box_wait_streams(box, 1);
+	assert_false(client_is_readable(b, 0));
+	close(b);
+}
+
+/* The backend has not seen the end of a stream when it answers: the node comes back. */
+static void answer_to_a_stream_that_is_gone_is_removed(void **state)
+{
+	int fd = client_play(box, NULL);
+	struct offer offer;
+	uint32_t number;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	number = box_offer(box, 0, &offer);
+	close(fd);
+	box_wait_streams(box, 0);
+	box_answer(box, number, &no_more_streams);
+	box_wait_streams(box, 0);
+	/* And hits nobody: the number is not used again at once. */
+	close(client_play(box, NULL));
+}
+
+static void malformed_answer_is_a_refusal(void **state)
+{
+	struct offer offer;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "write /local/domain/7/data/xaring/stream/%u/answer nonsense",
+		  box_offer(box, 0, &offer));
+	client_expect_refusal(fd, XARING_REASON_MESSAGE, NULL);
+}
+
+static struct xaring_status_page *map_status(int *fd)
+{
+	struct xaring_status_page *status;
+	struct xaring_message message;
+
+	*fd = client_open(box, 0);
+	assert_int_equal(client_receive(*fd, &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_ACCEPT);
+	assert_int_equal(xaring_status_map(message.fds[2], false, &status), 0);
+	xaring_message_finish(&message);
+	return status;
+}
+
+static void wait_flags(struct xaring_status_page *status, uint32_t flags)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+
+	while (xaring_load(&status->flags) != flags) {
+		if (box_now_ms() >= until_ms)
+			fail_msg("flags are %x", xaring_load(&status->flags));
+		poll(NULL, 0, 2);
+	}
+}
+
+static void status_page_says_whether_the_backend_is_there(void **state)
+{
+	struct xaring_status_page *status;
+	uint32_t serial;
+	int fd;
+
+	(void)state;
+	status = map_status(&fd);
+	wait_flags(status, 0);
+	serial = xaring_load(&status->serial);
+	box_set_backend(box, 0, true);
+	wait_flags(status, XARING_STATUS_BACKEND);
+	assert_int_equal(xaring_load(&status->serial), serial + 1);
+	box_set_backend(box, 0, false);
+	wait_flags(status, 0);
+	xaring_status_unmap(status);
+	close(fd);
+}
+
+/* ---- restored ---- */
+
+static void restored_guest_gets_new_pages_and_is_published_again(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	struct offer before, after;
+	int fd = client_play(box, &accept);
+	char token[64];
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &before);
+	snprintf(token, sizeof(token), "%s", box_wait_node(box, "token"));
+	box_restore(box, 8);
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	assert_int_not_equal(message.u.accept.epoch, accept.epoch);
+	assert_int_equal(message.u.accept.capacity, accept.capacity);
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &after);
+	assert_int_equal(after.open.epoch, message.u.accept.epoch);
+	assert_memory_equal(&after.open.params, &before.open.params, sizeof(after.open.params));
+	assert_int_equal(strlen(box_wait_node(box, "token")), 32);
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
+static void restore_after_restore_works(void **state)
+{
+	struct xaring_message message;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	for (uint32_t domid = 8; domid < 11; domid++) {
+		box_restore(box, domid);
+		client_expect(fd, XARING_MESSAGE_RELINK, &message);
+		box_wait_streams(box, 1);
+	}
+	close(client_play(box, NULL));
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
+/* A guest that was restored with the number that it had. */
+static void restore_to_an_equal_domid_is_noticed(void **state)
+{
+	struct xaring_message message;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "rm /local/domain/7/data/xaring");
+	box_store(box, "write /local/domain/7/domid 7");
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	box_wait_streams(box, 1);
+	close(fd);
+}
+
+/* A save that was cancelled, or a checkpoint: the watch fires, and nothing has happened. */
+static void nothing_happens_when_the_token_is_there(void **state)
+{
+	struct xaring_accept accept;
+	int fd = client_play(box, &accept);
+	struct offer offer;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	for (int i = 0; i < 5; i++)
+		box_store(box, "write /local/domain/7/domid 7");
+	/* What is asked for afterwards is done afterwards. */
+	close(client_play(box, NULL));
+	box_wait_streams(box, 1);
+	assert_false(client_is_readable(fd, 0));
+	box_offer(box, accept.epoch, &offer);
+	close(fd);
+}
+
+static void program_that_waits_is_restored_as_well(void **state)
+{
+	struct xaring_control_page *control;
+	struct xaring_message message;
+	struct xaring_pages pages;
+	struct offer offer;
+	int fd;
+
+	(void)state;
+	begin_with_backend();
+	fd = client_open(box, 0);
+	box_wait_streams(box, 1);
+	box_restore(box, 8);
+	control = map_only(&pages);
+	xaring_store(&control->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	box_offer(box, 0, &offer);
+	assert_int_equal(message.u.accept.epoch, offer.open.epoch);
+	xaring_pages_unmap(&pages);
+	close(fd);
+}
+
+static void client_that_goes_while_it_is_restored_is_gone(void **state)
+{
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "stall all");
+	close(fd);
+	box_store(box, "resume all");
+	box_restore(box, 8);
+	box_wait_node(box, "token");
+	box_wait_streams(box, 0);
+}
+
+/* The pages that programs still have stand in the way of others. */
+static void pages_that_cannot_be_had_yet_come_later(void **state)
+{
+	struct xaring_message message;
+	int fd, taken;
+
+	(void)state;
+	box->device_pages = 20;
+	box_begin_guestd(box);
+	fd = client_play(box, NULL);
+	box_wait_streams(box, 1);
+	box_wait_granted(box, 0);
+	taken = box_take_pages(8, 14);
+	box_restore(box, 8);
+	box_wait_node(box, "token");
+	assert_false(client_is_readable(fd, 300));
+	close(taken);
+	box_granted(box);
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	box_wait_streams(box, 1);
+	close(fd);
+}
+
+static void another_backend_gets_the_pages(void **state)
+{
+	struct xaring_message message;
+	struct xaring_pages pages = {0};
+	struct offer offer;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "create 3 audio 00000000-0000-0000-0000-000000000003");
+	box_store(box, "write /local/domain/7/xaring/backend-id 3");
+	assert_int_equal(client_receive(fd, &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_RELINK);
+	box_wait_streams(box, 1);
+	box_set_backend(box, 3, true);
+	box_wait_line(box, "the backend is there");
+	/* The program's descriptors keep the pages. */
+	box_offer(box, 0, &offer);
+	assert_true(box_map(box, 0, &offer, &pages) < 0);
+	assert_int_equal(box_map(box, 3, &offer, &pages), 0);
+	xaring_pages_unmap(&pages);
+	xaring_message_finish(&message);
+	close(fd);
+}
+
+static void assert_readable(struct xs_handle *xs, const char *path)
+{
+	unsigned bytes;
+	char *value = xs_read(xs, XBT_NULL, path, &bytes);
+
+	assert_non_null(value);
+	free(value);
+}
+
+/* As that domain: it may read what it needs, and answer. */
+static void another_backend_can_answer(void **state)
+{
+	struct xs_handle *xs;
+	struct offer offer;
+	char path[80];
+	int fd;
+
+	(void)state;
+	box_store(box, "create 3 audio 00000000-0000-0000-0000-000000000003");
+	box_store(box, "write /local/domain/7/xaring/backend-id 3");
+	box_begin_guestd(box);
+	fd = client_play(box, NULL);
+	client_kick(fd, XARING_KICK_START);
+	wait_kick(0);
+	box_wait_streams(box, 1);
+	snprintf(path, sizeof(path), "/local/domain/7/data/xaring/stream/%u",
+		 box_offer(box, 0, &offer));
+	fake_xen_be(&box->xen, 3);
+	xs = xs_open(XS_OPEN_SOCKETONLY);
+	assert_non_null(xs);
+	assert_readable(xs, path);
+	assert_readable(xs, "/local/domain/7/data/xaring/kick");
+	assert_false(xs_write(xs, XBT_NULL, "/local/domain/7/data/xaring/token", "x", 1));
+	strcat(path, "/answer");
+	assert_true(xs_write(xs, XBT_NULL, path, "reason=8 value=0 min=0 max=0", 28));
+	xs_close(xs);
+	client_expect_refusal(fd, XARING_REASON_POLICY, NULL);
+	box_wait_streams(box, 0);
+}
+
+/* ---- restarted ---- */
+
+static void restart(int signal)
+{
+	box_end_guestd(box, signal);
+	box_begin_guestd(box);
+}
+
+static void running_stream_is_known_to_the_next_guestd(int signal)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	struct offer before, after;
+	char token[64];
+	int fd = client_play(box, &accept);
+	uint32_t number;
+
+	box_wait_streams(box, 1);
+	number = box_offer(box, 0, &before);
+	snprintf(token, sizeof(token), "%s", box_wait_node(box, "token"));
+	restart(signal);
+	client_expect_end(fd);
+	fd = client_open(box, accept.epoch);
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
+	assert_int_equal(message.u.keep_epoch, accept.epoch);
+	assert_string_equal(box_wait_node(box, "token"), token);
+	assert_int_equal(box_offer(box, 0, &after), number);
+	assert_memory_equal(&before, &after, sizeof(before));
+	/* As any other from here on. */
+	client_kick(fd, XARING_KICK_START);
+	wait_kick(0);
+	box_restore(box, 8);
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	box_wait_streams(box, 1);
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
+static void stream_survives_a_killed_guestd(void **state)
+{
+	(void)state;
+	running_stream_is_known_to_the_next_guestd(SIGKILL);
+}
+
+static void stream_survives_a_stopped_guestd(void **state)
+{
+	(void)state;
+	running_stream_is_known_to_the_next_guestd(SIGTERM);
+}
+
+static void kick_goes_on_counting_after_a_restart(void **state)
+{
+	int fd = client_play(box, NULL);
+	unsigned long kick;
+
+	(void)state;
+	client_kick(fd, XARING_KICK_START);
+	kick = wait_kick(0);
+	restart(SIGKILL);
+	close(fd);
+	fd = client_play(box, NULL);
+	client_kick(fd, XARING_KICK_START);
+	assert_int_equal(wait_kick(kick), kick + 1);
+	close(fd);
+}
+
+static void unknown_epoch_gets_new_pages(void **state)
+{
+	struct xaring_message message;
+	int fd = client_open(box, 0x1234567890abcdef);
+
+	(void)state;
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	assert_int_not_equal(message.u.accept.epoch, 0x1234567890abcdef);
+	close(fd);
+}
+
+static void epoch_with_another_shape_gets_new_pages(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	restart(SIGKILL);
+	close(fd);
+	fd = client_connect(box);
+	client_usual_open(&message);
+	message.u.open.epoch = accept.epoch;
+	message.u.open.params.channels = 1;
+	client_send(fd, &message);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	close(fd);
+}
+
+static void live_stream_can_come_by_another_connection(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	int first = client_play(box, &accept), second;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	second = client_open(box, accept.epoch);
+	client_expect(second, XARING_MESSAGE_KEEP, &message);
+	client_expect_end(first);
+	box_wait_streams(box, 1);
+	close(second);
+	box_wait_streams(box, 0);
+}
+
+/* Other users do not get a stream by its epoch. */
+static void live_stream_is_its_users_only(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	int first = client_play(box, &accept), second;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(seteuid(1000), 0);
+	second = client_open(box, accept.epoch);
+	assert_int_equal(seteuid(0), 0);
+	client_expect(second, XARING_MESSAGE_ACCEPT, &message);
+	assert_false(client_is_readable(first, 0));
+	close(first);
+	close(second);
+}
+
+static void stream_whose_program_does_not_come_back_is_removed(void **state)
+{
+	uint64_t until_ms;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	restart(SIGKILL);
+	close(fd);
+	/* They wait 10 s for it: as long as a program that rests may take. */
+	until_ms = box_now_ms() + 15000;
+	while (box_lines(box, "its program has gone") == 0) {
+		assert_true(box_now_ms() < until_ms);
+		poll(NULL, 0, 50);
+	}
+	box_wait_streams(box, 0);
+}
+
+static void orphans_of_a_restored_guest_are_forgotten(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	restart(SIGKILL);
+	close(fd);
+	box_restore(box, 8);
+	box_wait_node(box, "token");
+	fd = client_open(box, accept.epoch);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	box_wait_streams(box, 1);
+	close(fd);
+}
+
+/* What is left there may be anything: the backend, or root of this guest, may have written it. */
+static void nonsense_that_was_left_is_removed(void **state)
+{
+	struct xaring_accept accept;
+	struct xaring_message message;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_end_guestd(box, SIGKILL);
+	close(fd);
+	box_store(box, "write /local/domain/7/data/xaring/stream/77 nonsense");
+	box_store(box, "write /local/domain/7/data/xaring/stream/78 ");
+	box_store(box, "write /local/domain/7/data/xaring/kick many");
+	box_begin_guestd(box);
+	box_wait_streams(box, 1);
+	fd = client_open(box, accept.epoch);
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
+	close(fd);
+}
+
+static void folder_without_a_token_is_made_anew(void **state)
+{
+	(void)state;
+	box_end_guestd(box, SIGKILL);
+	box_store(box, "rm /local/domain/7/data/xaring/token");
+	box_store(box, "write /local/domain/7/data/xaring/stream/5 version=1");
+	box_store(box, "write /local/domain/7/data/xaring/backend version=1 version-min=1");
+	box_begin_guestd(box);
+	assert_int_equal(strlen(box_wait_node(box, "token")), 32);
+	box_wait_streams(box, 0);
+	/* That of a backend which runs here as well. */
+	assert_non_null(box_node(box, "backend"));
+}
+
+/* ---- limits ---- */
+
+static void budget_of_the_guest_is_held(void **state)
+{
+	struct xaring_refusal refusal;
+	int a, b;
+
+	(void)state;
+	box->pages = 18;
+	box_begin_guestd(box);
+	a = client_play(box, NULL);
+	b = client_play(box, NULL);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.value, 27);
+	assert_int_equal(refusal.min, 2);
+	assert_int_equal(refusal.max, 18);
+	close(a);
+	/* What is being given back is waited for. */
+	close(client_play(box, NULL));
+	close(b);
+}
+
+static void budget_of_a_user_is_held(void **state)
+{
+	struct xaring_refusal refusal;
+	int own, other;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	box->pages = 27;
+	box->user_pages = 9;
+	box_begin_guestd(box);
+	own = client_play(box, NULL);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.value, 18);
+	assert_int_equal(refusal.max, 9);
+	assert_int_equal(seteuid(1000), 0);
+	other = client_open(box, 0);
+	assert_int_equal(seteuid(0), 0);
+	client_expect(other, XARING_MESSAGE_ACCEPT, &(struct xaring_message){0});
+	close(own);
+	close(other);
+}
+
+static void pages_of_orphans_count(void **state)
+{
+	int fd;
+
+	(void)state;
+	box->pages = 18;
+	box_begin_guestd(box);
+	fd = client_play(box, NULL);
+	box_wait_streams(box, 1);
+	restart(SIGKILL);
+	close(fd);
+	fd = client_play(box, NULL);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, NULL);
+	close(fd);
+}
+
+static void full_device_makes_a_smaller_offer(void **state)
+{
+	struct xaring_refusal refusal;
+	struct xaring_message message;
+	int fd;
+
+	(void)state;
+	box->device_pages = 14;
+	box_begin_guestd(box);
+	fd = client_open(box, 0);
+	assert_int_equal(client_receive(fd, &message), 0);
+	assert_int_equal(message.type, XARING_MESSAGE_ACCEPT);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.value, 18);
+	assert_int_equal(refusal.min, 2);
+	assert_int_equal(refusal.max, 14);
+	xaring_message_finish(&message);
+	close(fd);
+}
+
+/* The backend has to unmap what has ended before the kernel has the pages again. */
+static void full_device_is_waited_for_when_a_stream_has_just_ended(void **state)
+{
+	struct xaring_pages ended, pages;
+	struct xaring_message message;
+	int fd, waiting;
+
+	(void)state;
+	box->device_pages = 14;
+	box_begin_guestd(box);
+	begin_with_backend();
+	fd = client_open(box, 0);
+	xaring_store(&map_only(&ended)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	close(fd);
+	box_wait_streams(box, 0);
+	assert_int_equal(box_granted(box), 9);
+	waiting = client_open(box, 0);
+	assert_false(client_is_readable(waiting, 100));
+	xaring_pages_unmap(&ended);
+	box_granted(box);
+	xaring_store(&map_only(&pages)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(waiting, XARING_MESSAGE_ACCEPT, &message);
+	xaring_pages_unmap(&pages);
+	close(waiting);
+}
+
+static void missing_module_is_named(void **state)
+{
+	(void)state;
+	box->device_pages = 0;
+	box_begin_guestd(box);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_INTERNAL, NULL);
+	assert_int_equal(box_lines(box, "modprobe xen-gntalloc"), 1);
+}
+
+static void lines_of_the_log_are_limited(void **state)
+{
+	(void)state;
+	box->device_pages = 0;
+	box_begin_guestd(box);
+	for (int i = 0; i < 60; i++)
+		client_expect_refusal(client_open(box, 0), XARING_REASON_INTERNAL, NULL);
+	assert_in_range(box_lines(box, "of user") + box_lines(box, "modprobe"), 20, 22);
+}
+
+static void one_who_opens_too_often_is_told_so(void **state)
+{
+	unsigned busy = 0;
+
+	(void)state;
+	for (int i = 0; i < 125; i++) {
+		struct xaring_message message;
+		int fd = client_open(box, 0);
+
+		assert_int_equal(client_receive(fd, &message), 0);
+		busy += message.type == XARING_MESSAGE_REFUSE &&
+			message.u.refusal.reason == XARING_REASON_BUSY;
+		xaring_message_finish(&message);
+		close(fd);
+	}
+	assert_true(busy > 0);
+}
+
+/* ---- a xenstored that does not do what it should ---- */
+
+static void stalled_xenstored_stops_nobody(void **state)
+{
+	struct xaring_status_page *status;
+	struct xaring_accept accept;
+	struct offer offer;
+	uint64_t before_ms;
+	int plays, comes;
+
+	(void)state;
+	status = map_status(&plays);
+	begin_with_backend();
+	box_store(box, "stall 7");
+	client_kick(plays, XARING_KICK_START);
+	before_ms = box_now_ms();
+	comes = client_play(box, &accept);
+	assert_in_range(box_now_ms() - before_ms, 0, 249);
+	wait_flags(status, XARING_STATUS_BACKEND | XARING_STATUS_NO_STORE);
+	box_store(box, "resume 7");
+	box_wait_streams(box, 2);
+	box_offer(box, accept.epoch, &offer);
+	wait_flags(status, XARING_STATUS_BACKEND);
+	xaring_status_unmap(status);
+	close(plays);
+	close(comes);
+	box_wait_streams(box, 0);
+}
+
+static void streams_that_come_and_go_meanwhile_leave_nothing(void **state)
+{
+	int waits;
+
+	(void)state;
+	box_store(box, "stall 7");
+	for (int i = 0; i < 26; i++)
+		close(client_play(box, NULL));
+	/* What is published is not given back before it is removed: the budget bounds what piles up. */
+	waits = client_open(box, 0);
+	client_expect_end(waits);
+	box_store(box, "resume 7");
+	box_wait_streams(box, 0);
+	close(client_play(box, NULL));
+}
+
+static void guestd_starts_while_xenstored_is_stalled(void **state)
+{
+	struct xaring_accept accept;
+	struct offer offer;
+	int fd;
+
+	(void)state;
+	box_store(box, "stall 7");
+	box_begin_guestd(box);
+	fd = client_play(box, &accept);
+	box_store(box, "resume 7");
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &offer);
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
+static void guestd_ends_while_xenstored_is_stalled(void **state)
+{
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "stall 7");
+	client_kick(fd, XARING_KICK_START);
+	close(fd);
+	box_end_guestd(box, SIGTERM);
+	box_store(box, "resume 7");
+	box_begin_guestd(box);
+}
+
+static void xenstored_that_was_away_finds_all_published(void **state)
+{
+	struct xaring_accept accept;
+	struct offer offer;
+	int plays = client_play(box, NULL), comes;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "down");
+	comes = client_play(box, &accept);
+	box_store(box, "up");
+	box_wait_streams(box, 2);
+	box_offer(box, accept.epoch, &offer);
+	assert_false(client_is_readable(plays, 0));
+	close(plays);
+	close(comes);
+	box_wait_streams(box, 0);
+}
+
+/* The tree is lost with it: as after a restore. */
+static void xenstored_that_has_forgotten_is_told_again(void **state)
+{
+	struct xaring_message message;
+	int fd = client_play(box, NULL);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_store(box, "down");
+	box_store(box, "rm /local/domain/7/data/xaring");
+	box_store(box, "up");
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	box_wait_streams(box, 1);
+	close(fd);
+}
+
+static void full_xenstore_refuses_a_stream(void **state)
+{
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		box_store(box, "write /local/domain/7/data/other/%d x", i);
+	fd = client_open(box, 0);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &(struct xaring_message){0});
+	client_expect_refusal(fd, XARING_REASON_INTERNAL, NULL);
+	assert_int_equal(box_lines(box, "xenstore refuses a stream"), 1);
+}
+
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, begin, end)
+#define QUIET(name) cmocka_unit_test_setup_teardown(name, begin_box, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(usual_stream_is_published_as_the_program_has_it),
+		TEST(pages_can_be_mapped_and_written_by_the_program),
+		TEST(end_of_the_connection_removes_the_node),
+		TEST(pages_are_the_programs_alone),
+		TEST(kicks_are_counted_and_many_are_few),
+		TEST(stream_costs_few_operations),
+		TEST(impossible_stream_is_refused_with_what_is_possible),
+		TEST(version_that_is_too_new_is_refused),
+		TEST(without_a_backend_nobody_waits),
+		TEST(pages_come_when_the_backend_has_accepted),
+		TEST(silent_backend_is_not_waited_for_long),
+		TEST(refusal_in_the_page_reaches_the_program),
+		TEST(answer_reaches_the_program_that_waits),
+		TEST(late_answer_reaches_the_program_that_plays),
+		TEST(answer_to_a_stream_that_is_gone_is_removed),
+		TEST(malformed_answer_is_a_refusal),
+		TEST(status_page_says_whether_the_backend_is_there),
+		TEST(restored_guest_gets_new_pages_and_is_published_again),
+		TEST(restore_after_restore_works),
+		TEST(restore_to_an_equal_domid_is_noticed),
+		TEST(nothing_happens_when_the_token_is_there),
+		TEST(program_that_waits_is_restored_as_well),
+		TEST(client_that_goes_while_it_is_restored_is_gone),
+		QUIET(pages_that_cannot_be_had_yet_come_later),
+		TEST(another_backend_gets_the_pages),
+		QUIET(another_backend_can_answer),
+		TEST(stream_survives_a_killed_guestd),
+		TEST(stream_survives_a_stopped_guestd),
+		TEST(kick_goes_on_counting_after_a_restart),
+		TEST(unknown_epoch_gets_new_pages),
+		TEST(epoch_with_another_shape_gets_new_pages),
+		TEST(live_stream_can_come_by_another_connection),
+		TEST(live_stream_is_its_users_only),
+		TEST(stream_whose_program_does_not_come_back_is_removed),
+		TEST(orphans_of_a_restored_guest_are_forgotten),
+		TEST(nonsense_that_was_left_is_removed),
+		TEST(folder_without_a_token_is_made_anew),
+		QUIET(budget_of_the_guest_is_held),
+		QUIET(budget_of_a_user_is_held),
+		QUIET(pages_of_orphans_count),
+		QUIET(full_device_makes_a_smaller_offer),
+		QUIET(full_device_is_waited_for_when_a_stream_has_just_ended),
+		QUIET(missing_module_is_named),
+		QUIET(lines_of_the_log_are_limited),
+		TEST(one_who_opens_too_often_is_told_so),
+		TEST(stalled_xenstored_stops_nobody),
+		TEST(streams_that_come_and_go_meanwhile_leave_nothing),
+		QUIET(guestd_starts_while_xenstored_is_stalled),
+		TEST(guestd_ends_while_xenstored_is_stalled),
+		TEST(xenstored_that_was_away_finds_all_published),
+		TEST(xenstored_that_has_forgotten_is_told_again),
+		TEST(full_xenstore_refuses_a_stream),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
