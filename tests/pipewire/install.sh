@@ -215,11 +215,13 @@ shows_work() {
 }
 
 check_uninstalled() {
-	local pid
+	local pid here=()
+	# What the README adds for root.
+	[ "$(id -u)" -ne 0 ] || here=(--pipewire "$XDG_RUNTIME_DIR/pipewire-0")
 	raw_to_wav "$SESSION/noise.raw" S16 2 44100 "$SESSION/music.wav"
 	cd "$XARING_SOURCE" || exit 1
 	"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$XDG_RUNTIME_DIR/xaring" \
-		--config-dir conf/pipewire --vm work --vm personal >"$SESSION/log/xaring-pw" 2>&1 </dev/null &
+		--config-dir conf/pipewire --vm work --vm personal "${here[@]}" >"$SESSION/log/xaring-pw" 2>&1 </dev/null &
 	DAEMON_PID=$!
 	wait_or_die 10 "xaring-pw: a socket" test -S "$XDG_RUNTIME_DIR/xaring/vm/work"
 	cd "$XARING_BUILD/.." || exit 1

@@ -131,7 +131,9 @@ user_folder() {
 		    actions = { policy = { playback = false max-streams = 1 } } } ]
 	END
 	: >"$SESSION/log/xaring-pw"
-	"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$run" --vm work \
+	# Root would follow the seat; and what is configured would count more.
+	PIPEWIRE_RUNTIME_DIR=$XDG_RUNTIME_DIR \
+		"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$run" --vm work \
 		>>"$SESSION/log/xaring-pw" 2>&1 </dev/null &
 	DAEMON_PID=$!
 	wait_or_die 10 "xaring-pw: the socket" test -S "$run/vm/work"

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
@@ -50,10 +51,9 @@ __attribute__((noreturn)) static void be_worker(int fd, bool says_ready, bool le
 	ipc_message_init(&ready, IPC_READY, 0, 0);
 	if (says_ready)
 		ipc_send(fd, &ready);
-	while (!leaves)
-		pause();
-	while (recv(fd, &byte, sizeof(byte), 0) > 0)
-		continue;
+	/* The end of the socket is the word to leave. */
+	while (!leaves || recv(fd, &byte, sizeof(byte), 0) > 0)
+		poll(NULL, 0, leaves ? 0 : DEADLINE_MS);
 	_exit(0);
 }
 
