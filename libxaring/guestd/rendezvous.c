@@ -57,6 +57,7 @@ struct rendezvous {
 
 	struct rendezvous_node *nodes;
 	uint32_t next_number;
+	bool is_closing; /* operations may end still, and none begins */
 
 	bool is_home;
 	uint64_t away_ms; /* since when it is not */
@@ -137,7 +138,7 @@ static bool end_op(struct rendezvous *r, int res)
 {
 	r->ops--;
 	r->ops_ms = clock_now_ms();
-	if (res == -ECANCELED)
+	if (r->is_closing)
 		return false;
 	if (res == -ENOTCONN) {
 		tell_reach(r, false);
@@ -619,6 +620,7 @@ void rendezvous_destroy(struct rendezvous *r)
 {
 	if (!r)
 		return;
+	r->is_closing = true;
 	store_destroy(r->store);
 	loop_remove(r->tick);
 	loop_remove(r->retry);
