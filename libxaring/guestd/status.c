@@ -194,6 +194,14 @@ static void update(struct look *l)
 	xaring_client_peek(l->client, &l->view);
 }
 
+static bool say_running(struct look *l)
+{
+	int pid = lock_owner(l->places->runtime_dir);
+
+	return pid > 0 ? say(l, STATUS_GUESTD, "xaring-guestd runs, pid %d", pid)
+		       : say(l, STATUS_GUESTD, "xaring-guestd runs");
+}
+
 /* Asks for a stream. Returns false when the way ends here. */
 static bool open_stream(struct look *l, const char *socket, struct xaring_refusal *refusal)
 {
@@ -203,7 +211,6 @@ static bool open_stream(struct look *l, const char *socket, struct xaring_refusa
 					     .channels = 2,
 					     .buffer = BUFFER,
 					     .period = BUFFER / 4};
-	int pid = lock_owner(l->places->runtime_dir);
 	int res = xaring_client_create(socket, "xaring-guestd --status", &l->client);
 
 	refusal->reason = XARING_REASON_NONE;
@@ -216,10 +223,10 @@ static bool open_stream(struct look *l, const char *socket, struct xaring_refusa
 		return give_up(l, STATUS_GUESTD, "try again");
 	}
 	if (res == 0 && !l->state.linked) {
-		say(l, STATUS_GUESTD, "xaring-guestd (pid %d) does not answer at %s", pid, socket);
+		say(l, STATUS_GUESTD, "xaring-guestd does not answer at %s", socket);
 		return give_up(l, STATUS_GUESTD, "as root: systemctl restart xaring-guestd");
 	}
-	return say(l, STATUS_GUESTD, "xaring-guestd runs (pid %d)", pid);
+	return say_running(l);
 }
 
 static bool look_at_guestd(struct look *l, struct xaring_refusal *refusal)
