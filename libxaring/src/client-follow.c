@@ -51,7 +51,7 @@ static uint64_t record_time(struct xaring_client *c, const struct xaring_record 
 	uint64_t echo_ns = xaring_clock_unstamp(record->echo, now_ns, c->stamp_secret);
 
 	xaring_clock_update(&c->clock, record->time_ns + record->age_ns, now_ns, record->echo != 0,
-			    echo_ns);
+			    echo_ns, record->echo_age_ns);
 	if (!xaring_clock_is_known(&c->clock))
 		return now_ns;
 	return xaring_clock_to_guest(&c->clock, record->time_ns);

@@ -61,11 +61,20 @@ static void take_high(struct xaring_clock *c, int64_t high_ns)
 	c->has_high = true;
 }
 
+/*
+ * What is known since the stamp was made, of that moment. A program that looks seldom makes an old
+ * stamp, and the clocks have drifted since; the bound is too tight by now to leave that out.
+ */
+static int64_t high_of(uint64_t first_ns, uint64_t echo_ns, uint64_t seen_ns)
+{
+	return saturating_add(difference(first_ns, echo_ns), loosened(echo_ns, seen_ns));
+}
+
 void xaring_clock_update(struct xaring_clock *c, uint64_t sent_ns, uint64_t seen_ns, bool has_echo,
-			 uint64_t echo_ns)
+			 uint64_t echo_ns, uint32_t echo_age_ns)
 {
 	int64_t low = difference(sent_ns, seen_ns);
-	int64_t high = difference(sent_ns, echo_ns);
+	int64_t high = high_of(sent_ns - echo_age_ns, echo_ns, seen_ns);
 
 	if (c->same)
 		return;

@@ -27,6 +27,7 @@ void xaring_record_publish(struct xaring_record_line *line, uint32_t *seq,
 	xaring_store(&line->xruns, record->xruns);
 	xaring_store(&line->gap, record->gap);
 	xaring_store(&line->echo, record->echo);
+	xaring_store(&line->echo_age_ns, record->echo_age_ns);
 	*seq += 2;
 	xaring_store(&line->seq, *seq);
 }
@@ -47,6 +48,7 @@ static void load_fields(const struct xaring_record_line *line, struct xaring_rec
 	record->xruns = xaring_load(&line->xruns);
 	record->gap = xaring_load(&line->gap);
 	record->echo = xaring_load(&line->echo);
+	record->echo_age_ns = xaring_load(&line->echo_age_ns);
 }
 
 int xaring_record_read(const struct xaring_record_line *line, uint32_t *seq,

@@ -109,6 +109,31 @@ static void doubt_counter(struct pump *p, uint32_t word)
 		break_off(p, XARING_REASON_COUNTER);
 }
 
+/* When the cycle looks at the page. */
+static uint64_t looked_ns(const struct pump_cycle *cycle)
+{
+	return cycle->time_ns + cycle->age_ns;
+}
+
+static void take_stamp(struct pump *p, const struct pump_cycle *cycle)
+{
+	uint32_t stamp = xaring_load(&p->control->guest.stamp);
+
+	if (stamp == p->stamp)
+		return;
+	p->stamp = stamp;
+	p->stamp_ns = looked_ns(cycle);
+}
+
+/* Less than it is says less, and is never wrong: a clock that went back, and four seconds. */
+static uint32_t stamp_age_ns(const struct pump *p, const struct pump_cycle *cycle)
+{
+	uint64_t now_ns = looked_ns(cycle);
+	uint64_t age_ns = now_ns > p->stamp_ns ? now_ns - p->stamp_ns : 0;
+
+	return age_ns < UINT32_MAX ? (uint32_t)age_ns : UINT32_MAX;
+}
+
 static void publish(struct pump *p, const struct work *w, uint32_t predict)
 {
 	struct xaring_record r = {
@@ -122,6 +147,7 @@ static void publish(struct pump *p, const struct work *w, uint32_t predict)
 		.xruns = p->xruns - p->xruns_before,
 		.gap = p->gap - p->gap_before,
 		.echo = p->stamp,
+		.echo_age_ns = p->stamp ? stamp_age_ns(p, w->cycle) : 0,
 	};
 
 	/* The frame at pos is the first of the next buffer in playback, and of no buffer in capture. */
@@ -370,7 +396,7 @@ static int begin(struct pump *p, struct work *w)
 	if (p->attach == 0)
 		pump_attach(p);
 	/* The stamp first: it may be older than the record that echoes it, never younger. */
-	p->stamp = xaring_load(&p->control->guest.stamp);
+	take_stamp(p, w->cycle);
 	w->word = xaring_load(&p->control->guest.word);
 	state = look_at_word(p, w->word);
 	if (state < 0)

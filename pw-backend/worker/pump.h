@@ -26,6 +26,8 @@
  * Counters and frames are judged by the word that they came with, so it is loaded again after them,
  * only to be compared: when the guest stopped or started anew meanwhile, the cycle is silent, nothing
  * is consumed, and the next one looks again.
+ * The guest's stamp is echoed together with how long ago a cycle saw it first: whatever it was, the
+ * guest made it before that.
  * Broken (XARING_REASON_COUNTER, _WORD, _UNSETTLED) is sticky: silence, nothing is read any more,
  * and the page says so (XARING_BACKEND_BROKEN and the reason).
  * UNSETTLED: the word's generation or attach changed in 256 cycles in a row without a frame consumed.
@@ -70,11 +72,12 @@ struct pump {
 	uint64_t time_secret_ns;
 
 	/* Real-time thread. */
-	uint32_t index;  /* our own counter */
-	uint32_t attach; /* as last raised, 0 = never */
-	uint32_t word;   /* as last accepted */
-	uint32_t seen;   /* as of the last cycle */
-	uint32_t stamp;  /* the guest's, as of this cycle */
+	uint32_t index;    /* our own counter */
+	uint32_t attach;   /* as last raised, 0 = never */
+	uint32_t word;     /* as last accepted */
+	uint32_t seen;     /* as of the last cycle */
+	uint32_t stamp;    /* the guest's, as of this cycle */
+	uint64_t stamp_ns; /* when a cycle saw that one first; without the secret */
 	uint32_t seq;
 	uint32_t unsettled;
 	uint32_t waited; /* frames since attach was raised for the word seen */

@@ -122,6 +122,7 @@ static void lie_in_records(struct xaring_control_page *page, uint64_t *random)
 		.xruns = next_random(random),
 		.gap = next_random(random),
 		.echo = next_random(random),
+		.echo_age_ns = next_random(random),
 	};
 	uint32_t seq = next_random(random) & ~1u;
 

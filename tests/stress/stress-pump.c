@@ -177,7 +177,8 @@ static void position_survives(void **state)
 		if (xaring_record_read(&page.record, &seq, &record)) {
 			xaring_clock_update(&clock, record.time_ns + record.age_ns, now,
 					    record.echo != 0,
-					    xaring_clock_unstamp(record.echo, now, 7));
+					    xaring_clock_unstamp(record.echo, now, 7),
+					    record.echo_age_ns);
 			taken += xaring_position_record(&position, &record, record.time_ns, now,
 							written, shape.capacity) == 0;
 		}

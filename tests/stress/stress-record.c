@@ -39,6 +39,7 @@ static struct xaring_record make(uint32_t n)
 		.xruns = n * 11,
 		.gap = n * 13,
 		.echo = n * 17,
+		.echo_age_ns = n * 19,
 	};
 }
 
@@ -48,7 +49,8 @@ static bool is_whole(const struct xaring_record *r)
 
 	return r->pos == made.pos && r->frames == made.frames && r->time_ns == made.time_ns &&
 	       r->age_ns == made.age_ns && r->rate_mhz == made.rate_mhz && r->delay == made.delay &&
-	       r->xruns == made.xruns && r->gap == made.gap && r->echo == made.echo;
+	       r->xruns == made.xruns && r->gap == made.gap && r->echo == made.echo &&
+	       r->echo_age_ns == made.echo_age_ns;
 }
 
 /* A writer that never pauses leaves hardly a record that can be read; the pauses vary. */

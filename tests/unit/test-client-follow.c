@@ -789,6 +789,46 @@ static void clocks_of_two_domains_are_told_apart(void **state)
 	assert_in_range(f->state.pos, record.pos + 416, record.pos + 544);
 }
 
+/* A program that looks four times less often than the backend: what it is told is as true. */
+static void clocks_are_told_apart_by_a_seldom_look(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t offset = 12345 * S, first = 0;
+	struct xaring_record record = {.frames = QUANTUM, .rate_mhz = 48000000};
+
+	f->server.two_clocks = true;
+	f->link.attach = 0;
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	update(f);
+	local_attach(&f->link);
+	update(f);
+	publish(f, BUFFER);
+	xaring_client_start(f->client, f->now, 0);
+	f->now += QUANTUM_NS; /* the stamp of this look is no better than the others */
+	for (uint32_t i = 0; i <= 400; i++) {
+		uint32_t echo = xaring_load(&f->link.pages.control->guest.stamp);
+
+		if (echo != record.echo)
+			first = f->now;
+		record.word = local_word(&f->link);
+		record.time_ns = f->now + offset;
+		record.echo = echo;
+		record.echo_age_ns = (uint32_t)(f->now - first);
+		local_record(&f->link, &record);
+		/* A quarter into the cycle. */
+		f->now += QUANTUM_NS / 4;
+		if (i % 4 == 0) {
+			publish(f, record.pos + BUFFER);
+			update(f);
+		}
+		f->now += QUANTUM_NS - QUANTUM_NS / 4;
+		record.pos += QUANTUM;
+	}
+	/* Between the beginning of the cycle and its end: the middle is a quarter off. */
+	assert_in_range(xaring_client_delay(f->client, f->now - QUANTUM_NS * 3 / 4),
+			BUFFER - QUANTUM / 2 - 64, BUFFER - QUANTUM / 2 + 64);
+}
+
 static void it_wakes_when_the_position_will_be_there(void **state)
 {
 	struct fixture *f = *state;
@@ -1059,6 +1099,7 @@ int main(void)
 		WITH_FIXTURE(frames_can_be_taken_back),
 		WITH_FIXTURE(the_delay_adds_what_is_downstream),
 		WITH_FIXTURE(clocks_of_two_domains_are_told_apart),
+		WITH_FIXTURE(clocks_are_told_apart_by_a_seldom_look),
 		WITH_FIXTURE(it_wakes_when_the_position_will_be_there),
 		WITH_FIXTURE(it_wakes_for_a_late_record_but_seldom),
 		WITH_FIXTURE(it_wakes_often_enough_for_the_first_record),

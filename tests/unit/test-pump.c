@@ -195,6 +195,45 @@ static void primes_then_plays(void **state)
 	assert_int_equal(pump.state, XARING_STATE_RUNNING);
 }
 
+static uint32_t echo_age_of_next(void)
+{
+	run_cycle();
+	assert_true(new_record());
+	return record.echo_age_ns;
+}
+
+/* From the look of the cycle that saw it first to that of the cycle that says so. */
+static void a_stamp_is_told_with_its_age(void **state)
+{
+	(void)state;
+	guest_starts(1, BASE, 4096);
+	assert_int_equal(echo_age_of_next(), 0); /* none */
+	assert_int_equal(echo_age_of_next(), 0);
+	page.guest.stamp = 7;
+	assert_int_equal(echo_age_of_next(), 0);
+	assert_int_equal(record.echo, 7);
+	cycle.age_ns = 301000; /* a late one */
+	assert_int_equal(echo_age_of_next(), 5333333 + 300000);
+	cycle.age_ns = 1000;
+	assert_int_equal(echo_age_of_next(), 2 * 5333333);
+	page.guest.stamp = 8;
+	assert_int_equal(echo_age_of_next(), 0);
+	assert_int_equal(echo_age_of_next(), 5333333);
+	/* Also when a cycle that sees it has no record to tell of it. */
+	page.guest.stamp = 9;
+	guest_says(1, XARING_STATE_PAUSED);
+	run_cycles(3);
+	assert_true(new_record());
+	assert_int_equal(record.echo, 9);
+	guest_says(1, XARING_STATE_RUNNING);
+	assert_int_equal(echo_age_of_next(), 3 * 5333333);
+	/* Never more than there is room for, and never something of the future. */
+	cycle.time_ns += 4294967295;
+	assert_int_equal(echo_age_of_next(), 4294967295);
+	cycle.time_ns -= 8000000000;
+	assert_int_equal(echo_age_of_next(), 0);
+}
+
 static void underrun_is_one_gap(void **state)
 {
 	(void)state;
@@ -811,6 +850,7 @@ int main(void)
 		RULE(says_accepted_and_attaches),
 		RULE(peeks),
 		RULE(primes_then_plays),
+		RULE(a_stamp_is_told_with_its_age),
 		RULE(underrun_is_one_gap),
 		RULE(ramp_goes_down_to_silence),
 		RULE(ramp_is_cut_to_what_is_missing),

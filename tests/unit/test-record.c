@@ -21,6 +21,7 @@ static const struct xaring_record sample = {
 	.xruns = 3,
 	.gap = 999,
 	.echo = 0xdeadbeef,
+	.echo_age_ns = 0xfedcba98,
 };
 
 static void published_is_read_once(void **state)
@@ -46,6 +47,7 @@ static void published_is_read_once(void **state)
 	assert_int_equal(record.xruns, sample.xruns);
 	assert_int_equal(record.gap, sample.gap);
 	assert_int_equal(record.echo, sample.echo);
+	assert_int_equal(record.echo_age_ns, sample.echo_age_ns);
 	assert_int_equal(xaring_record_read(&line, &reader, &record), 0);
 }
 
@@ -62,6 +64,7 @@ static void line_layout_is_followed(void **state)
 	assert_int_equal(words[4], 0x9abcdef0);
 	assert_int_equal(words[5], 0x12345678);
 	assert_int_equal(words[11], sample.echo);
+	assert_int_equal(words[12], sample.echo_age_ns);
 }
 
 static void sequence_wraps(void **state)

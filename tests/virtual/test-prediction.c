@@ -32,18 +32,22 @@ struct matrix {
 /*
  * On one clock, and for a guest that sleeps until the record it needs, the delay is right. A guest
  * that keeps its own time always looks in the same moment of dom0's cycle, so that the offset of
- * two clocks can only be known as well as its looks are apart.
+ * two clocks can only be known as well as the shorter of the two cycles allows.
  */
-static uint32_t largest_median(const struct matrix *m, const struct guest *g)
+static uint32_t largest_median(const struct matrix *m, const struct world *w, const struct guest *g)
 {
+	uint32_t cycle = g->options.period;
+
 	if (m->same_clock || m->kind == GUEST_BLOCKING)
 		return 16;
-	return 16 + g->options.period / 2;
+	if (cycle > w->options.quantum)
+		cycle = w->options.quantum;
+	return 16 + cycle / 2;
 }
 
 static void judge(struct matrix *m, const struct world *w, const struct guest *g)
 {
-	uint32_t quantum = w->options.quantum, limit = largest_median(m, g);
+	uint32_t quantum = w->options.quantum, limit = largest_median(m, w, g);
 	uint32_t median = guest_error(g, 50), p95 = guest_error(g, 95);
 	uint32_t xruns = w->xruns + w->pump.xruns;
 

@@ -4,7 +4,8 @@
  *
  * offset = backend clock - guest clock. Every record that the guest sees was written before: that
  * bounds the offset from below. Every stamp of the guest that the backend echoes was made before
- * the echo: that bounds it from above. The truth lies in the intersection. Both bounds age by
+ * the cycle that saw it first: that bounds it from above. The truth lies in the intersection, which
+ * is no wider than the backend's cycle or the guest's, whichever is shorter. Both bounds age by
  * XARING_CLOCK_AGE_PPM, for the clocks drift; when they cross (suspend, slew, lies) the estimate
  * starts afresh from the newest pair.
  *
@@ -43,9 +44,10 @@ void xaring_clock_init(struct xaring_clock *c, bool same);
  * seen_ns:  when it was seen, on the guest's clock
  * echo_ns:  the guest's stamp that it echoes, on the guest's clock, rounded down; used only
  *           when has_echo
+ * echo_age_ns: how long before sent_ns the backend saw that stamp first, or less; likewise
  */
 void xaring_clock_update(struct xaring_clock *c, uint64_t sent_ns, uint64_t seen_ns, bool has_echo,
-			 uint64_t echo_ns);
+			 uint64_t echo_ns, uint32_t echo_age_ns);
 
 /* Tells whether both bounds are known. Before that, the moment a record is first seen is its time. */
 bool xaring_clock_is_known(const struct xaring_clock *c);

@@ -151,13 +151,14 @@ struct xaring_record_line {
 	uint32_t frames;  /* the quantum: how far the position may be predicted beyond pos */
 	uint32_t time_lo; /* when the cycle began: CLOCK_MONOTONIC in ns, plus a secret */
 	uint32_t time_hi;
-	uint32_t age_ns;   /* from that moment to the writing of this record */
-	uint32_t rate_mhz; /* the rate of pos against that clock, in 1/1000 frames per second */
-	uint32_t delay;    /* frame i sounds (i - pos + delay) / rate after that moment */
-	uint32_t xruns;    /* gaps so far in this attach: underruns or overruns */
-	uint32_t gap;      /* frames of silence inserted, or dropped, by them */
-	uint32_t echo;     /* the guest's stamp as last seen */
-	uint32_t reserved[4];
+	uint32_t age_ns;      /* from that moment to the writing of this record */
+	uint32_t rate_mhz;    /* the rate of pos against that clock, in 1/1000 frames per second */
+	uint32_t delay;       /* frame i sounds (i - pos + delay) / rate after that moment */
+	uint32_t xruns;       /* gaps so far in this attach: underruns or overruns */
+	uint32_t gap;         /* frames of silence inserted, or dropped, by them */
+	uint32_t echo;        /* the guest's stamp as last seen */
+	uint32_t echo_age_ns; /* from the cycle that first saw it to the writing of this record */
+	uint32_t reserved[3];
 };
 
 /* The control page. Each side's lines are 128 bytes apart from the other's. */

@@ -29,6 +29,7 @@ struct xaring_record {
 	uint32_t xruns;
 	uint32_t gap;
 	uint32_t echo;
+	uint32_t echo_age_ns;
 };
 
 /* Packs and unpacks the guest's word (protocol.h). The values are cut to their fields. */
