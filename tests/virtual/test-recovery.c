@@ -357,7 +357,7 @@ static void a_daemon_in_the_guest_restarts(void **state)
 
 static void do_something(void)
 {
-	switch ((int)(world_random(&w) * 8)) {
+	switch ((int)(world_random(&w) * 9)) {
 	case 0:
 		guest_stall(&g, stall_ns());
 		break;
@@ -383,10 +383,29 @@ static void do_something(void)
 		xaring_client_stop(g.client);
 		guest_start(&g);
 		break;
+	case 7:
+		if (w.listener)
+			world_kill_server(&w);
+		break;
 	default:
 		w.options.quantum = 256u << (int)(world_random(&w) * 4);
 		break;
 	}
+}
+
+/*
+ * The latency against that of before, when the guest's own loop is through with what was. After much
+ * at once that takes the timer guest 40 s as a rule, and minutes now and then.
+ */
+static double settled_ratio(double before)
+{
+	double ratio = 2;
+
+	for (uint32_t i = 0; i < 15 && ratio > 1.05; i++) {
+		guest_run(&g, (i ? 20 : 40) * SECOND);
+		ratio = latency_over(2 * SECOND) / before;
+	}
+	return ratio;
 }
 
 /* Everything at random, closely together; then it must be as if nothing had been. */
@@ -408,8 +427,7 @@ static void everything_at_once(const struct guest_options *go, bool same_clock)
 		if (!w.graph_runs)
 			world_start_graph(&w);
 		assert_true(back_after() <= 1000);
-		guest_run(&g, 40 * SECOND); /* the timer guest's own loop takes that long */
-		ratio = fmax(ratio, latency_over(2 * SECOND) / before);
+		ratio = fmax(ratio, settled_ratio(before));
 	}
 	print_message("%u events: latency at worst %.3f times that of the beginning\n", events,
 		      ratio);
