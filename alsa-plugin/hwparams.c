@@ -76,8 +76,31 @@ static bool narrow_format(struct hwparams_limits *limits, uint32_t format)
 	return true;
 }
 
+uint32_t hwparams_buffer_left(const struct xaring_refusal *refusal,
+			      const struct xaring_params *params)
+{
+	struct xaring_refusal unused;
+	struct xaring_shape shape;
+	uint32_t others;
+
+	if (refusal->reason != XARING_REASON_PAGES || refusal->max >= refusal->value ||
+	    xaring_params_shape(params, &shape, &unused) < 0 || refusal->value < shape.pages)
+		return 0;
+	others = refusal->value - shape.pages;
+	return refusal->max > others ? xaring_buffer_max(params, refusal->max - others) : 0;
+}
+
+static bool narrow_buffer(struct hwparams_limits *limits, uint64_t min, uint64_t max,
+			  const struct xaring_params *params)
+{
+	uint32_t frame_bytes = xaring_format_bytes(params->format) * params->channels;
+
+	return narrow_range(&limits->buffer_bytes_min, &limits->buffer_bytes_max, min * frame_bytes,
+			    max * frame_bytes);
+}
+
 bool hwparams_narrow(struct hwparams_limits *limits, const struct xaring_refusal *refusal,
-		     uint32_t frame_bytes)
+		     const struct xaring_params *params)
 {
 	if (refusal->reason == XARING_REASON_FORMAT)
 		return narrow_format(limits, refusal->value);
@@ -91,9 +114,9 @@ bool hwparams_narrow(struct hwparams_limits *limits, const struct xaring_refusal
 		return narrow_range(&limits->channels_min, &limits->channels_max, refusal->min,
 				    refusal->max);
 	case XARING_REASON_BUFFER:
-		return narrow_range(&limits->buffer_bytes_min, &limits->buffer_bytes_max,
-				    (uint64_t)refusal->min * frame_bytes,
-				    (uint64_t)refusal->max * frame_bytes);
+		return narrow_buffer(limits, refusal->min, refusal->max, params);
+	case XARING_REASON_PAGES:
+		return narrow_buffer(limits, 0, hwparams_buffer_left(refusal, params), params);
 	default:
 		return false;
 	}

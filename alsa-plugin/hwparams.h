@@ -35,12 +35,17 @@ void hwparams_init(struct hwparams_limits *limits);
  * Takes what the server would accept into account, so that an application which asks again is led
  * there. A range that would leave nothing is ignored.
  *
- * frame_bytes: of the refused stream
+ * params: of the refused stream. Pages are limited for these only: with another rate or other
+ *         frames a buffer of that size may be refused once more.
  *
  * Returns true when the limits changed.
  */
 bool hwparams_narrow(struct hwparams_limits *limits, const struct xaring_refusal *refusal,
-		     uint32_t frame_bytes);
+		     const struct xaring_params *params);
+
+/* The largest buffer that would have been given enough pages; 0 when it was not about them, or none. */
+uint32_t hwparams_buffer_left(const struct xaring_refusal *refusal,
+			      const struct xaring_params *params);
 
 /* Tells alsa-lib the limits. Returns 0 or a negative errno. */
 int hwparams_apply(const struct hwparams_limits *limits, snd_pcm_ioplug_t *io);

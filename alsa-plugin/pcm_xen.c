@@ -66,7 +66,6 @@ struct pcm_xen {
 	uint64_t total_seen;      /* position.total when the application last asked about events */
 	uint32_t xruns_published; /* state.xruns at that time */
 	uint32_t published;       /* ring index of the application, as last given to the client */
-	uint32_t frame_bytes;
 	bool has_shape;
 	bool is_started; /* from start to stop, pauses included */
 	bool is_draining;
@@ -505,15 +504,20 @@ static int on_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 }
 
 /* One clear sentence for the person, and the limits for the application's next try. */
-static int refuse(struct pcm_xen *p, int error, const struct xaring_refusal *refusal)
+static int refuse(struct pcm_xen *p, int error, const struct xaring_refusal *refusal,
+		  const struct xaring_params *params)
 {
+	uint32_t left = hwparams_buffer_left(refusal, params);
 	char text[160];
 
 	if (refusal->reason == XARING_REASON_NONE)
 		return error;
 	xaring_refusal_text(refusal, text, sizeof(text));
-	SNDERR("xen: %s", text);
-	if (hwparams_narrow(&p->limits, refusal, p->frame_bytes))
+	if (left)
+		SNDERR("xen: %s; a buffer of up to %u frames fits", text, left);
+	else
+		SNDERR("xen: %s", text);
+	if (hwparams_narrow(&p->limits, refusal, params))
 		hwparams_apply(&p->limits, &p->io);
 	return error;
 }
@@ -530,7 +534,6 @@ static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
 	if (res < 0)
 		return res;
 	pthread_mutex_lock(&p->lock);
-	p->frame_bytes = xaring_format_bytes(params.format) * params.channels;
 	p->is_refusal_told = false;
 	res = xaring_client_setup(p->client, &params, SETUP_TIMEOUT_MS, &refusal);
 	p->has_shape = res == 0;
@@ -542,7 +545,7 @@ static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
 		.buffer = (uint32_t)io->buffer_size,
 	};
 	pthread_mutex_unlock(&p->lock);
-	return res < 0 ? refuse(p, res, &refusal) : 0;
+	return res < 0 ? refuse(p, res, &refusal, &params) : 0;
 }
 
 static int on_hw_free(snd_pcm_ioplug_t *io)

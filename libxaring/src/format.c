@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RING_BYTES_MAX (XARING_RING_PAGES_MAX * XARING_PAGE_BYTES)
-
 static const struct {
 	const char *name;
 	uint32_t bytes;
@@ -135,20 +133,39 @@ uint32_t xaring_headroom(uint32_t rate_hz)
 	return (uint32_t)(((uint64_t)XARING_HEADROOM_AT_48K * rate_hz + 47999) / 48000);
 }
 
+static uint32_t frame_bytes_of(const struct xaring_params *params)
+{
+	return xaring_format_bytes((uint32_t)params->format) * params->channels;
+}
+
+uint32_t xaring_buffer_max(const struct xaring_params *params, uint32_t pages)
+{
+	uint32_t frame_bytes = frame_bytes_of(params);
+	uint32_t head = xaring_headroom(params->rate_hz);
+	uint32_t most = XARING_BUFFER_BYTES_MAX / frame_bytes;
+	uint32_t ring;
+
+	if (pages < 2)
+		return 0;
+	if (pages > XARING_RING_PAGES_MAX + 1)
+		pages = XARING_RING_PAGES_MAX + 1;
+	ring = power_of_two_below((pages - 1) * XARING_PAGE_BYTES / frame_bytes);
+	if (ring < head + XARING_BUFFER_MIN)
+		return 0;
+	return ring - head < most ? ring - head : most;
+}
+
 int xaring_params_shape(const struct xaring_params *params, struct xaring_shape *shape,
 			struct xaring_refusal *refusal)
 {
-	uint32_t frame_bytes, head, buffer_max, ring_max, data_bytes;
+	uint32_t frame_bytes, head, buffer_max, data_bytes;
 	int res = check_samples(params, refusal);
 
 	if (res < 0)
 		return res;
-	frame_bytes = xaring_format_bytes((uint32_t)params->format) * params->channels;
+	frame_bytes = frame_bytes_of(params);
 	head = xaring_headroom(params->rate_hz);
-	ring_max = power_of_two_below(RING_BYTES_MAX / frame_bytes);
-	buffer_max = XARING_BUFFER_BYTES_MAX / frame_bytes;
-	if (buffer_max > ring_max - head)
-		buffer_max = ring_max - head;
+	buffer_max = xaring_buffer_max(params, XARING_RING_PAGES_MAX + 1);
 	if (params->buffer < XARING_BUFFER_MIN || params->buffer > buffer_max)
 		return refuse(refusal, XARING_REASON_BUFFER, params->buffer, XARING_BUFFER_MIN,
 			      buffer_max);

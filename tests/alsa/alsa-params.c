@@ -198,6 +198,71 @@ static void refused_value_narrows_the_offer(void **state)
 	c->errors[0] = '\0';
 }
 
+/* Sets the PCM up for its usual format and this buffer, or the nearest to it that is offered. */
+static int try_near(snd_pcm_t *pcm, snd_pcm_uframes_t *buffer)
+{
+	snd_pcm_hw_params_t *hw;
+
+	snd_pcm_hw_params_alloca(&hw);
+	assert_true(snd_pcm_hw_params_any(pcm, hw) >= 0);
+	assert_int_equal(snd_pcm_hw_params_set_access(pcm, hw, SND_PCM_ACCESS_RW_INTERLEAVED), 0);
+	assert_int_equal(snd_pcm_hw_params_set_format(pcm, hw, SND_PCM_FORMAT_S16_LE), 0);
+	assert_int_equal(snd_pcm_hw_params_set_channels(pcm, hw, 2), 0);
+	assert_int_equal(snd_pcm_hw_params_set_rate(pcm, hw, 48000, 0), 0);
+	assert_int_equal(snd_pcm_hw_params_set_buffer_size_near(pcm, hw, buffer), 0);
+	return snd_pcm_hw_params(pcm, hw);
+}
+
+/* A player that does not give up, on a machine that has nearly all its pages in use. */
+static void fewer_pages_are_a_smaller_buffer(void **state)
+{
+	struct fake_options options = {.pages_max = 17 + 5};
+	struct test_case *c = *state;
+	snd_pcm_uframes_t buffer = 8192;
+	snd_pcm_t *other;
+	char frames[4 * 1000] = {1};
+
+	if (case_is_other())
+		return;
+	assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.buffer = 8192, .period = 2048}); /* 16 data pages */
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_PLAYBACK, 0, NULL, &other), 0);
+	assert_int_equal(try_near(other, &buffer), -EBUSY);
+	assert_int_equal(buffer, 8192);
+	/* What was refused, and what would be accepted. */
+	assert_non_null(strstr(c->errors, "34 pages"));
+	assert_non_null(strstr(c->errors, "to 22 are accepted"));
+	assert_non_null(strstr(c->errors, "up to 2048 frames"));
+	c->errors[0] = '\0';
+	assert_int_equal(try_near(other, &buffer), 0);
+	assert_int_equal(buffer, 2048);
+	assert_string_equal(c->errors, "");
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(snd_pcm_writei(other, frames, 1000), 1000);
+	assert_int_equal(snd_pcm_drain(other), 0);
+	assert_int_equal(snd_pcm_close(other), 0);
+	case_wait_until(fake_streams_alive(c->backend) == 1);
+}
+
+static void refused_buffer_is_offered_smaller(void **state)
+{
+	struct test_case *c = *state;
+	snd_pcm_uframes_t buffer = 8192;
+
+	if (case_is_other())
+		return;
+	serve_refusing(c, (struct xaring_refusal){XARING_REASON_BUFFER, 8192, 32, 3000});
+	case_open(c, 0);
+	assert_int_equal(try_near(c->pcm, &buffer), -EINVAL);
+	assert_non_null(strstr(c->errors, "8192"));
+	assert_non_null(strstr(c->errors, "3000"));
+	c->errors[0] = '\0';
+	fake_refuse(c->backend, &(struct xaring_refusal){0}, false);
+	assert_int_equal(try_near(c->pcm, &buffer), 0);
+	assert_in_range(buffer, 2900, 3000);
+}
+
 static void server_that_never_answers_costs_a_quarter_second(void **state)
 {
 	struct fake_options options = {.is_mute = true};
@@ -259,6 +324,8 @@ int main(void)
 		case_test(policy_is_eperm_with_a_text),
 		case_test(limit_is_ebusy),
 		case_test(refused_value_narrows_the_offer),
+		case_test(fewer_pages_are_a_smaller_buffer),
+		case_test(refused_buffer_is_offered_smaller),
 		case_test(server_that_never_answers_costs_a_quarter_second),
 		case_test(usual_maps_are_offered_and_set),
 	};

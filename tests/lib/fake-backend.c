@@ -207,6 +207,24 @@ static bool stream_return(struct fake_backend *b, struct fake_stream *s,
 	return false;
 }
 
+/* As the broker counts: with this one there would be so many, and there may be at most so many. */
+static int check_pages(const struct fake_backend *b, const struct fake_stream *s,
+		       struct xaring_refusal *refusal)
+{
+	uint32_t pages = s->shape.pages;
+
+	for (uint32_t i = 0; i < b->count; i++)
+		if (stream_is_alive(&b->streams[i]))
+			pages += b->streams[i].shape.pages;
+	if (b->options.pages_max == 0 || pages <= b->options.pages_max)
+		return 0;
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_PAGES,
+					   .value = pages,
+					   .min = 2,
+					   .max = b->options.pages_max};
+	return -EDQUOT;
+}
+
 static void stream_open(struct fake_backend *b, struct fake_stream *s,
 			const struct xaring_open *open)
 {
@@ -218,7 +236,8 @@ static void stream_open(struct fake_backend *b, struct fake_stream *s,
 	s->params = open->params;
 	if (refusal.reason == XARING_REASON_NONE &&
 	    xaring_server_agree(open, &version, &s->features) == 0 &&
-	    xaring_params_shape(&s->params, &s->shape, &refusal) == 0) {
+	    xaring_params_shape(&s->params, &s->shape, &refusal) == 0 &&
+	    check_pages(b, s, &refusal) == 0) {
 		s->is_open = stream_give(b, s, XARING_MESSAGE_ACCEPT) == 0;
 		if (!s->is_open)
 			stream_end(s);

@@ -19,6 +19,7 @@
 struct fake_options {
 	uint32_t quantum;              /* frames at 48 kHz; 0 = 1024 */
 	struct xaring_refusal refusal; /* reason not NONE: every stream is refused */
+	uint32_t pages_max;            /* of all streams that live; 0 = any number */
 	bool is_mute;                  /* accepts connections and never answers */
 	bool is_far; /* its server is one in a guest: it does not say that there is one clock */
 };

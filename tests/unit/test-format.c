@@ -142,6 +142,9 @@ static void check_shape(const struct xaring_params *params)
 	assert_true(shape.data_pages <= XARING_RING_PAGES_MAX);
 	assert_int_equal(shape.pages, shape.data_pages + 1);
 	assert_true(params->buffer * frame_bytes <= XARING_BUFFER_BYTES_MAX);
+	/* so many pages are enough for it, and one less is not */
+	assert_true(xaring_buffer_max(params, shape.pages) >= params->buffer);
+	assert_true(xaring_buffer_max(params, shape.pages - 1) < params->buffer);
 }
 
 /* What a refusal says is accepted is accepted, and one frame more is not. */
@@ -183,6 +186,16 @@ static void every_shape_holds(void **state)
 					check_shape(&params);
 				}
 			}
+}
+
+static void no_buffer_fits_no_pages(void **state)
+{
+	(void)state;
+	assert_int_equal(xaring_buffer_max(&cd, 0), 0);
+	assert_int_equal(xaring_buffer_max(&cd, 1), 0);
+	assert_int_equal(xaring_buffer_max(&cd, 2), 0); /* less than the head-room */
+	assert_int_equal(xaring_buffer_max(&cd, 9), 8192 - 2048);
+	assert_int_equal(xaring_buffer_max(&cd, UINT32_MAX), XARING_BUFFER_BYTES_MAX / 4);
 }
 
 static void text_of(struct xaring_params params, const char *expected)
@@ -269,6 +282,7 @@ int main(void)
 		cmocka_unit_test(bad_maps_are_refused),
 		cmocka_unit_test(example_of_the_document),
 		cmocka_unit_test(every_shape_holds),
+		cmocka_unit_test(no_buffer_fits_no_pages),
 		cmocka_unit_test(each_refusal_says_why),
 		cmocka_unit_test(every_reason_has_text_and_errno),
 	};

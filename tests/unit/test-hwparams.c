@@ -9,6 +9,11 @@
 
 #include "hwparams.h"
 
+static const struct xaring_params stereo = {.format = XARING_FORMAT_S16,
+					    .rate_hz = 48000,
+					    .channels = 2,
+					    .buffer = 8192};
+
 static void formats_map_both_ways(void **state)
 {
 	(void)state;
@@ -31,17 +36,72 @@ static void refusal_narrows_ranges(void **state)
 
 	(void)state;
 	hwparams_init(&l);
-	assert_true(hwparams_narrow(&l, &r, 4));
+	assert_true(hwparams_narrow(&l, &r, &stereo));
 	assert_int_equal(l.rate_min, 8000);
 	assert_int_equal(l.rate_max, 48000);
-	assert_false(hwparams_narrow(&l, &r, 4));
+	assert_false(hwparams_narrow(&l, &r, &stereo));
 	r = (struct xaring_refusal){XARING_REASON_CHANNELS, 6, 1, 2};
-	assert_true(hwparams_narrow(&l, &r, 4));
+	assert_true(hwparams_narrow(&l, &r, &stereo));
 	assert_int_equal(l.channels_max, 2);
 	r = (struct xaring_refusal){XARING_REASON_BUFFER, 24000, 64, 4096};
-	assert_true(hwparams_narrow(&l, &r, 4));
+	assert_true(hwparams_narrow(&l, &r, &stereo));
 	assert_int_equal(l.buffer_bytes_min, 256);
 	assert_int_equal(l.buffer_bytes_max, 16384);
+}
+
+/* What is offered next is what would have been accepted, to the page. */
+static void refusal_of_pages_narrows_the_buffer(void **state)
+{
+	struct xaring_refusal unused;
+	struct hwparams_limits l;
+
+	(void)state;
+	for (uint32_t format = XARING_FORMAT_U8; format <= XARING_FORMAT_FLOAT; format++)
+		for (uint32_t max = 2; max < 17; max++) {
+			struct xaring_params params = stereo;
+			struct xaring_refusal r = {XARING_REASON_PAGES, 0, 2, max};
+			struct xaring_shape shape;
+			uint32_t left;
+
+			params.format = format;
+			assert_int_equal(xaring_params_shape(&params, &shape, &unused), 0);
+			r.value = shape.pages;
+			left = hwparams_buffer_left(&r, &params);
+			hwparams_init(&l);
+			assert_int_equal(hwparams_narrow(&l, &r, &params), left > 0);
+			if (shape.pages <= max || left == 0) {
+				assert_int_equal(left, 0);
+				continue;
+			}
+			assert_int_equal(l.buffer_bytes_max, left * shape.frame_bytes);
+			params.buffer = left;
+			assert_int_equal(xaring_params_shape(&params, &shape, &unused), 0);
+			assert_true(shape.pages <= max);
+			params.buffer = left + 1;
+			assert_int_equal(xaring_params_shape(&params, &shape, &unused), 0);
+			assert_true(shape.pages > max);
+		}
+}
+
+/* Of a machine that has 85 pages in use, and may have 90. */
+static void pages_of_other_streams_are_not_to_be_had(void **state)
+{
+	struct xaring_refusal r = {XARING_REASON_PAGES, 85 + 17, 2, 90};
+	struct hwparams_limits l;
+
+	(void)state;
+	hwparams_init(&l);
+	assert_int_equal(hwparams_buffer_left(&r, &stereo), 2048); /* 4 data pages: 4096 frames */
+	assert_true(hwparams_narrow(&l, &r, &stereo));
+	assert_int_equal(l.buffer_bytes_max, 8192);
+	r.max = 86; /* a control page, and none for data */
+	assert_int_equal(hwparams_buffer_left(&r, &stereo), 0);
+	assert_false(hwparams_narrow(&l, &r, &stereo));
+	r.max = 80;
+	assert_int_equal(hwparams_buffer_left(&r, &stereo), 0);
+	r.reason = XARING_REASON_STREAMS;
+	r.max = 90;
+	assert_int_equal(hwparams_buffer_left(&r, &stereo), 0);
 }
 
 static void format_refusal_takes_that_format_away(void **state)
@@ -51,15 +111,15 @@ static void format_refusal_takes_that_format_away(void **state)
 
 	(void)state;
 	hwparams_init(&l);
-	assert_true(hwparams_narrow(&l, &r, 4));
+	assert_true(hwparams_narrow(&l, &r, &stereo));
 	assert_int_equal(l.formats & 1u << XARING_FORMAT_FLOAT, 0);
 	assert_int_not_equal(l.formats & 1u << XARING_FORMAT_S16, 0);
-	assert_false(hwparams_narrow(&l, &r, 4));
+	assert_false(hwparams_narrow(&l, &r, &stereo));
 	r.value = 77;
-	assert_false(hwparams_narrow(&l, &r, 4));
+	assert_false(hwparams_narrow(&l, &r, &stereo));
 	l.formats = 1u << XARING_FORMAT_S16;
 	r.value = XARING_FORMAT_S16;
-	assert_false(hwparams_narrow(&l, &r, 4));
+	assert_false(hwparams_narrow(&l, &r, &stereo));
 }
 
 static void nonsense_changes_nothing(void **state)
@@ -71,6 +131,11 @@ static void nonsense_changes_nothing(void **state)
 		{XARING_REASON_CHANNELS, 2, 9, 32},
 		{XARING_REASON_BUFFER, 24000, 0xffffffff, 0xffffffff},
 		{XARING_REASON_POLICY, 1, 1, 1},
+		{XARING_REASON_PAGES, 17, 0, 0},
+		{XARING_REASON_PAGES, 17, 2, 17},
+		{XARING_REASON_PAGES, 17, 2, 0xffffffff},
+		{XARING_REASON_PAGES, 16, 2, 9}, /* less than it has */
+		{XARING_REASON_PAGES, 0xffffffff, 2, 480},
 	};
 	struct hwparams_limits l, before;
 
@@ -78,7 +143,7 @@ static void nonsense_changes_nothing(void **state)
 	hwparams_init(&l);
 	before = l;
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-		assert_false(hwparams_narrow(&l, &refusals[i], 4));
+		assert_false(hwparams_narrow(&l, &refusals[i], &stereo));
 	assert_memory_equal(&l, &before, sizeof(l));
 }
 
@@ -152,6 +217,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats_map_both_ways),
 		cmocka_unit_test(refusal_narrows_ranges),
+		cmocka_unit_test(refusal_of_pages_narrows_the_buffer),
+		cmocka_unit_test(pages_of_other_streams_are_not_to_be_had),
 		cmocka_unit_test(format_refusal_takes_that_format_away),
 		cmocka_unit_test(nonsense_changes_nothing),
 		cmocka_unit_test(choice_is_translated),

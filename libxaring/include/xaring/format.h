@@ -36,7 +36,11 @@ struct xaring_shape {
 	uint32_t pages; /* data_pages and the control page */
 };
 
-/* A refusal, or a limit: what was refused, its value, what would be accepted. */
+/*
+ * A refusal, or a limit: what was refused, its value, what would be accepted. Of PAGES the value is
+ * what would be taken with the stream, by itself or together with others; so it is given
+ * max - (value - its own pages) of them.
+ */
 struct xaring_refusal {
 	enum xaring_reason reason;
 	uint32_t value;
@@ -72,6 +76,12 @@ uint32_t xaring_headroom(uint32_t rate_hz);
  */
 int xaring_params_shape(const struct xaring_params *params, struct xaring_shape *shape,
 			struct xaring_refusal *refusal);
+
+/*
+ * The largest buffer with which a stream takes at most so many pages, its control page included, in
+ * frames; 0 when there is none. params: format, rate and channels are valid; the buffer is not used.
+ */
+uint32_t xaring_buffer_max(const struct xaring_params *params, uint32_t pages);
 
 /* A sentence for a person: "rate 4000 Hz is refused: 8000 to 192000 are accepted". Cut to size. */
 void xaring_refusal_text(const struct xaring_refusal *refusal, char *text, uint32_t text_bytes);
