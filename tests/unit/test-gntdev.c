@@ -135,10 +135,13 @@ static void only_capture_is_granted_for_writing(void **state)
 	assert_true(fake_grants_may_mmap(f->pages.fd, f->pages.data_offset, bytes, false));
 	assert_true(fake_grants_may_mmap(f->pages.fd, f->pages.control_offset, XARING_PAGE_BYTES,
 					 true));
+	if (getenv("LD_PRELOAD"))
+		assert_int_equal(map(f, true), -EINVAL);
 	end_of_backend(f);
 	end_of_guest(f);
 	grant(f, XARING_CAPTURE);
 	assert_int_equal(gntdev_stream(GUEST, &f->offer, &f->pages), 0);
+	assert_int_equal(map(f, true), 0);
 	assert_true(fake_grants_may_mmap(f->pages.fd, f->pages.data_offset, bytes, true));
 }
 

@@ -9,7 +9,8 @@
  *    ever said, shows that xenstored went while nothing was asked;
  *  - after that end an operation fails with EINVAL, which xenstored answers as well: the list of
  *    events tells the two apart;
- *  - an answer is waited for without end. Nothing can be done about that here.
+ *  - an answer is waited for without end. Nothing can be done about that here;
+ *  - 4.17 sets the handling of SIGPIPE for the whole process during each operation, and back after it.
  */
 #include "store-link.h"
 
@@ -41,6 +42,27 @@ void link_drain(struct store_link *link)
 	}
 }
 
+void link_look(struct store_link *link)
+{
+	char byte;
+
+	if (link->canary_fd < 0)
+		return;
+	if (recv(link->canary_fd, &byte, 1, MSG_DONTWAIT) >= 0 ||
+	    (errno != EAGAIN && errno != EINTR))
+		link->lost = true;
+}
+
+/*
+ * Before every operation. Also because the library, when it fails to write, closes a descriptor that
+ * its reading thread is closing as well: it is not let near a connection that has ended.
+ */
+static bool is_ready(struct store_link *link)
+{
+	link_look(link);
+	return !link->lost;
+}
+
 static bool is_loss(int error)
 {
 	return error == EBADF || error == EPIPE || error == ECONNRESET || error == ENOTCONN;
@@ -65,7 +87,7 @@ int store_read(struct store_link *link, const char *path, size_t max, char **val
 	char *read;
 	int res;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	read = xs_read(link->xs, link->transaction, path, &length);
 	res = operation_result(link, read != NULL, errno);
@@ -86,7 +108,7 @@ int store_write(struct store_link *link, const char *path, const char *value, si
 
 	if (bytes > UINT16_MAX)
 		return -E2BIG;
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	success = xs_write(link->xs, link->transaction, path, value, (unsigned)bytes);
 	return operation_result(link, success, errno);
@@ -97,7 +119,7 @@ int store_remove(struct store_link *link, const char *path)
 	bool success;
 	int res;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	success = xs_rm(link->xs, link->transaction, path);
 	res = operation_result(link, success, errno);
@@ -106,7 +128,7 @@ int store_remove(struct store_link *link, const char *path)
 
 static int transaction_start(struct store_link *link)
 {
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	link->transaction = xs_transaction_start(link->xs);
 	return operation_result(link, link->transaction != XBT_NULL, errno);
@@ -118,7 +140,7 @@ static int transaction_end(struct store_link *link, bool abort)
 	bool success;
 
 	link->transaction = XBT_NULL;
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	success = xs_transaction_end(link->xs, transaction, abort);
 	return operation_result(link, success, errno);
@@ -144,7 +166,7 @@ int store_list(struct store_link *link, const char *path, char ***names)
 {
 	int res;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	if (link->transaction != XBT_NULL)
 		return list_names(link, path, names);
@@ -164,7 +186,7 @@ int store_permit(struct store_link *link, const char *path, uint32_t owner, bool
 
 	if (count > PERMISSIONS_MAX)
 		return -EINVAL;
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	list[0].id = owner;
 	list[0].perms = others_read ? XS_PERM_READ : XS_PERM_NONE;
@@ -182,7 +204,7 @@ int store_domain_exists(struct store_link *link, uint32_t domid)
 	bool exists;
 	int res;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	errno = 0;
 	exists = xs_is_domain_introduced(link->xs, domid);
@@ -215,7 +237,7 @@ int link_watch(struct store_link *link, const char *path, const char *token)
 {
 	bool success;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	success = xs_watch(link->xs, path, token);
 	return operation_result(link, success, errno);
@@ -225,7 +247,7 @@ int link_unwatch(struct store_link *link, const char *path, const char *token)
 {
 	bool success;
 
-	if (link->lost)
+	if (!is_ready(link))
 		return -ENOTCONN;
 	success = xs_unwatch(link->xs, path, token);
 	return operation_result(link, success, errno);
@@ -292,15 +314,4 @@ void link_fds(const struct store_link *link, struct pollfd fds[LINK_FDS])
 {
 	fds[0] = (struct pollfd){.fd = link->xs ? xs_fileno(link->xs) : -1, .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = link->canary_fd, .events = POLLIN};
-}
-
-void link_look(struct store_link *link)
-{
-	char byte;
-
-	if (link->canary_fd < 0)
-		return;
-	if (recv(link->canary_fd, &byte, 1, MSG_DONTWAIT) >= 0 ||
-	    (errno != EAGAIN && errno != EINTR))
-		link->lost = true;
 }

@@ -35,6 +35,7 @@
 #define AWAY_MS         5000
 #define LOOK_MS         10000 /* for a connection that ended without a sign */
 #define SLOW_MS         10000
+#define SAY_MS          60000
 #define DESTROY_MS      2000
 
 struct store_watch {
@@ -56,7 +57,8 @@ struct store_watch {
 	bool flooding;   /* to be taken away */
 	uint64_t due_ms; /* when it is to be set, unless it is */
 	uint64_t window_ms;
-	uint32_t events; /* in the window */
+	uint32_t events;  /* in the window */
+	uint64_t said_ms; /* when it was last complained about; 0 = never */
 };
 
 struct job_queue {
@@ -72,7 +74,7 @@ struct watch_queue {
 struct news {
 	bool connected;
 	int lost; /* errno, or 0 */
-	char watch[160];
+	char watch[192];
 };
 
 struct store {
@@ -266,8 +268,13 @@ static struct store_watch *next_watch(struct store *s, bool *removed)
 	return watch;
 }
 
-static void say_watch(struct store *s, const struct store_watch *watch, const char *what)
+static void say_watch(struct store *s, struct store_watch *watch, const char *what)
 {
+	uint64_t now_ms = clock_now_ms();
+
+	if (watch->said_ms && now_ms - watch->said_ms < SAY_MS)
+		return;
+	watch->said_ms = now_ms;
 	pthread_mutex_lock(&s->lock);
 	(void)snprintf(s->news.watch, sizeof(s->news.watch), "%.100s %s", watch->path, what);
 	tell_loop(s);
@@ -321,7 +328,8 @@ static void handle_watches(struct store *s)
 			remove_watch(s, watch);
 		} else if (watch->flooding) {
 			unset_watch(s, watch);
-			say_watch(s, watch, "changes too often: not watched for 5 s");
+			say_watch(s, watch,
+				  "changes more than 200 times in a second: not watched for 5 s");
 		} else {
 			set_watch(s, watch);
 		}

@@ -6,10 +6,17 @@
  *
  * Watch events are not queued: each watch has one bit "something happened", so no guest fills
  * memory by writing. A watch that fires more than 200 times in a second is taken away for 5 s and
- * reported once when it is back, so no guest takes a processor either.
+ * reported once when it is back, so no guest takes a processor either. Every event at or below the
+ * path counts for that, with and without suffix: a path below which several guests write makes each
+ * of them wait for the other ones.
  *
- * All functions and all callbacks but store_job.work are the loop's thread's. Logs: the loss and
- * the return of xenstored, jobs that take longer than 10 s; once each.
+ * In a guest the connection is the kernel's (/dev/xen/xenbus), which keeps it over save and restore
+ * and then fires every watch once.
+ *
+ * All functions and all callbacks but store_job.work are the loop's thread's; callbacks come from
+ * the loop, never from within a function here but store_destroy(). Logs: the loss and the return of
+ * xenstored, an xenstored that has not answered for 10 s, once each; a watch that is taken away or
+ * cannot be set, once in a minute.
  */
 #ifndef XARING_XEN_STORE_H
 #define XARING_XEN_STORE_H
@@ -37,24 +44,32 @@ struct store_job {
 	void (*done)(struct store_job *job, int res);
 };
 
-/* A (re)connection: everything may have changed. May be NULL. */
+/*
+ * A (re)connection: everything may have changed. May be NULL. Jobs that failed for the lack of the
+ * last connection are done before it.
+ */
 typedef void (*store_connected_fn)(void *data);
 
 /* Returns 0 and sets *out, or a negative errno. Connects in the background. */
 int store_create(struct loop *loop, store_connected_fn connected, void *data, struct store **out);
 
 /*
- * Gives up the connection. Jobs that have not run are done with -ECANCELED, within the call. Waits
- * at most 2 s for a job that is stuck; its memory and the thread are then left. Accepts NULL.
+ * Gives up the connection, and all watches. Jobs that have run are done with their results, those
+ * that have not with -ECANCELED, within the call; nothing may be handed in from there. Waits at
+ * most 2 s for a job that is stuck; its memory and the thread are then left, and it is never done.
+ * Not from within a callback. Accepts NULL.
  */
 void store_destroy(struct store *store);
 
+/* Jobs run in the order in which they were handed in, and are done in that order. */
 void store_run(struct store *store, struct store_job *job);
 
 /*
- * Watches a path (copied). Called once after registration, then after changes, many of them as one.
- * suffix: only events whose path ends so count (borrowed for good), NULL = all. Returns 0 and sets
- * *out, or -ENOMEM. Unwatching: the callback does not come any more.
+ * Watches a path (copied), also "@introduceDomain" and "@releaseDomain". Called once after
+ * registration, with each connection, then after changes, many of them as one.
+ * suffix: only events whose path ends so count, and those of the watched path itself (borrowed for
+ * good); NULL = all. Returns 0 and sets *out, or -ENOMEM. Removing: the callback does not come any
+ * more; also from within a callback; accepts NULL.
  */
 int store_add_watch(struct store *store, const char *path, const char *suffix,
 		    void (*fired)(void *data), void *data, struct store_watch **out);
@@ -70,11 +85,12 @@ int store_read(struct store_link *link, const char *path, size_t max, char **val
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes);
 int store_remove(struct store_link *link, const char *path); /* with all below; 0 when absent */
 
-/* Names of the children; *names is the caller's, one free(3). Returns their number. */
+/* Names of the children; *names is the caller's, one free(3). Returns their number. Costs three. */
 int store_list(struct store_link *link, const char *path, char ***names);
 
 /*
- * Permissions: owner keeps all; each of readers may read; writers as well. Of a node that exists.
+ * Permissions of a node that exists: the owner may do all; the others nothing, or read; up to 8
+ * domains what is said for each. What is made below it later inherits them.
  */
 struct store_permission {
 	uint32_t domid;
@@ -87,7 +103,9 @@ int store_permit(struct store_link *link, const char *path, uint32_t owner, bool
 int store_domain_exists(struct store_link *link, uint32_t domid);
 
 /*
- * A transaction: work returns -EAGAIN to have it all done again (at most 5 times).
+ * A transaction: what work does, as a whole or not at all. It is done again when somebody else came
+ * in between or work returns -EAGAIN, up to 5 times in all; -EAGAIN then. A negative result of work
+ * gives it up. Not within another one. Returns what work returned, or a negative errno.
  */
 int store_transaction(struct store_link *link, int (*work)(void *data, struct store_link *link),
 		      void *data);
