@@ -27,6 +27,9 @@
 #include "../worker/worker.h"
 #include "remote.h"
 
+/* Made by the packages for a worker that has no user: no other program runs as it. */
+#define OWN_ACCOUNT "xaring"
+
 #define NOBODY_UID 65534
 #define NOBODY_GID 65534
 
@@ -44,13 +47,25 @@ struct identity {
 };
 
 /* Without a sound server there is nobody to become; but never is a worker root for that. */
+static void find_nobody(struct identity *id)
+{
+	const struct passwd *account = getpwnam(OWN_ACCOUNT);
+
+	id->uid = account && account->pw_uid != 0 ? account->pw_uid : NOBODY_UID;
+	id->gid = NOBODY_GID;
+}
+
 static void find_user(const struct audience *audience, struct identity *id)
 {
 	if (audience->socket[0] && !audience->is_user &&
 	    remote_owner(audience->socket, &id->uid, &id->gid) == 0)
 		return;
-	id->uid = audience->is_user ? audience->uid : NOBODY_UID;
-	id->gid = NOBODY_GID;
+	if (audience->is_user) {
+		id->uid = audience->uid;
+		id->gid = NOBODY_GID;
+	} else {
+		find_nobody(id);
+	}
 }
 
 static void find_identity(const struct spawn *spawn, struct identity *id)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -228,6 +229,14 @@ static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
 	assert_int_equal(geteuid(), 0);
 }
 
+/* Whom the packages have made for that, or nobody where they are not installed. */
+static uid_t own_account(void)
+{
+	const struct passwd *account = getpwnam("xaring");
+
+	return account ? account->pw_uid : STRANGER;
+}
+
 static void worker_of_root_is_nobody_while_nobody_is_there(void **state)
 {
 	struct spawn spawn = {.audience = &audience};
@@ -235,11 +244,11 @@ static void worker_of_root_is_nobody_while_nobody_is_there(void **state)
 
 	(void)state;
 	snprintf(audience.socket, sizeof(audience.socket), "/nowhere/at/all/pipewire-0");
-	assert_int_equal(find(&spawn).uid, STRANGER);
+	assert_int_equal(find(&spawn).uid, own_account());
 	audience.socket[0] = '\0';
 	f = find(&spawn);
-	assert_int_equal(f.uid, STRANGER);
-	assert_int_equal(f.gid, STRANGER);
+	assert_int_equal(f.uid, own_account());
+	assert_int_not_equal(f.gid, 0);
 	assert_string_equal(f.runtime, "");
 	assert_int_equal(spawn_connect(&spawn), -ENXIO);
 }
