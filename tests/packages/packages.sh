@@ -184,9 +184,13 @@ configure_sound() {
 		            media.class = Audio/Sink audio.position = [ FL FR ] object.linger = true } }
 		]
 	END
-	as_root tee "$MACHINE/etc/pipewire/xaring-pw.conf.d/test.conf" >/dev/null <<-END
-		xaring.properties = { pipewire.socket = "/run/user/$(id_of_player)/pipewire-0" }
-	END
+}
+
+# There is no screen at which somebody could be seen.
+name_player() {
+	echo "xaring.properties = { audio.user = $PLAYER }" |
+		as_root tee "$MACHINE/etc/pipewire/xaring-pw.conf.d/test.conf" >/dev/null
+	bare_on systemctl restart xaring-pw.service
 }
 
 id_of_player() {
@@ -244,6 +248,12 @@ is_installed() {
 	test "$(bare_on dpkg-query -W -f '${db:Status-Status}' "$1")" = installed
 }
 
+no_unit_failed() {
+	bare_on systemctl list-units --failed --plain --no-legend >"$BARE_WORK/failed"
+	bare_quote <"$BARE_WORK/failed"
+	test ! -s "$BARE_WORK/failed"
+}
+
 link_leads() {
 	test -L "$MACHINE$1" && bare_on test -r "$1"
 }
@@ -266,6 +276,9 @@ try_backend() {
 	check "a user's own backend is left to the user" \
 		is_state disabled --global is-enabled xaring-pw.service
 	check "its socket is there" wait_for 10 bare_on test -S /run/xaring/socket
+	check "with nobody to hear it, its worker has an account of its own" \
+		bare_on pgrep -u xaring -x xaring-worker
+	check "it plays to a user" name_player
 	heard xen
 	on "apt install --reinstall" $APT install --reinstall xaring-backend $LIBRARIES
 	backend_works "reinstalled"
@@ -283,6 +296,35 @@ default_is_not_xen() {
 	! default_is_xen
 }
 
+# Without Xen it is left alone; but under its unit it can start, and say what is missing.
+try_guest_daemon() {
+	local unit
+	bare_on test -x /usr/bin/xaring-guestd || return
+	for unit in xaring-guestd.service xaring-guestd.socket; do
+		check "$unit is enabled" is_state enabled is-enabled $unit
+		check "$unit waits for Xen" is_state inactive is-active $unit
+	done
+	bare_on sh -c "$(guest_daemon_anyway)" >"$BARE_WORK/on" 2>&1
+	check "xaring-guestd starts under its unit" wait_for 20 is_state active is-active xaring-guestd.service
+	as_player xaring-guestd --status >"$BARE_WORK/status" 2>&1
+	check "anybody is told what is missing: $(tail -n 1 "$BARE_WORK/status")" test $? -eq 1
+	bare_on systemctl stop xaring-guestd.service xaring-guestd.socket
+	bare_on sh -c 'rm -r /run/systemd/system/xaring-guestd.*.d; systemctl daemon-reload'
+}
+
+# Without the conditions, and the devices that are not there.
+guest_daemon_anyway() {
+	cat <<-'END'
+		for unit in xaring-guestd.service xaring-guestd.socket; do
+			mkdir -p /run/systemd/system/$unit.d
+			printf '[Unit]\nConditionPathExists=\n' >/run/systemd/system/$unit.d/test.conf
+		done
+		printf '[Service]\nBindPaths=\n' >>/run/systemd/system/xaring-guestd.service.d/test.conf
+		systemctl daemon-reload
+		systemctl start xaring-guestd.service
+	END
+}
+
 try_guest() {
 	local link
 	# What PipeWire of the guest plays would come back to it: here both are one machine.
@@ -293,7 +335,8 @@ try_guest() {
 	for link in $DEFAULT_LINKS; do check "$link leads somewhere" link_leads "$link"; done
 	check "ALSA's default device is xen" default_is_xen
 	check "the running PipeWire has it" wait_for 20 sound_node_exists xen_output
-	check "no unit has failed" test -z "$(bare_on systemctl list-units --failed --plain --no-legend)"
+	try_guest_daemon
+	check "no unit has failed" no_unit_failed
 	on "apt remove xaring-guest-default" $APT remove xaring-guest-default
 	for link in $DEFAULT_LINKS; do check "$link is gone" bare_on test ! -L "$link"; done
 	check "the default device is the old one" default_is_not_xen
@@ -315,11 +358,12 @@ try_upgrade() {
 
 try_purge() {
 	on "apt purge" $APT purge $ALL
+	as_root rm "$MACHINE/etc/pipewire/xaring-pw.conf.d/test.conf"
 	everything >"$BARE_WORK/after"
 	diff "$BARE_WORK/before" "$BARE_WORK/after" >"$BARE_WORK/left"
 	check "nothing is left behind, and nothing is missing" test $? -eq 0
 	bare_quote <"$BARE_WORK/left"
-	check "no unit has failed" test -z "$(bare_on systemctl list-units --failed --plain --no-legend)"
+	check "no unit has failed" no_unit_failed
 	check "xaring-pw is gone" test "$(process_of xaring-pw.service)" = 0
 	check "nothing of it runs" bare_on sh -c '! pgrep -x "xaring-.*"'
 }
