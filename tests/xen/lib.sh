@@ -104,9 +104,9 @@ guest_config() {
 		extra='root=/dev/xvda systemd.getty_auto=0'
 	fi
 	{
-		printf '%s\n' "name = \"$name\"" "kernel = \"/payload/boot/vmlinuz\"" "memory = $memory" \
+		printf '%s\n' "name = \"$name\"" "kernel = \"/payload/boot/vmlinux\"" "memory = $memory" \
 			"ramdisk = \"/payload/boot/$ramdisk.cpio\"" 'vcpus = 1' \
-			"extra = \"console=hvc0 loglevel=5 panic=1 $extra\""
+			"extra = \"console=hvc0 loglevel=5 panic=1 systemd.show_status=0 $extra\""
 		case $type in
 		debian)
 			printf '%s\n' 'type = "pv"' "disk = [ 'phy:/dev/vdc,xvda,w', 'phy:/dev/vdb,xvdb,r' ]"

@@ -24,7 +24,7 @@ everybody() {
 	ln -sf /usr/share/zoneinfo/UTC "$etc/localtime"
 	for each in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service \
 		fstrim.timer dpkg-db-backup.timer systemd-random-seed.service systemd-pstore.service \
-		systemd-update-utmp.service systemd-update-utmp-runlevel.service man-db.timer \
+		systemd-update-utmp.service systemd-update-utmp-runlevel.service man-db.timer xendomains.service \
 		systemd-networkd-wait-online.service systemd-hwdb-update.service \
 		modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service \
 		modprobe@fuse.service modprobe@dm_mod.service modprobe@loop.service \
@@ -103,6 +103,7 @@ dom0() {
 	# The consoles of guests become files.
 	echo 'XENCONSOLED_ARGS="--log=guest"' >>"$etc/default/xen"
 	echo 'autoballoon="off"' >"$etc/xen/xl.conf"
+	mkdir -p "$root/var/log/xen/console"
 	printf '%s\n' xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-blkback \
 		>"$etc/modules-load.d/xen.conf"
 }
