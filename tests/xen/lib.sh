@@ -152,13 +152,8 @@ guest_need() {
 # As a person does it; the next sound is heard.
 guest_install() {
 	guest_run "$1" test -e /tmp/installed && return
-	if [ -d /payload/debs ]; then
-		GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive apt-get -y -q install \
-			/payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
-	else
-		GUEST_SECONDS=120 guest_run "$1" 'tar -C / -xf /payload/tree.tar && ldconfig &&
-			systemctl daemon-reload' >"$SESSION/log/install-$1" 2>&1
-	fi
+	GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive apt-get -y -q install \
+		/payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
 	check "the packages are installed in $1" test $? -eq 0
 	guest_run "$1" touch /tmp/installed
 }
