@@ -33,9 +33,10 @@ static void make_key(char key[IPC_VM_NAME_BYTES], const char *text)
 	memset(key, 0, IPC_VM_NAME_BYTES);
 	for (i = 0; i < IPC_VM_NAME_BYTES - 1 && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
-		bool allowed = (isascii(c) && isalnum(c)) || strchr("._-", c);
 
-		key[i] = allowed ? (char)c : '_';
+		key[i] = '_';
+		if ((isascii(c) && isalnum(c)) || strchr("._-", c))
+			key[i] = text[i];
 	}
 }
 

@@ -121,27 +121,31 @@ static struct xen_guest **drop(struct xen_guest **at)
 	return at;
 }
 
+/* Drops those before the id. Returns where that one is, or would be. */
+static struct xen_guest **drop_until(struct xen_guest **at, uint32_t domid)
+{
+	while (*at && (*at)->domid < domid)
+		at = drop(at);
+	return at;
+}
+
 /* Both lists are in the order of ids. */
 static void take_roster(struct xen *x, const struct scan_roster *roster)
 {
 	struct xen_guest **at = &x->guests;
-	unsigned i = 0;
 
-	while (*at || i < roster->count) {
-		const struct scan_domain *domain = i < roster->count ? &roster->domains[i] : NULL;
+	for (unsigned i = 0; i < roster->count; i++) {
+		const struct scan_domain *domain = &roster->domains[i];
 
-		if (*at && (!domain || (*at)->domid < domain->domid)) {
-			at = drop(at);
-			continue;
-		}
-		if (!*at || (*at)->domid > domain->domid)
-			insert(x, at, domain->domid);
-		else
+		at = drop_until(at, domain->domid);
+		if (*at && (*at)->domid == domain->domid)
 			take_existence(*at, domain);
+		else
+			insert(x, at, domain->domid);
 		if (*at && (*at)->domid == domain->domid)
 			at = &(*at)->next;
-		i++;
 	}
+	drop_until(at, UINT32_MAX);
 }
 
 static void on_roster(struct scan_roster *roster, int res)

@@ -384,14 +384,12 @@ static void take_new(struct xen_guest *g, struct scan *scan)
 static void take_scan(struct xen_guest *g, struct scan *scan)
 {
 	g->exists = scan->exists;
-	if (!scan->exists)
+	if (!scan->exists || (g->vm && !is_still(g, &scan->facts)))
 		leave(g);
-	else if (!g->vm)
-		take_new(g, scan);
-	else if (is_still(g, &scan->facts))
+	else if (g->vm)
 		take_streams(g, scan);
 	else
-		leave(g);
+		take_new(g, scan);
 }
 
 static void on_scan(struct scan *scan, int res)
