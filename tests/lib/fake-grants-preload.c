@@ -35,7 +35,7 @@ static int open_path(const char *path, int flags, unsigned mode)
 {
 	static int (*next)(const char *path, int flags, ...);
 	bool handled;
-	int fd = fake_grants_open(path, &handled);
+	int fd = fake_grants_open(path, flags, &handled);
 
 	if (handled)
 		return fd;

@@ -18,7 +18,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_open(const char *path, int flags, ...)
 {
 	bool handled;
-	int fd = fake_grants_open(path, &handled);
+	int fd = fake_grants_open(path, flags, &handled);
 
 	return handled ? fd : __real_open(path, flags);
 }
@@ -26,7 +26,7 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_open64(const char *path, int flags, ...)
 {
 	bool handled;
-	int fd = fake_grants_open(path, &handled);
+	int fd = fake_grants_open(path, flags, &handled);
 
 	return handled ? fd : __real_open64(path, flags);
 }

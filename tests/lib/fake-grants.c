@@ -374,7 +374,7 @@ static bool is_ours(int fd)
 	       file.st_dev == grants.st_dev && file.st_ino == grants.st_ino;
 }
 
-int fake_grants_open(const char *path, bool *handled)
+int fake_grants_open(const char *path, int flags, bool *handled)
 {
 	const char *grants = getenv("FAKE_GRANTS");
 	bool gntdev = strcmp(path, GNTDEV) == 0;
@@ -382,7 +382,7 @@ int fake_grants_open(const char *path, bool *handled)
 	*handled = grants && (gntdev || strcmp(path, GNTALLOC) == 0);
 	if (!*handled)
 		return -1;
-	return open(grants, gntdev ? O_RDWR | O_CLOEXEC | O_APPEND : O_RDWR | O_CLOEXEC);
+	return open(grants, gntdev ? flags | O_APPEND : flags);
 }
 
 int fake_grants_ioctl(int fd, unsigned long request, void *argument, bool *handled)

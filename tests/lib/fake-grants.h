@@ -56,7 +56,7 @@ void fake_grants_moved(uint32_t old, uint32_t new);
 struct fake_grants_count fake_grants_count(uint32_t domid);
 
 /* The devices. *handled: it was about them; otherwise nothing was done. Return as the calls do. */
-int fake_grants_open(const char *path, bool *handled);
+int fake_grants_open(const char *path, int flags, bool *handled);
 int fake_grants_ioctl(int fd, unsigned long request, void *argument, bool *handled);
 bool fake_grants_may_mmap(int fd, uint64_t offset, uint64_t bytes, bool writable);
 
