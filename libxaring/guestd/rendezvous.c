@@ -151,9 +151,9 @@ static bool end_op(struct rendezvous *r, int res)
 
 /* ---- nodes ---- */
 
-static void node_free(struct rendezvous_node *node)
+static void node_free(struct rendezvous *r, struct rendezvous_node *node)
 {
-	struct rendezvous_node **at = &node->r->nodes;
+	struct rendezvous_node **at = &r->nodes;
 
 	while (*at != node)
 		at = &(*at)->next;
@@ -161,7 +161,7 @@ static void node_free(struct rendezvous_node *node)
 	free(node);
 }
 
-static void node_step(struct rendezvous_node *node);
+static void node_step(struct rendezvous *r, struct rendezvous_node *node);
 
 static void on_node_done(struct store_job *job, int res)
 {
@@ -182,7 +182,7 @@ static void on_node_done(struct store_job *job, int res)
 		r->events->on_failed(node->owner, res);
 		return;
 	}
-	node_step(node);
+	node_step(r, node);
 }
 
 static void node_run(struct rendezvous_node *node, uint32_t text_bytes)
@@ -199,20 +199,19 @@ static void node_run(struct rendezvous_node *node, uint32_t text_bytes)
 }
 
 /* May free the node. */
-static void node_step(struct rendezvous_node *node)
+static void node_step(struct rendezvous *r, struct rendezvous_node *node)
 {
 	if (node->busy)
 		return;
 	if (!node->wanted && !node->there) {
 		void *owner = node->owner;
-		struct rendezvous *r = node->r;
 
-		node_free(node);
+		node_free(r, node);
 		if (owner)
 			r->events->on_removed(owner);
 		return;
 	}
-	if (!node->r->is_home)
+	if (!r->is_home)
 		return;
 	if (!node->wanted)
 		node_run(node, 0);
@@ -226,7 +225,7 @@ static void step_all(struct rendezvous *r)
 
 	for (struct rendezvous_node *node = r->nodes; node; node = next) {
 		next = node->next;
-		node_step(node);
+		node_step(r, node);
 	}
 }
 
@@ -277,7 +276,7 @@ int rendezvous_publish(struct rendezvous_node *node, const struct offer *offer)
 	node->text_bytes = (uint32_t)length;
 	node->changed = true;
 	node->waiting = true;
-	node_step(node);
+	node_step(node->r, node);
 	return 0;
 }
 
@@ -289,7 +288,7 @@ void rendezvous_settle(struct rendezvous_node *node)
 void rendezvous_remove(struct rendezvous_node *node)
 {
 	node->wanted = false;
-	node_step(node);
+	node_step(node->r, node);
 }
 
 /* ---- kicks ---- */
@@ -618,6 +617,8 @@ int rendezvous_create(struct loop *loop, const struct rendezvous_events *events,
 
 void rendezvous_destroy(struct rendezvous *r)
 {
+	struct rendezvous_node *next;
+
 	if (!r)
 		return;
 	r->is_closing = true;
@@ -627,8 +628,10 @@ void rendezvous_destroy(struct rendezvous *r)
 	/* What a stuck operation may still use is left to it. */
 	if (r->ops > 0)
 		return;
-	while (r->nodes)
-		node_free(r->nodes);
+	for (struct rendezvous_node *node = r->nodes; node; node = next) {
+		next = node->next;
+		free(node);
+	}
 	drop_streams(r);
 	free(r);
 }

@@ -213,7 +213,6 @@ static bool open_stream(struct look *l, const char *socket, struct xaring_refusa
 					     .period = BUFFER / 4};
 	int res = xaring_client_create(socket, "xaring-guestd --status", &l->client);
 
-	refusal->reason = XARING_REASON_NONE;
 	if (res == 0)
 		res = xaring_client_setup(l->client, &params, ANSWER_MS, refusal);
 	if (res == 0)
@@ -330,7 +329,7 @@ static bool look_at_sink(struct look *l)
 
 static void walk(struct look *l)
 {
-	struct xaring_refusal refusal;
+	struct xaring_refusal refusal = {0};
 
 	if (!look_at_xen(l) || !look_at_module(l) || !look_at_guestd(l, &refusal) ||
 	    !look_at_device(l))

@@ -11,7 +11,7 @@ PURE_CALLS+='|pthread_[a-z_]+|xaring_log|pw_log_[a-z]+'
 # What our daemons have in common may be included by both of them.
 DAEMON_HEADERS=":\"($(basename -a libxaring/src/daemon/*.h | paste -sd'|' | sed 's/\./\\./g'))\$"
 
-# The broker also Xen.
+# Those of Xen are for the daemons.
 XEN_HEADERS=":\"($(basename -a libxaring/src/xen/*.h | paste -sd'|' | sed 's/\./\\./g'))\$"
 
 # includes FILE...: lines "file:line:header", headers with their < or ".
@@ -31,6 +31,7 @@ not_beside() {
 mapfile -t library < <(tree 'libxaring/*.[ch]')
 mapfile -t library_plain < <(tree 'libxaring/*.[ch]' | grep -v '^libxaring/src/xen/')
 mapfile -t plugin < <(tree 'alsa-plugin/*.[ch]')
+mapfile -t guestd < <(tree 'libxaring/guestd/*.[ch]')
 mapfile -t backend < <(tree 'pw-backend/*.[ch]')
 mapfile -t pure < <(tree 'libxaring/*/protocol.[ch]' 'libxaring/*/ring.[ch]' \
 	'libxaring/*/record.[ch]' 'libxaring/*/clock.[ch]' 'libxaring/*/position.[ch]' \
@@ -39,6 +40,7 @@ mapfile -t pure < <(tree 'libxaring/*/protocol.[ch]' 'libxaring/*/ring.[ch]' \
 # Without files every rule would hold.
 check_number "files of the library" ${#library[@]} -ge 15
 check_number "files of the plugin" ${#plugin[@]} -ge 5
+check_number "files of the guest's daemon" ${#guestd[@]} -ge 10
 check_number "files of the backend" ${#backend[@]} -ge 10
 check_number "pure files" ${#pure[@]} -ge 12
 
@@ -66,6 +68,12 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 		grep -v 'worker/worker\.h$'
 	includes "${backend[@]}" | grep -E '^pw-backend/worker/.*"\.\./broker/'
 } | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h"
+
+{
+	includes "${guestd[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" | grep -vE "$XEN_HEADERS" |
+		not_beside
+	includes "${guestd[@]}" | grep -E '"\.\./'
+} | none "3. the guest's daemon includes its own headers, libxaring's public ones, those of daemons and of Xen"
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |

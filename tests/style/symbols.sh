@@ -9,6 +9,7 @@ need readelf
 LIBRARY=$XARING_BUILD/libxaring/libxaring.so.0
 PLUGIN=$XARING_BUILD/alsa-plugin/libasound_module_pcm_xen.so
 BACKEND=$XARING_BUILD/pw-backend/xaring-pw
+GUESTD=$XARING_BUILD/libxaring/guestd/xaring-guestd
 
 # Names of a build for tests: run-time libraries of the sanitizers and of coverage.
 TESTING='^(lib(asan|ubsan|tsan|lsan|clang_rt)[a-z0-9_.-]*\.so.*|libgcc_s\.so\.1)$'
@@ -46,6 +47,12 @@ if [ -e "$BACKEND" ]; then
 		none "the backend needs no ALSA, and of Xen's libraries libxenstore only"
 else
 	note "the backend is not built"
+fi
+
+if [ -e "$GUESTD" ]; then
+	needs "$GUESTD" | grep -E '^lib(asound|pipewire)' | none "the guest's daemon needs neither ALSA nor PipeWire"
+else
+	note "the guest's daemon is not built"
 fi
 
 # The objects of a build with sanitizers or coverage call their run-time library.
