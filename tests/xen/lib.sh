@@ -8,6 +8,8 @@
 export XDG_RUNTIME_DIR=/run/user/1000
 export PATH=$PATH:/usr/sbin:/sbin
 SESSION_QUANTUM=2048
+XARING_TEST=$(cat /payload/level)
+export XARING_TEST
 SESSION=/t/$SCENARIO
 AGENT=/payload/tests/xen/xen-agent
 
@@ -231,4 +233,60 @@ guest_judge() {
 	guest_fetch "$1" /tmp/player.log "$SESSION/player-$1.log"
 	guest_fetch "$1" /tmp/player.out "$SESSION/player-$1.json"
 	judge "$@"
+}
+
+# ---- what is heard ----
+
+# The recorder's end; what it missed is noted, because the graph itself was late then, and the scenario may
+# be tried again.
+tap_end() {
+	tap_stop
+	if tap_has_lost; then
+		grep -c ' lost ' "$TAP_LOG" >>"$SESSION/xruns"
+		note "dom0's graph was late, $(tail -n 1 "$SESSION/xruns") times"
+	fi
+}
+
+# tap_guests FILE=PATTERN...: records nodes by name, each into SESSION/FILE.f32; returns when it may begin.
+tap_guests() {
+	local each taps=()
+	for each in "$@"; do taps+=("${each#*=}:FL,FR:$SESSION/${each%%=*}.f32"); done
+	tap_start "${taps[@]}"
+}
+
+tap_hears() {
+	grep -qF " hears $1" "$TAP_LOG"
+}
+
+# The frames that were recorded until now.
+tap_frames() {
+	local last
+	last=$(tail -n 1 "$1.times" 2>/dev/null | cut -d' ' -f1)
+	echo "${last:-0}"
+}
+
+# whole_check TEXT NUMBER FILE LAST: from the first frame that was heard to the last that was played nothing
+# is missing, repeated, changed, or somebody else's.
+whole_check() {
+	VERDICT=$SESSION/verdict-$2.json
+	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" >"$VERDICT"
+	WHOLE=$(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
+		"\(.foreign) foreign, \(.damaged) damaged"')
+	check "$1: $WHOLE" verdict_holds ".coded > 0 and .gaps + .jumps + .repeated + .foreign + .damaged == 0 and
+		(.runs[-1].last == $4)"
+}
+
+# node_of_guest NAME: the number of its first node, or nothing.
+node_of_guest() {
+	pw-dump 2>/dev/null | jq -r --arg prefix "xen.$1.playback." '.[] |
+		select(.type == "PipeWire:Interface:Node") |
+		select(.info.props["node.name"] // "" | startswith($prefix)) | .id' | head -n 1
+}
+
+guest_is_heard() {
+	[ -n "$(node_of_guest "$1")" ]
+}
+
+guest_is_silent() {
+	[ -z "$(node_of_guest "$1")" ]
 }

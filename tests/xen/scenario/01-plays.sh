@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# An ordinary user of a Debian guest runs aplay: exact at dom0's sink, by a client that has the VM's name,
+# with a volume of its own.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+
+FRAMES=480000
+[ "$XARING_TEST" != quick ] || FRAMES=144000
+
+# The volume of a node.
+volume() {
+	pw-dump 2>/dev/null | jq -r --argjson id "$1" '.[] | select(.id == $id) |
+		.info.params.Props[0].channelVolumes[0] // empty'
+}
+
+# The slider is moved there and back before anything is judged by it.
+slider_check() {
+	local id
+	id=$(node_of_guest debian)
+	check "its node is a stream of its own" test "$(node_property "$(nodes '^xen\.debian\.')" media.class)" = Stream/Output/Audio
+	wpctl set-volume "$id" 0.5
+	check "its slider moves" wait_for 5 volume_is "$id" 0.125
+	wpctl set-volume "$id" 1.0
+	check "and back" wait_for 5 volume_is "$id" 1
+}
+
+volume_is() {
+	awk -v a="$(volume "$1")" -v b="$2" 'BEGIN { exit !(a != "" && a - b < 0.01 && b - a < 0.01) }'
+}
+
+session_need
+guest_need debian debian
+guest_run debian "/payload/tests/lib/sound-make noise S16 2 $FRAMES 1 >/tmp/noise.raw"
+noise "$SESSION/played.raw" S16 2 $FRAMES 1
+
+guest_spawn debian first "timeout 60 aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 /dev/zero"
+check "a client has the VM's name" wait_for 20 client_exists debian
+check "a node has it" wait_for 5 guest_is_heard debian
+slider_check
+guest_signal debian first TERM
+check "aplay's end is its node's end" wait_for 5 guest_is_silent debian
+
+tap_sink "$SESSION/heard.f32"
+guest_spawn debian player "aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 /tmp/noise.raw"
+check "aplay succeeds" guest_wait debian player $((FRAMES / 48000 + 40))
+guest_run debian "cat /tmp/player.out"
+tap_go_on "$SESSION/heard.f32" 200
+tap_end
+check "what it played is heard" is_exact S16 2 "$SESSION/played.raw" "$SESSION/heard.f32"
+cat "$SESSION/log/exact"
+figure "$RESULT"
+check_end

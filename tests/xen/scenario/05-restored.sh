@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 600 s.
+# Guests are saved and restored while they play: the same program goes on, is heard within three seconds of
+# the resume, and exact from there; no process ends, and no kernel complains.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+
+ROUNDS=3
+[ "$XARING_TEST" != quick ] || ROUNDS=1
+LONGEST_MS=0
+
+guestd_pid() {
+	guest_run "$1" "pidof xaring-guestd"
+}
+
+has_grown() {
+	[ "$(tap_frames "$1")" -ge "$2" ]
+}
+
+# Tells whether anything was heard from the guest since a number of lines in the recorder's log.
+hears_since() {
+	tail -n +"$(($2 + 1))" "$TAP_LOG" | grep -qF " hears $1"
+}
+
+# save_and_restore NAME: RESUMED is when the guest runs again.
+save_and_restore() {
+	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is saved" test $? -eq 0
+	check "$1: no dead domain is left" wait_for 2 no_zombies
+	xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is restored" test $? -eq 0
+	rm -f "/t/$1.save"
+	RESUMED=$(now_ns)
+	xl unpause "$1"
+}
+
+# restored NAME NUMBER: in ROUNDS rounds, with one program.
+restored() {
+	local name=$1 number=$2 daemon round resumed=() back_ms
+	daemon=$(guestd_pid "$name")
+	tap_sink "$SESSION/$name.f32"
+	guest_player "$name" "$number" -b 8192
+	check "$name: it plays" wait_for 20 guest_is_heard "$name"
+	tap_go_on "$SESSION/$name.f32" 2000
+	for ((round = 1; round <= ROUNDS; round++)); do
+		save_and_restore "$name"
+		resumed+=("$RESUMED")
+		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
+		tap_go_on "$SESSION/$name.f32" 4000
+	done
+	check "$name: the program still runs" guest_runs "$name" player
+	check "$name: so does the daemon" test "$(guestd_pid "$name")" = "$daemon"
+	guest_signal "$name" player TERM
+	check "$name: the program ends well" guest_wait "$name" player 30
+	tap_go_on "$SESSION/$name.f32" 200
+	tap_end
+	guest_judge "$name" "$number" "$SESSION/$name.f32"
+	check "$name: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
+		"\(.damaged) damaged, \(.foreign) foreign"')" \
+		verdict_holds ".gaps >= $ROUNDS and .jumps + .repeated + .damaged + .foreign == 0"
+	for RESUMED in "${resumed[@]}"; do
+		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
+		check_number "$name: ms from the resume to sound" "$back_ms" -le 3000
+		[ "$back_ms" -le $LONGEST_MS ] || LONGEST_MS=$back_ms
+	done
+	GAPS+="${GAPS:+, }$name $(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
+}
+
+# Short plays, one after the other, so that a save finds one that opens, writes or drains.
+busy() {
+	local name=$1 before
+	guest_run "$name" '/payload/tests/lib/sound-make coded S32 9 0 24000 >/tmp/short.raw'
+	GUEST_USER=root guest_spawn "$name" busy 'sh -c "while aplay -q -D xen -t raw -f S32_LE -c 2 -r 48000 --buffer-size=16384 /tmp/short.raw; do echo played; done"'
+	for each in 1 2; do
+		before=$(guest_run "$name" "wc -l </tmp/busy.out")
+		save_and_restore "$name"
+		check "$name: short plays go on" wait_for 30 plays_on "$name" "$before"
+	done
+	check "$name: none of them failed" guest_runs "$name" busy
+	guest_run "$name" "kill -TERM -\$(cat /tmp/busy.pid)"
+}
+
+plays_on() {
+	[ "$(guest_run "$1" "wc -l </tmp/busy.out")" -gt $(($2 + 2)) ]
+}
+
+GAPS=''
+session_need
+guest_need pv pv
+guest_need pvh pvh
+restored pv 1
+restored pvh 2
+busy pv
+figure "$((ROUNDS * 2)) restores, heard at most $LONGEST_MS ms after the resume; longest gaps: $GAPS"
+check_end

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 600 s.
+# A guest that plays is destroyed: nothing of it is left after two seconds. Guests that reboot in a loop, and
+# a new one that gets the old name, inherit volume and policy, and nothing else.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+
+REBOOTS=5
+[ "$XARING_TEST" != quick ] || REBOOTS=2
+
+volume_of() {
+	pw-dump 2>/dev/null | jq -r --argjson id "$(node_of_guest "$1")" '.[] | select(.id == $id) |
+		.info.params.Props[0].channelVolumes[0] * 1000 | round'
+}
+
+volume_of_is() {
+	[ "$(volume_of "$1")" = "$2" ]
+}
+
+# destroyed NAME MAPPED: while it plays.
+destroyed() {
+	local began took
+	began=${EPOCHREALTIME/./}
+	xl destroy "$1"
+	check "$1: no dead domain is left" wait_for 10 no_zombies
+	took=$(((${EPOCHREALTIME/./} - began) / 1000))
+	check_number "$1: ms until then" $took -le 2000
+	check "$1: dom0 has let go of its pages" wait_for 5 mapped_grants_are "$2"
+	check "$1: its node is gone" wait_for 5 guest_is_silent "$1"
+	FIGURE="gone after $took ms"
+}
+
+is_another_domain() {
+	[ -n "$(guest_id "$1")" ] && [ "$(guest_id "$1")" != "$2" ]
+}
+
+session_need
+guest_destroy loop
+mapped=$(mapped_grants)
+guest_start loop pv 'on_reboot = "restart"'
+guest_player loop 1 -b 8192
+check "it plays" wait_for 20 guest_is_heard loop
+wpctl set-volume "$(node_of_guest loop)" 0.5
+check "its volume is set" wait_for 5 volume_of_is loop 125
+used=$(($(mapped_grants) - mapped))
+for ((round = 1; round <= REBOOTS; round++)); do
+	id=$(guest_id loop)
+	guest_run loop "sh -c 'sleep 0.2; reboot -f' >/dev/null 2>&1 &"
+	wait_or_die 60 "reboot $round" is_another_domain loop "$id"
+	check "no dead domain is left by reboot $round" wait_for 5 no_zombies
+	check "no page of the old one is mapped" mapped_grants_are "$mapped"
+	guest_await loop 120
+	guest_player loop 1 -b 8192
+	check "it plays after reboot $round" wait_for 20 guest_is_heard loop
+	check "one node" test "$(nodes '^xen\.loop\.' | wc -l)" -eq 1
+	check "its volume is remembered" wait_for 5 volume_of_is loop 125
+	check_number "pages are mapped for it" $(($(mapped_grants) - mapped)) -eq $used
+done
+destroyed loop "$mapped"
+guest_start loop pvh
+guest_player loop 1 -b 8192
+check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
+check "its volume is that of the name" wait_for 5 volume_of_is loop 125
+wpctl set-volume "$(node_of_guest loop)" 1.0
+destroyed loop "$mapped"
+figure "$REBOOTS reboots, destroyed: $FIGURE"
+check_end
