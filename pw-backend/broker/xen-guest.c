@@ -310,9 +310,8 @@ static void make_vm(struct xen_guest *g, const struct identity *identity,
 	g->vm->source_ops = &source_ops;
 	g->vm->source = g;
 	broker_adopt_vm(g->vm);
-	xaring_log(XARING_LOG_INFO, "vm %s is domain %u%s%s%s%s", identity->key, g->domid,
-		   identity->uuid[0] ? ", " : "", identity->uuid, identity->name[0] ? ", " : "",
-		   identity->name);
+	xaring_log(XARING_LOG_INFO, "vm %s is domain %u, \"%s\", UUID %s", identity->key, g->domid,
+		   identity->name, identity->uuid[0] ? identity->uuid : "unknown");
 }
 
 /* ---- looking ---- */
