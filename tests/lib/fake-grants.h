@@ -13,7 +13,7 @@
  * fake-grants.c has three forms:
  *   - a program that holds the memfd and reaps every 5 ms:     fake-grants serve
  *     prints the path to put into FAKE_GRANTS; others of its commands work on that table;
- *   - a library to preload (libfake-grants.so) into xaring-guestd and the broker: open(2) of the two
+ *   - a library to preload (libfake-grants-preload.so) into xaring-guestd and the broker: open(2) of the two
  *     devices, their ioctl(2)s, and mmap(2), which refuses what gntdev would refuse;
  *   - functions for unit tests, which are linked with --wrap=open,--wrap=open64,--wrap=ioctl.
  *
