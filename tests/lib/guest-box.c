@@ -38,7 +38,8 @@
 #include "guestd.h"
 #include "loop.h"
 
-#define STEP_MS 2
+#define STEP_MS     2
+#define FIRST_DOMID 7
 
 uint64_t box_now_ms(void)
 {
@@ -108,8 +109,9 @@ static void set_environment(const struct box *box)
 {
 	char number[16];
 
-	fake_xen_be(&box->xen, box->domid);
-	snprintf(number, sizeof(number), "%u", box->domid);
+	/* The way there stays the same when it is restored. */
+	fake_xen_be(&box->xen, FIRST_DOMID);
+	snprintf(number, sizeof(number), "%u", FIRST_DOMID);
 	setenv("FAKE_DOMID", number, 1);
 	snprintf(number, sizeof(number), "%u", box->device_pages);
 	setenv("FAKE_GRANTS_LIMIT", number, 1);
@@ -205,7 +207,7 @@ struct box *box_start(void)
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-guest.XXXXXX");
 	assert_non_null(mkdtemp(box->folder));
 	chmod(box->folder, 0755);
-	box->domid = 7;
+	box->domid = FIRST_DOMID;
 	box->pages = XARING_GUEST_PAGES_MAX;
 	box->user_pages = XARING_GUEST_PAGES_MAX / 2;
 	box->device_pages = 1024;

@@ -662,6 +662,11 @@ static void running_stream_is_known_to_the_next_guestd(int signal)
 	box_restore(box, 8);
 	client_expect(fd, XARING_MESSAGE_RELINK, &message);
 	box_wait_streams(box, 1);
+	/* And again, in the new domain. */
+	restart(signal);
+	client_expect_end(fd);
+	fd = client_open(box, message.u.accept.epoch);
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
 	close(fd);
 	box_wait_streams(box, 0);
 }
