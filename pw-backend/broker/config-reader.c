@@ -127,21 +127,24 @@ int reader_expect(const struct reader *r, const struct place *place, const struc
 					    : "[ value ... ] is accepted");
 }
 
-static int enter(const struct reader *r, const struct place *place, const struct piece *value,
-		 char bracket, struct spa_json *it)
-{
+/* What walks between brackets refers to what has seen the first of them: newer versions ask for that. */
+struct inside {
 	struct spa_json outer;
+	struct spa_json it;
+};
+
+static int enter(const struct reader *r, const struct place *place, const struct piece *value,
+		 char bracket, struct inside *in)
+{
 	int res = reader_expect(r, place, value, bracket);
 
 	if (res < 0)
 		return res;
-	spa_json_init(&outer, value->at, (size_t)value->bytes);
+	spa_json_init(&in->outer, value->at, (size_t)value->bytes);
 	if (bracket == '{')
-		spa_json_enter_object(&outer, it);
+		spa_json_enter_object(&in->outer, &in->it);
 	else
-		spa_json_enter_array(&outer, it);
-	/* What the outer iterator held stays valid only as long as it does. */
-	it->parent = NULL;
+		spa_json_enter_array(&in->outer, &in->it);
 	return 0;
 }
 
@@ -163,24 +166,22 @@ static int each_pair_of(struct reader *r, const struct place *place, struct spa_
 int reader_each_pair(struct reader *r, const struct place *place, const struct piece *object,
 		     reader_pair_fn fn, void *data)
 {
-	struct spa_json it;
-	int res = enter(r, place, object, '{', &it);
+	struct inside in;
+	int res = enter(r, place, object, '{', &in);
 
-	return res < 0 ? res : each_pair_of(r, place, &it, fn, data);
+	return res < 0 ? res : each_pair_of(r, place, &in.it, fn, data);
 }
 
 int reader_each_section(struct reader *r, reader_pair_fn fn)
 {
 	static const struct place top = {""};
-	struct spa_json it, inner;
+	struct inside in;
 
-	spa_json_init(&it, r->text->text, r->text->bytes);
-	if (spa_json_enter_object(&it, &inner) > 0)
-		it = inner;
-	else
-		spa_json_init(&it, r->text->text, r->text->bytes);
-	it.parent = NULL;
-	return each_pair_of(r, &top, &it, fn, NULL);
+	spa_json_init(&in.outer, r->text->text, r->text->bytes);
+	if (spa_json_enter_object(&in.outer, &in.it) > 0)
+		return each_pair_of(r, &top, &in.it, fn, NULL);
+	spa_json_init(&in.outer, r->text->text, r->text->bytes);
+	return each_pair_of(r, &top, &in.outer, fn, NULL);
 }
 
 int reader_each_element(struct reader *r, const struct place *place, const struct piece *array,
@@ -188,11 +189,11 @@ int reader_each_element(struct reader *r, const struct place *place, const struc
 {
 	struct place inner;
 	struct piece value;
-	struct spa_json it;
-	int res = enter(r, place, array, '[', &it);
+	struct inside in;
+	int res = enter(r, place, array, '[', &in);
 
 	for (int i = 0; res == 0; i++) {
-		res = next_piece(&it, &value);
+		res = next_piece(&in.it, &value);
 		if (res < 0)
 			return refuse_syntax(r, place, array->at);
 		if (res == 0)
