@@ -26,15 +26,14 @@ struct guestd {
 	struct stream *streams;
 	struct budget budget;
 	struct status_page status;
-	bool backend;  /* is there */
-	bool reached;  /* xenstore is */
+	bool backend; /* is there */
+
 	bool was_home; /* what an earlier guestd has left is known */
 	bool is_ready; /* on_ready was called */
 	bool is_closing;
-	bool is_kept; /* an OPEN was left waiting */
+	bool has_waiting; /* an OPEN was left waiting */
 	uint64_t start_ms;
-	uint64_t
-		freed_ms; /* when the last stream ended: the kernel may have its pages a little longer */
+	uint64_t freed_ms; /* when the last stream ended; the kernel lags behind */
 
 	struct bucket lines; /* of the log */
 	uint32_t unsaid;

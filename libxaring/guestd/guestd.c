@@ -52,6 +52,8 @@ void guestd_log_refusal(struct guestd *g, uid_t uid, const char name[XARING_NAME
 	char line[280];
 
 	xaring_text_clean(who, sizeof(who), name, XARING_NAME_BYTES);
+	if (who[0] == '\0')
+		snprintf(who, sizeof(who), "a program");
 	xaring_refusal_text(refusal, reason, sizeof(reason));
 	if (uid == BUDGET_NOBODY)
 		snprintf(line, sizeof(line), "%s, of before the start: %s", who, reason);
@@ -98,9 +100,9 @@ static void on_tick(void *data)
 		if (ms > 0)
 			guestd_tick_within(g, ms);
 	}
-	if (!g->is_kept)
+	if (!g->has_waiting)
 		return;
-	g->is_kept = false;
+	g->has_waiting = false;
 	serve_retry(g->serve);
 }
 
@@ -109,7 +111,7 @@ static void on_tick(void *data)
 /* The program goes on waiting: something is about to be given back, or known. */
 static void keep_waiting(struct guestd *g)
 {
-	g->is_kept = true;
+	g->has_waiting = true;
 	guestd_tick_within(g, RETRY_MS);
 }
 
@@ -333,7 +335,7 @@ static void on_home(void *data, bool fresh, uint32_t backend_id)
 			backend_id, renewed);
 	g->was_home = true;
 	be_ready(g);
-	if (g->is_kept)
+	if (g->has_waiting)
 		guestd_tick_within(g, 1);
 }
 
@@ -354,7 +356,6 @@ static void on_reach(void *data, bool reached)
 	struct guestd *g = data;
 
 	xaring_log(XARING_LOG_DEBUG, reached ? "xenstore is reached" : "xenstore is not reached");
-	g->reached = reached;
 	status_page_set(&g->status, XARING_STATUS_NO_STORE, !reached);
 }
 
@@ -381,7 +382,7 @@ static void on_removed(void *owner)
 
 	stream_free(s);
 	g->freed_ms = clock_now_ms();
-	if (g->is_kept)
+	if (g->has_waiting)
 		guestd_tick_within(g, 1);
 }
 

@@ -47,7 +47,6 @@ struct again {
 };
 
 struct rendezvous {
-	struct loop *loop;
 	struct store *store;
 	const struct rendezvous_events *events;
 	void *data;
@@ -593,7 +592,6 @@ int rendezvous_create(struct loop *loop, const struct rendezvous_events *events,
 
 	if (!r)
 		return -ENOMEM;
-	r->loop = loop;
 	r->events = events;
 	r->data = data;
 	r->is_first = true;
