@@ -186,6 +186,7 @@ static void kicks_are_counted_and_many_are_few(void **state)
 	close(fd);
 	box_wait_streams(box, 0);
 	assert_in_range(box_operations(box) - before, 2, 5);
+	assert_in_range(wait_kick(kick), kick + 1, kick + 4);
 }
 
 /* From publishing to closing: the bound is 10. */
@@ -563,11 +564,33 @@ static void pages_that_cannot_be_had_yet_come_later(void **state)
 	close(fd);
 }
 
+static void assert_readable(struct xs_handle *xs, const char *path)
+{
+	unsigned bytes;
+	char *value = xs_read(xs, XBT_NULL, path, &bytes);
+
+	assert_non_null(value);
+	free(value);
+}
+
+static struct xs_handle *connect_as(uint32_t domid)
+{
+	struct xs_handle *xs;
+
+	fake_xen_be(&box->xen, domid);
+	xs = xs_open(XS_OPEN_SOCKETONLY);
+	assert_non_null(xs);
+	fake_xen_be(&box->xen, 0);
+	return xs;
+}
+
 static void another_backend_gets_the_pages(void **state)
 {
 	struct xaring_message message;
 	struct xaring_pages pages = {0};
+	struct xs_handle *xs;
 	struct offer offer;
+	char path[80];
 	int fd = client_play(box, NULL);
 
 	(void)state;
@@ -585,16 +608,12 @@ static void another_backend_gets_the_pages(void **state)
 	assert_int_equal(box_map(box, 3, &offer, &pages), 0);
 	xaring_pages_unmap(&pages);
 	xaring_message_finish(&message);
+	snprintf(path, sizeof(path), "/local/domain/7/data/xaring/stream/%u",
+		 box_offer(box, 0, &offer));
+	xs = connect_as(3);
+	assert_readable(xs, path);
+	xs_close(xs);
 	close(fd);
-}
-
-static void assert_readable(struct xs_handle *xs, const char *path)
-{
-	unsigned bytes;
-	char *value = xs_read(xs, XBT_NULL, path, &bytes);
-
-	assert_non_null(value);
-	free(value);
 }
 
 /* As that domain: it may read what it needs, and answer. */
@@ -615,9 +634,7 @@ static void another_backend_can_answer(void **state)
 	box_wait_streams(box, 1);
 	snprintf(path, sizeof(path), "/local/domain/7/data/xaring/stream/%u",
 		 box_offer(box, 0, &offer));
-	fake_xen_be(&box->xen, 3);
-	xs = xs_open(XS_OPEN_SOCKETONLY);
-	assert_non_null(xs);
+	xs = connect_as(3);
 	assert_readable(xs, path);
 	assert_readable(xs, "/local/domain/7/data/xaring/kick");
 	assert_false(xs_write(xs, XBT_NULL, "/local/domain/7/data/xaring/token", "x", 1));
@@ -642,7 +659,7 @@ static void running_stream_is_known_to_the_next_guestd(int signal)
 	struct xaring_accept accept;
 	struct offer before, after;
 	char token[64];
-	int fd = client_play(box, &accept);
+	int fd = client_play(box, &accept), other;
 	uint32_t number;
 
 	box_wait_streams(box, 1);
@@ -656,6 +673,12 @@ static void running_stream_is_known_to_the_next_guestd(int signal)
 	assert_string_equal(box_wait_node(box, "token"), token);
 	assert_int_equal(box_offer(box, 0, &after), number);
 	assert_memory_equal(&before, &after, sizeof(before));
+	/* Numbers go on, so that no answer of before hits a stream of now. */
+	other = client_play(box, &accept);
+	box_wait_streams(box, 2);
+	assert_true(box_offer(box, accept.epoch, &after) > number);
+	close(other);
+	box_wait_streams(box, 1);
 	/* As any other from here on. */
 	client_kick(fd, XARING_KICK_START);
 	wait_kick(0);
