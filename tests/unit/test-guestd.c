@@ -1071,6 +1071,26 @@ static void guestd_starts_while_xenstored_is_stalled(void **state)
 	box_wait_streams(box, 0);
 }
 
+/* Who comes back plays on meanwhile, and is not given other pages before it is known what is there. */
+static void who_comes_back_waits_until_it_is_known(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_end_guestd(box, SIGKILL);
+	close(fd);
+	box_store(box, "stall 7");
+	box_begin_guestd(box);
+	fd = client_open(box, accept.epoch);
+	assert_false(client_is_readable(fd, 400));
+	box_store(box, "resume 7");
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
+	close(fd);
+}
+
 static void guestd_ends_while_xenstored_is_stalled(void **state)
 {
 	int fd = client_play(box, NULL);
@@ -1187,6 +1207,7 @@ int main(void)
 		TEST(stalled_xenstored_stops_nobody),
 		TEST(streams_that_come_and_go_meanwhile_leave_nothing),
 		QUIET(guestd_starts_while_xenstored_is_stalled),
+		TEST(who_comes_back_waits_until_it_is_known),
 		TEST(guestd_ends_while_xenstored_is_stalled),
 		TEST(xenstored_that_was_away_finds_all_published),
 		TEST(xenstored_that_has_forgotten_is_told_again),
