@@ -287,6 +287,17 @@ guest_is_heard() {
 	[ -n "$(node_of_guest "$1")" ]
 }
 
+# heard_or_die NAME: what guest says plays to dom0; what is broken is said by the guest itself.
+heard_or_die() {
+	if wait_for 20 guest_is_heard "$1"; then
+		pass "$1: it plays, as a node of dom0"
+		return
+	fi
+	fail "$1: no node of it in dom0"
+	guest_user "$1" xaring-guestd --status
+	check_end
+}
+
 guest_is_silent() {
 	[ -z "$(node_of_guest "$1")" ]
 }

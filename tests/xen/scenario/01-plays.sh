@@ -35,8 +35,8 @@ guest_run debian "/payload/tests/lib/sound-make noise S16 2 $FRAMES 1 >/tmp/nois
 noise "$SESSION/played.raw" S16 2 $FRAMES 1
 
 guest_spawn debian first "timeout 60 aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 /dev/zero"
-check "a client has the VM's name" wait_for 20 client_exists debian
-check "a node has it" wait_for 5 guest_is_heard debian
+heard_or_die debian
+check "a client has the VM's name" wait_for 5 client_exists debian
 slider_check
 guest_signal debian first TERM
 check "aplay's end is its node's end" wait_for 5 guest_is_silent debian

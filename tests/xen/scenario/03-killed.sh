@@ -30,7 +30,7 @@ killed() {
 	mapped=$(mapped_grants)
 	free=$(free_pages "$name")
 	guest_player "$name" 1 -b 8192
-	check "$name: it plays" wait_for 20 guest_is_heard "$name"
+	heard_or_die "$name"
 	used=$((free - $(free_pages "$name")))
 	check_number "$name: pages in use" $used -gt 0
 	check_number "$name: pages that dom0 has mapped" $(($(mapped_grants) - mapped)) -eq $used

@@ -10,7 +10,7 @@ guest_need pvh pvh
 
 tap_sink "$SESSION/heard.f32"
 guest_player pvh 1 -b 8192
-check "it plays" wait_for 20 guest_is_heard pvh
+heard_or_die pvh
 tap_go_on "$SESSION/heard.f32" 3000
 xl pause pvh
 began=$(now_ns)

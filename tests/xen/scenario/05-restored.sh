@@ -41,7 +41,7 @@ restored() {
 	daemon=$(guestd_pid "$name")
 	tap_sink "$SESSION/$name.f32"
 	guest_player "$name" "$number" -b 8192
-	check "$name: it plays" wait_for 20 guest_is_heard "$name"
+	heard_or_die "$name"
 	tap_go_on "$SESSION/$name.f32" 2000
 	for ((round = 1; round <= ROUNDS; round++)); do
 		save_and_restore "$name"

@@ -40,7 +40,7 @@ guest_destroy loop
 mapped=$(mapped_grants)
 guest_start loop pv 'on_reboot = "restart"'
 guest_player loop 1 -b 8192
-check "it plays" wait_for 20 guest_is_heard loop
+heard_or_die loop
 wpctl set-volume "$(node_of_guest loop)" 0.5
 check "its volume is set" wait_for 5 volume_of_is loop 125
 used=$(($(mapped_grants) - mapped))
