@@ -4,8 +4,9 @@
  * save and restore would break, since the guest's kernel sets its watches anew.
  *
  *   xen-agent serve                          in the guest, as root
- *   xen-agent run DOMID SECONDS COMMAND      in dom0: prints what the command says, exits with its code;
+ *   xen-agent run NAME SECONDS COMMAND       in dom0: prints what the command says, exits with its code;
  *                                            124 after the deadline, 125 when the guest does not answer
+ *   xen-agent domid NAME                     in dom0: prints it, or fails
  *
  * Below data/test of the guest's home: dom0 writes command, "NUMBER SECONDS TEXT", the guest output/0 and
  * so on, as much as fits into a node each, then result, "NUMBER CODE NODES". A number is never used twice.
@@ -243,15 +244,55 @@ static int await_result(struct xs_handle *xs, const char *home, uint64_t number,
 	}
 }
 
-static int run(const char *domid, unsigned int seconds, const char *text)
+/* The guest with that name; the newest when several have it, as while one is moved. */
+static int find_domain(struct xs_handle *xs, const char *name, unsigned int *domid)
+{
+	unsigned int n = 0, size, id;
+	char **ids = xs_directory(xs, XBT_NULL, "/local/domain", &n);
+	char path[64];
+	int res = -ENOENT;
+
+	for (unsigned int i = 0; ids && i < n; i++) {
+		char *of;
+
+		snprintf(path, sizeof(path), "/local/domain/%s/name", ids[i]);
+		of = xs_read(xs, XBT_NULL, path, &size);
+		id = (unsigned int)strtoul(ids[i], NULL, 10);
+		if (of && strcmp(of, name) == 0 && (res < 0 || id > *domid)) {
+			*domid = id;
+			res = 0;
+		}
+		free(of);
+	}
+	free(ids);
+	return res;
+}
+
+static int print_domid(const char *name)
+{
+	struct xs_handle *xs = xs_open(0);
+	unsigned int domid;
+
+	if (!xs)
+		die("xenstore");
+	if (find_domain(xs, name, &domid) < 0)
+		return 1;
+	printf("%u\n", domid);
+	return 0;
+}
+
+static int run(const char *name, unsigned int seconds, const char *text)
 {
 	struct xs_handle *xs = xs_open(0);
 	uint64_t number = now_ns();
 	char home[64], path[128], command[4096];
+	unsigned int domid;
 
 	if (!xs)
 		die("xenstore");
-	snprintf(home, sizeof(home), "/local/domain/%s/data/test", domid);
+	if (find_domain(xs, name, &domid) < 0)
+		return CODE_NO_ANSWER;
+	snprintf(home, sizeof(home), "/local/domain/%u/data/test", domid);
 	snprintf(path, sizeof(path), "%s/result", home);
 	if (!xs_watch(xs, path, "result"))
 		die("watch");
@@ -268,6 +309,9 @@ int main(int argc, char **argv)
 		serve();
 	if (argc == 5 && strcmp(argv[1], "run") == 0)
 		return run(argv[2], (unsigned int)strtoul(argv[3], NULL, 10), argv[4]);
-	fprintf(stderr, "usage: xen-agent serve | xen-agent run DOMID SECONDS COMMAND\n");
+	if (argc == 3 && strcmp(argv[1], "domid") == 0)
+		return print_domid(argv[2]);
+	fprintf(stderr, "usage: xen-agent serve | xen-agent run NAME SECONDS COMMAND | "
+			"xen-agent domid NAME\n");
 	return 2;
 }

@@ -23,6 +23,25 @@ AGENT=/payload/tests/xen/xen-agent
 mkdir -p "$SESSION/log"
 GUEST_SECONDS=30
 
+# Starting a process costs a tenth of a second in the emulator, and what plays has to wait for it: waiting
+# starts none.
+exec {NOTHING}<> <(:)
+
+pause_ms() {
+	local none
+	read -r -t "$(printf '0.%03d' "$1")" -u "$NOTHING" none
+}
+
+# As that of check.sh.
+wait_for() {
+	local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt "$until" ] || return 1
+		pause_ms 100
+	done
+}
+
 # The line of a scenario ends with it; a later call replaces an earlier one.
 figure() {
 	echo "$*" >"$SESSION/figure"
@@ -80,11 +99,11 @@ mapped_grants_are() {
 # ---- guests ----
 
 guest_id() {
-	xl domid "$1" 2>/dev/null
+	"$AGENT" domid "$1"
 }
 
 guest_exists() {
-	xl domid "$1" >/dev/null 2>&1
+	"$AGENT" domid "$1" >/dev/null
 }
 
 guest_is_gone() {
@@ -154,8 +173,7 @@ guest_need() {
 # As a person does it; the next sound is heard.
 guest_install() {
 	guest_run "$1" test -e /tmp/installed && return
-	GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive apt-get -y -q install \
-		/payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
+	GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive dpkg -i /payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
 	check "the packages are installed in $1" test $? -eq 0
 	guest_run "$1" touch /tmp/installed
 }
@@ -169,10 +187,7 @@ guest_destroy() {
 # guest_run NAME COMMAND: as root in the guest, at most GUEST_SECONDS; prints what it says, and returns its
 # exit code.
 guest_run() {
-	local id
-	id=$(guest_id "$1") || return 125
-	shift
-	"$AGENT" run "$id" "$GUEST_SECONDS" "$*"
+	"$AGENT" run "$1" "$GUEST_SECONDS" "${*:2}"
 }
 
 # guest_user NAME COMMAND: the same as the ordinary user of the guest.
@@ -189,8 +204,8 @@ quoted() {
 
 # guest_spawn NAME ID COMMAND: in the background, as the ordinary user; GUEST_USER=root for root.
 guest_spawn() {
-	guest_run "$1" "/payload/tests/xen/machine/spawn $2 ${GUEST_USER:-1000} $(quoted "$3")"
-	guest_run "$1" "i=0; until [ -s /tmp/$2.pid ]; do sleep 0.1; i=\$((i + 1)); [ \$i -lt 100 ] || exit 1; done"
+	guest_run "$1" "/payload/tests/xen/machine/spawn $2 ${GUEST_USER:-1000} $(quoted "$3")
+		until [ -s /tmp/$2.pid ]; do sleep 0.1; done"
 }
 
 # guest_wait NAME ID SECONDS: for the end of what was spawned; returns its exit code.
@@ -254,8 +269,15 @@ tap_guests() {
 	tap_start "${taps[@]}"
 }
 
-tap_hears() {
-	grep -qF " hears $1" "$TAP_LOG"
+# tap_says WHAT NODE: the last that the recorder said of that node is WHAT (hears, deaf).
+tap_says() {
+	local line last=''
+	while IFS= read -r line; do
+		case $line in
+		*" hears $2" | *" deaf $2") last=${line#* } ;;
+		esac
+	done <"$TAP_LOG"
+	[ "$last" = "$1 $2" ]
 }
 
 # The frames that were recorded until now.
@@ -301,3 +323,22 @@ heard_or_die() {
 guest_is_silent() {
 	[ -z "$(node_of_guest "$1")" ]
 }
+
+# As those of session.sh, without a process for each look.
+tap_runs_beyond() {
+	local line=''
+	mapfile -t -s "$TAP_LINES" line <"$2.times"
+	[ ${#line[@]} -gt 0 ] || return 1
+	TAP_LINES=$((TAP_LINES + ${#line[@]} - 1))
+	# The last line may be incomplete.
+	line=${line[-1]#* }
+	[ "${line%% *}" -ge "$1" ] 2>/dev/null
+}
+
+tap_go_on() {
+	local until
+	TAP_LINES=0
+	until=$(($(now_ns) + $2 * 1000000))
+	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$until" "$1"
+}
+
