@@ -53,6 +53,8 @@ usual() {
 	echo /usr/lib/alsa-lib/libasound_module_pcm_xen.so
 	echo /usr/bin/xaring-pw
 	echo /usr/share/bash-completion/completions/xaring-pw
+	[ ! -e "$XARING_BUILD/libxaring/guestd/xaring-guestd" ] ||
+		printf '/usr/%s/xaring-guestd\n' bin share/bash-completion/completions
 	[ "$(option systemd)" = disabled ] || printf '/usr/lib/systemd/%s/xaring-pw.service\n' system user
 	for page in "$XARING_BUILD"/man/*.[1-9]; do
 		echo "/usr/share/man/man${page##*.}/${page##*/}"
