@@ -157,6 +157,42 @@ static void expect_answer(uint32_t domid, uint32_t number, enum xaring_reason re
 		*refusal = read;
 }
 
+static unsigned operations(void)
+{
+	char count[64];
+
+	assert_true(fake_xen_ask(&xen, count, sizeof(count), "count 0"));
+	return (unsigned)strtoul(count, NULL, 10);
+}
+
+/* Waits until the broker has looked at all that has happened. */
+static void await_quiet(void)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+	unsigned before;
+
+	do {
+		before = operations();
+		poll(NULL, 0, 100);
+		assert_true(box_now_ms() < until_ms);
+	} while (operations() != before);
+}
+
+/* dom0 takes over a node: it stays when the domain dies, as when the toolstack is slow. */
+static void keep_nodes(uint32_t domid, const char *const *nodes, unsigned count)
+{
+	struct xs_handle *xs = xs_open(0);
+	struct xs_permissions dom0 = {.id = 0, .perms = XS_PERM_NONE};
+	char path[96];
+
+	assert_non_null(xs);
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/local/domain/%u/%s", domid, nodes[i]);
+		assert_true(xs_set_permissions(xs, XBT_NULL, path, &dom0, 1));
+	}
+	xs_close(xs);
+}
+
 /* ---- what the worker sees ---- */
 
 static struct ipc_message expect_vm(int worker, const char *key, uint32_t domid)
@@ -659,6 +695,7 @@ static void nothing_is_left_of_streams_that_are_gone(void **state)
 			vm = expect_vm(worker, "work", 3);
 		streams[i] = expect_stream(worker, &vm);
 	}
+	await_quiet();
 	fake_xen_do(&xen, "stall 0");
 	for (uint32_t i = 0; i < 2; i++) {
 		worker_send_state(worker, &streams[i], XARING_BACKEND_BROKEN, XARING_REASON_WORD);
@@ -829,6 +866,8 @@ static void a_domain_that_arrives_waits_for_its_name(void **state)
 
 static void a_domain_that_dies_is_let_go_at_once(void **state)
 {
+	static const char *const nodes[] = {"data", "data/xaring", "data/xaring/stream",
+					    "data/xaring/stream/0", "data/xaring/stream/1"};
 	struct ipc_message vm, streams[2];
 	int worker;
 	struct box *box = start(&worker);
@@ -840,15 +879,22 @@ static void a_domain_that_dies_is_let_go_at_once(void **state)
 			vm = expect_vm(worker, "work", 3);
 		streams[i] = expect_stream(worker, &vm);
 	}
-	/* What it published is still there, as when the toolstack has not cleaned up. */
+	keep_nodes(3, nodes, 5);
+	await_quiet();
 	fake_xen_do(&xen, "release 3");
+	assert_true(node_exists("/local/domain/%u/data/xaring/stream/%u", 3, 1));
 	for (int i = 0; i < 2; i++)
 		expect_end(worker, &streams[i]);
 	for (int i = 0; i < 2; i++)
 		say_gone(worker, &streams[i]);
 	expect_vm_end(worker, &vm);
-	worker_expect_nothing(worker);
 	assert_int_equal(fake_grants_count(3).mapped, 0);
+	/* What the worker said before it knew is no offence. */
+	worker_send(worker, IPC_WANT, vm.vm, 0);
+	worker_send_state(worker, &streams[0], XARING_BACKEND_BROKEN, XARING_REASON_WORD);
+	say_gone(worker, &streams[0]);
+	worker_expect_nothing(worker);
+	assert_int_equal(box_workers(box), 1);
 	stop(box, worker);
 }
 
@@ -918,6 +964,7 @@ static void streams_outlive_xenstored(void **state)
 	struct ipc_message vm, stream;
 	int worker;
 	struct box *box = start(&worker);
+	struct pollfd readable = {.fd = worker, .events = POLLIN};
 
 	(void)state;
 	publish(&work, 0);
@@ -926,6 +973,9 @@ static void streams_outlive_xenstored(void **state)
 	fake_xen_do(&xen, "down");
 	publish(&work, 1);
 	worker_expect_nothing(worker);
+	/* Not even when domains are listed, every 5 s. */
+	if (level_count(50) > 1)
+		assert_int_equal(poll(&readable, 1, 6000), 0);
 	fake_xen_do(&xen, "up");
 	expect_stream(worker, &vm);
 	worker_expect_nothing(worker);
@@ -1018,19 +1068,29 @@ static void flood_stream(struct xs_handle *xs, unsigned round)
 	write_node(xs, "data/xaring/kick", value + 10);
 }
 
-/* Below the rate at which its watch is taken away, so that it is seen all the time. */
-static void flood_nodes(struct xs_handle *xs, unsigned round)
+static void write_large_node(struct xs_handle *xs, unsigned number, unsigned round)
 {
 	char path[64], value[1200];
+	int written = snprintf(value, 32, "%u", round);
 
-	memset(value, 'x', sizeof(value) - 1);
-	snprintf(value, 32, "%u", round);
-	value[strlen(value)] = 'x';
+	memset(value + written, 'x', sizeof(value) - 1 - (size_t)written);
 	value[sizeof(value) - 1] = '\0';
-	snprintf(path, sizeof(path), "data/xaring/stream/%u", round % 900);
+	snprintf(path, sizeof(path), "data/xaring/stream/%u", number);
 	write_node(xs, path, value);
+}
+
+static void fill_quota(struct xs_handle *xs, unsigned round)
+{
+	write_large_node(xs, round % 900, round);
 	if (round > 900)
 		poll(NULL, 0, 6);
+}
+
+/* Below the rate at which its watch is taken away: each change is seen. */
+static void change_all_the_time(struct xs_handle *xs, unsigned round)
+{
+	write_large_node(xs, round % 150, round);
+	poll(NULL, 0, 12);
 }
 
 static long resident_kib(void)
@@ -1057,7 +1117,7 @@ static void expect_calm(void (*fn)(struct xs_handle *xs, unsigned round))
 {
 	uint64_t flood_ms = 2000 + level_count(28000), until_ms, cpu_ns;
 	struct ipc_message vm, stream, m;
-	unsigned rounds = 0;
+	unsigned rounds = 0, asked;
 	long memory_kib;
 	int worker;
 	struct box *box = start(&worker);
@@ -1070,6 +1130,7 @@ static void expect_calm(void (*fn)(struct xs_handle *xs, unsigned round))
 	stream = expect_stream(worker, &vm);
 	memory_kib = resident_kib();
 	cpu_ns = used_ns();
+	asked = operations();
 	until_ms = box_now_ms() + flood_ms;
 	/* The other one opens and closes streams meanwhile, each within the usual time. */
 	while (box_now_ms() < until_ms) {
@@ -1087,10 +1148,12 @@ static void expect_calm(void (*fn)(struct xs_handle *xs, unsigned round))
 	}
 	assert_true(rounds > 2);
 	cpu_ns = used_ns() - cpu_ns;
-	print_message(
-		"flood of %u ms: %u streams of the other one, %.1f %% of a processor, %u lines\n",
-		(unsigned)flood_ms, rounds, (double)cpu_ns / 1e4 / (double)flood_ms,
-		box_lines(box, "vm work "));
+	asked = operations() - asked;
+	print_message("flood of %u ms: %u streams of the other one, %.1f %% of a processor, "
+		      "%.0f operations of xenstore per second, %u lines\n",
+		      (unsigned)flood_ms, rounds, (double)cpu_ns / 1e4 / (double)flood_ms,
+		      asked * 1e3 / (double)flood_ms, box_lines(box, "vm work "));
+	assert_true(asked * 1000 / flood_ms < 1500);
 	assert_true(cpu_ns / 1000000 < flood_ms / 4);
 	assert_true(resident_kib() - memory_kib < 8192);
 	end_process(pid);
@@ -1113,7 +1176,13 @@ static void a_flood_of_writes_harms_nobody(void **state)
 static void a_thousand_nodes_harm_nobody(void **state)
 {
 	(void)state;
-	expect_calm(flood_nodes);
+	expect_calm(fill_quota);
+}
+
+static void changes_without_an_end_harm_nobody(void **state)
+{
+	(void)state;
+	expect_calm(change_all_the_time);
 }
 
 static void names_that_are_no_numbers_are_ignored(void **state)
@@ -1133,6 +1202,30 @@ static void names_that_are_no_numbers_are_ignored(void **state)
 	expect_stream(worker, &vm);
 	assert_int_equal(box_lines(box, "4 names below data/xaring/stream are ignored"), 1);
 	assert_false(node_exists("/local/domain/%u/data/xaring/stream/01/answer", 3, 0));
+	stop(box, worker);
+}
+
+static void of_too_many_streams_the_first_are_seen(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "stall 0");
+	for (uint32_t i = 1; i <= 200; i++)
+		publish_text(3, i, "nothing");
+	fake_xen_do(&xen, "resume 0");
+	expect_vm(worker, "work", 3);
+	await_node("/local/domain/3/data/xaring/stream/128/answer", true, NULL, 0);
+	await_quiet();
+	for (uint32_t i = 129; i <= 200; i++)
+		assert_false(node_exists("/local/domain/%u/data/xaring/stream/%u/answer", 3, i));
+	assert_int_equal(box_lines(box, "72 names below data/xaring/stream are ignored"), 1);
+	/* Nobody else is kept waiting for it. */
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
 	stop(box, worker);
 }
 
@@ -1215,7 +1308,9 @@ int main(int argc, char **argv)
 		TEST(the_end_does_not_wait_for_xenstored),
 		TEST(a_flood_of_writes_harms_nobody),
 		TEST(a_thousand_nodes_harm_nobody),
+		TEST(changes_without_an_end_harm_nobody),
 		TEST(names_that_are_no_numbers_are_ignored),
+		TEST(of_too_many_streams_the_first_are_seen),
 		TEST(an_audio_domain_has_the_guests_of_its_list),
 	};
 
