@@ -28,16 +28,19 @@ bare_tarball() {
 	echo "$BARE_CACHE/$BARE_RELEASE-minbase${1:+-$1}.tar"
 }
 
-# bare_make_tarball [ARCHITECTURE]: this machine's own, or another one that it can run.
+# bare_make_tarball [ARCHITECTURE]: this machine's own, or another one that it can run. Of that only the
+# release itself is used: mirrors that have it need not have its updates.
 bare_make_tarball() {
 	local tarball options=() line
 	tarball=$(bare_tarball "$@")
 	! is_fresh "$tarball" || return 0
 	mkdir -p "$BARE_CACHE"
 	while read -r line; do options+=(--aptopt="$line"); done < <(apt_settings)
-	mirrors $BARE_RELEASE | as_root mmdebstrap --variant=minbase --format=tar --include=ca-certificates \
-		${1:+--architectures="$1"} "${options[@]}" $BARE_RELEASE "$tarball.new" - \
-		>"$BARE_WORK/log" 2>&1 || { tail "$BARE_WORK/log"; return 1; }
+	[ $# -eq 0 ] || options+=(--architectures="$1" --skip=check/qemu)
+	mirrors $BARE_RELEASE | grep -E "${1:+ $BARE_RELEASE }" |
+		as_root mmdebstrap --variant=minbase --format=tar --include=ca-certificates \
+			"${options[@]}" $BARE_RELEASE "$tarball.new" - >"$BARE_WORK/log" 2>&1 ||
+		{ tail "$BARE_WORK/log"; return 1; }
 	as_root mv "$tarball.new" "$tarball"
 }
 

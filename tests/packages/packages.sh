@@ -299,7 +299,6 @@ default_is_not_xen() {
 # Without Xen it is left alone; but under its unit it can start, and say what is missing.
 try_guest_daemon() {
 	local unit
-	bare_on test -x /usr/bin/xaring-guestd || return
 	for unit in xaring-guestd.service xaring-guestd.socket; do
 		check "$unit is enabled" is_state enabled is-enabled $unit
 		check "$unit waits for Xen" is_state inactive is-active $unit
@@ -368,6 +367,29 @@ try_purge() {
 	check "nothing of it runs" bare_on sh -c '! pgrep -x "xaring-.*"'
 }
 
+# Programs of two architectures in one guest: dpkg compares the files that both packages have.
+try_i386() {
+	local root=$BARE_WORK/i386 package
+	if ! bare_make_tarball i386; then
+		note "not on i386: the mirror does not have it"
+		return
+	fi
+	check "a root of i386 is unpacked" bare_unpack "$root" i386
+	check "the tree is copied" bare_copy_tree "$root" /srv/xaring
+	check "dpkg-buildpackage on i386" build "$root"
+	bare_on dpkg --add-architecture i386
+	for package in $LIBRARIES; do
+		as_root cp "$root/packages/first/${package}_${VERSION}_i386.deb" \
+			"$BUILD/packages/first/${package}_${VERSION}_$(dpkg --print-architecture).deb" \
+			"$MACHINE/srv/"
+	done
+	on "the libraries of both are there" sh -c 'dpkg --force-depends -i /srv/lib*.deb'
+	for package in $LIBRARIES; do
+		check "$package: $(bare_on dpkg-query -W -f '${Architecture} ' "$package")" \
+			test "$(bare_on dpkg-query -W -f '${db:Status-Status} ' "$package")" = "installed installed "
+	done
+}
+
 main() {
 	bare_possible
 	bare_can_boot || skip "systemd cannot be started here: groups of processes cannot be made"
@@ -395,6 +417,7 @@ main() {
 	try_guest
 	try_upgrade
 	try_purge
+	[ "$LEVEL" != long ] || try_i386
 	check_end
 }
 
