@@ -38,7 +38,7 @@ killed() {
 	began=${EPOCHREALTIME/./}
 	check "$name: the stream is gone" wait_for 10 stream_is_gone "$id" "$name"
 	took=$(((${EPOCHREALTIME/./} - began) / 1000))
-	check_number "$name: ms until then" $took -le 1000
+	check_number "$name: ms until then" $took -le $((1000 + SLACK_MS))
 	check "$name: dom0's pages are back: $mapped" wait_for 5 mapped_grants_are "$mapped"
 	check "$name: the guest's pages are back: $free" wait_for 5 pages_are_free "$name" "$free"
 	FIGURE+="${FIGURE:+, }$name: $used pages, gone after $took ms"
