@@ -31,6 +31,9 @@ readelf -dW "$LIBRARY" | grep -q 'SONAME.*\[libxaring\.so\.0\]' &&
 nm -D --defined-only "$LIBRARY" | grep -E ' xaring_' | grep -v '@@LIBXARING_' |
 	none "every function of libxaring has a version"
 
+diff <(exports "$LIBRARY") <(sed -n 's/^ \(xaring_[a-z_]*\)@.*/\1/p' debian/libxaring0.symbols | sort) |
+	grep '^[<>]' | none "debian/libxaring0.symbols lists what the library exports"
+
 if [ -e "$PLUGIN" ]; then
 	diff <(exports "$PLUGIN") <(printf '%s\n' __snd_pcm_xen_open_dlsym_pcm_001 _snd_pcm_xen_open |
 		LC_ALL=C sort) | none "the plugin exports the two symbols that alsa-lib looks up"
