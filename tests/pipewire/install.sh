@@ -54,7 +54,8 @@ usual() {
 	echo /usr/bin/xaring-pw
 	echo /usr/share/bash-completion/completions/xaring-pw
 	[ ! -e "$XARING_BUILD/libxaring/guestd/xaring-guestd" ] ||
-		printf '/usr/%s/xaring-guestd\n' bin share/bash-completion/completions
+		printf '/usr/%s\n' {bin,share/bash-completion/completions}/xaring-guestd \
+			lib/systemd/system/xaring-guestd.{service,socket}
 	[ "$(option systemd)" = disabled ] || printf '/usr/lib/systemd/%s/xaring-pw.service\n' system user
 	for page in "$XARING_BUILD"/man/*.[1-9]; do
 		echo "/usr/share/man/man${page##*.}/${page##*/}"
