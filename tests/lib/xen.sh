@@ -16,7 +16,8 @@ in_domain() {
 	local domid=$1
 	shift
 	XENSTORED_PATH=$SESSION/xen/$domid FAKE_DOMID=$domid FAKE_GRANTS=$FAKE_GRANTS \
-		LD_PRELOAD=$XARING_BUILD/tests/libfake-grants-preload.so exec "$@"
+		LD_PRELOAD=$XARING_BUILD/tests/libfake-grants-preload.so${LD_PRELOAD:+:$LD_PRELOAD} \
+		ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} exec "$@"
 }
 
 xen_open() {

@@ -45,6 +45,25 @@ guest_is_exact() {
 	wait_for 5 grants_are work "0 0" || fail "grants of work: $(grants work)"
 }
 
+# VMs of sockets go on as they were; but the machine itself is none unless it is asked for.
+sockets_are_served() {
+	check "no socket of a VM that nobody asked for" test ! -e "$SESSION/xaring/socket"
+	exact_check "a VM of a socket, beside the guests" S16 2 "$SESSION/noise.raw" \
+		env XARING_SOCKET="$SESSION/xaring/vm/here" timeout 60 \
+		aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 "$SESSION/noise.raw"
+}
+
+without_xen_there_is_the_machine() {
+	end_process "$DAEMON_PID"
+	check "a backend that was stopped has taken its node away" eval '! backend_is_there'
+	in_domain 0 "$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" --no-xen \
+		--pipewire "$XDG_RUNTIME_DIR/pipewire-0" >"$SESSION/log/no-xen" 2>&1 </dev/null &
+	DAEMON_PID=$!
+	check "--no-xen: there is the socket of the machine" wait_for 10 test -S "$SESSION/xaring/socket"
+	wait_or_die 10 "--no-xen: a worker" grep -q ready "$SESSION/log/no-xen"
+	check "--no-xen: guests are not told of a backend" eval '! backend_is_there'
+}
+
 # A crash of dom0's daemon: its next start finds the streams that run.
 broker_restarts() {
 	kill_hard "$DAEMON_PID"
@@ -125,12 +144,12 @@ xen_open
 guest_create work 3
 guest_create play 4
 guest_boot work
-xen_daemon_start
+xen_daemon_start --vm here
 guest_boot play
 guest_is_exact
+sockets_are_served
 restarts_are_survived
 ends_give_back
 policy_is_told
-end_process "$DAEMON_PID"
-check "a backend that was stopped has taken its node away" eval '! backend_is_there'
+without_xen_there_is_the_machine
 check_end
