@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the scenarios of daemons that come and go, of policy and of hostile guests need besides lib.sh, which
+# is sourced before.
+
+# Of enum xaring_reason.
+REASON_MESSAGE=2 REASON_POLICY=8
+
+# ---- the backend ----
+
+broker_pid() {
+	systemctl show -P MainPID xaring-pw
+}
+
+# Of the backend, or nothing.
+worker_of_broker() {
+	local pid children
+	pid=$(broker_pid)
+	children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
+	echo "${children%% *}"
+}
+
+# worker_is_new PID: another one than that.
+worker_is_new() {
+	local pid
+	pid=$(worker_of_broker)
+	[ -n "$pid" ] && [ "$pid" != "$1" ]
+}
+
+# In ns of CLOCK_MONOTONIC: when the unit was last up.
+unit_up_ns() {
+	echo $(($(systemctl show -P ActiveEnterTimestampMonotonic "$1") * 1000))
+}
+
+# unit_is_up_after UNIT NS
+unit_is_up_after() {
+	[ "$(systemctl show -P ActiveState "$1")" = active ] && [ "$(unit_up_ns "$1")" -gt "$2" ]
+}
+
+# rule TEXT: in a file of its own, until the scenario ends or rule_remove. The backend has read it afterwards.
+RULE=/etc/pipewire/xaring-pw.conf.d/50-scenario.conf
+rule() {
+	mkdir -p "${RULE%/*}"
+	echo "xaring.rules = [ $1 ]" >"$RULE"
+	at_exit rule_remove
+	systemctl reload xaring-pw
+	check "the backend has read: $1" systemctl -q is-active xaring-pw
+}
+
+rule_remove() {
+	[ -e "$RULE" ] || return 0
+	rm -f "$RULE"
+	systemctl reload xaring-pw
+}
+
+# ---- the log of a unit in dom0 ----
+
+# Says where the log ends now.
+log_mark() {
+	journalctl -q --sync
+	journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p'
+}
+
+# log_since MARK: what the backend has said since.
+log_since() {
+	journalctl -q --sync
+	journalctl -q -u xaring-pw -o cat --after-cursor "$1"
+}
+
+# log_count MARK PATTERN
+log_count() {
+	log_since "$1" | grep -cE "$2"
+}
+
+log_has() {
+	[ "$(log_count "$@")" -gt 0 ]
+}
+
+# ---- players ----
+
+# The last line of what the player said: its summary.
+player_says() {
+	tail -n 1 "$SESSION/player-$1.json" | jq -r "$2"
+}
+
+# player_ends NAME NUMBER FILE: it is the one that was started, ends well, and has seen no error. VERDICT is
+# what was heard of it.
+player_ends() {
+	check "$1: the program still runs" guest_runs "$1" player
+	guest_signal "$1" player TERM
+	check "$1: the program ends well" guest_wait "$1" player 30
+	tap_go_on "$3" 200
+	tap_end
+	guest_judge "$1" "$2" "$3"
+	check "$1: it has seen no error" test "$(player_says "$1" .errors)" = 0
+	note "$1: $(player_says "$1" '"\(.written) frames written, \(.xruns) xruns"')," \
+		"$(verdict '"\(.coded) heard, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated"')"
+}
+
+# nothing_wrong_check NAME: but for gaps.
+nothing_wrong_check() {
+	check "$1: nothing is heard twice, nothing of others, nothing damaged" \
+		verdict_holds '.coded > 0 and .repeated + .foreign + .damaged == 0'
+	jumps_check "$1"
+}
+
+# heard_after NS: the first frame that is heard after a gap and after that moment, in ns; or nothing.
+heard_after() {
+	verdict "[.runs[] | select(.begin_ns > $1) | .begin_ns][0] // empty"
+}
+
+# plays_once NAME [ARGUMENT...]: a short play by the ordinary user of a guest; what it says is in SAID. Returns
+# its exit code.
+plays_once() {
+	local name=$1
+	shift
+	SAID=$(guest_user "$name" "head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 $* 2>&1")
+}
+
+# ---- xenstore ----
+
+published() {
+	xenstore-list "/local/domain/$1/data/xaring/stream" 2>/dev/null
+}
+
+answer_to() {
+	xenstore-read "/local/domain/$1/data/xaring/stream/$2/answer" 2>/dev/null
+}
+
+answer_is() {
+	[[ $(answer_to "$1" "$2") == "reason=$3 "* ]]
+}

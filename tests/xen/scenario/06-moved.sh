@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 600 s.
+# A guest that plays is saved and goes on at once, and is moved to this same host: one gap each time, and it
+# keeps name, volume and policy.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
+
+NODE=xen.mover.playback.1
+
+# Read from the node of that name, whatever its number is now.
+volume_is() {
+	[ "$(pw-dump 2>/dev/null | jq -r --arg name $NODE '.[] | select(.type == "PipeWire:Interface:Node") |
+		select(.info.props["node.name"] == $name) | .info.params.Props[0].channelVolumes[0] * 1000 | round')" = "$1" ]
+}
+
+# The rule for its name holds: no second stream.
+limited_check() {
+	plays_once mover
+	note "$SAID"
+	check "a second stream is refused $1" grep -q 'stream number 2 of this machine is refused' <<<"$SAID"
+}
+
+is_another_domain() {
+	[ -n "$(guest_id mover)" ] && [ "$(guest_id mover)" != "$1" ]
+}
+
+# migrate: instead of ssh, the shell; what receives is this host.
+migrate() {
+	xl migrate -s '' mover 'exec xl migrate-receive' >"$SESSION/log/migrate" 2>&1 </dev/null
+	check "it is moved" test $? -eq 0 || return
+	grep -i 'error\|fail' "$SESSION/log/migrate"
+}
+
+session_need
+guest_destroy mover
+rule '{ matches = [ { xen.domain.name = mover } ] actions = { policy = { max-streams = 1 } } }'
+guest_start mover pv
+tap_sink "$SESSION/saved.f32"
+guest_player mover 1 -b 8192
+heard_or_die mover
+tap_go_on "$SESSION/saved.f32" 2000
+id=$(guest_id mover)
+xl save -c mover /t/mover.save >"$SESSION/log/save" 2>&1
+check "it is saved" test $? -eq 0
+rm -f /t/mover.save
+check "it is the same domain" test "$(guest_id mover)" = "$id"
+check "it is heard" wait_for 30 guest_is_heard mover
+tap_go_on "$SESSION/saved.f32" 4000
+player_ends mover 1 "$SESSION/saved.f32"
+nothing_wrong_check mover
+check_number "gaps" "$(verdict .gaps)" -le 1
+saved_ms=$(verdict '[0, .runs[1:][].silent_before] | max / 48 | floor')
+
+# Its slider, at half the volume, at which the frame code cannot be read.
+guest_player mover 2 -b 8192
+heard_or_die mover
+wpctl set-volume "$(node_of_guest mover)" 0.5
+check "its volume is set" wait_for 5 volume_is 125
+limited_check "before"
+uuid=$(xenstore-read "/local/domain/$id/vm")
+migrate
+check "it is another domain" wait_for 10 is_another_domain "$id"
+id=$(guest_id mover)
+check "its UUID is that of before" test "$(xenstore-read "/local/domain/$id/vm")" = "$uuid"
+check "no dead domain is left" wait_for 5 no_zombies
+check "it is heard" wait_for 30 guest_is_heard mover
+check "by a client with its name" client_exists mover
+check "one node" test "$(nodes '^xen\.mover\.' | wc -l)" -eq 1
+check "no client has a name of the way" test "$(clients | grep -cE -- '--(incoming|migratedaway)')" -eq 0
+check "its volume is that of before" wait_for 5 volume_is 125
+limited_check "after"
+check "the program still runs" guest_runs mover player
+guest_signal mover player KILL
+
+# Once more at full volume, for what is heard.
+guest_player mover 3 -b 8192
+heard_or_die mover
+wpctl set-volume "$(node_of_guest mover)" 1.0
+check "its volume is full" wait_for 5 volume_is 1000
+tap_sink "$SESSION/moved.f32"
+tap_go_on "$SESSION/moved.f32" 2000
+id=$(guest_id mover)
+migrate
+MOVED=$(now_ns)
+check "it is another domain" wait_for 10 is_another_domain "$id"
+check "it is heard" wait_for 30 guest_is_heard mover
+tap_go_on "$SESSION/moved.f32" 4000
+player_ends mover 3 "$SESSION/moved.f32"
+nothing_wrong_check mover
+check_number "gaps" "$(verdict .gaps)" -ge 1
+# xl itself returns when the guest has been running for a while.
+back_ms=$((($(verdict '.runs[-1].begin_ns') - MOVED) / 1000000))
+check_number "ms from the end of xl to sound" $back_ms -le 3000
+moved_ms=$(verdict '[.runs[1:][].silent_before] | max / 48 | floor')
+guest_destroy mover
+figure "longest gap of a save: $saved_ms ms, of a move: $moved_ms ms; heard $back_ms ms after xl's end"
+check_end

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 700 s.
+# The guest's daemon is killed, and restarted, while a program plays: no gap, the next one knows the stream,
+# new ones open, and the next restore works.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
+
+# What a new daemon gives a program that does not come back, and more.
+UNKNOWN_MS=12000
+
+daemon_of() {
+	guest_run "$1" pidof xaring-guestd
+}
+
+daemon_is_new() {
+	local pid
+	pid=$(daemon_of "$1")
+	[ -n "$pid" ] && [ "$pid" != "$2" ]
+}
+
+# gone_and_back NAME COMMAND FILE: what is published, and what dom0 has mapped, stay as they are.
+gone_and_back() {
+	local name=$1 daemon streams mapped id
+	id=$(guest_id "$name")
+	daemon=$(daemon_of "$name")
+	streams=$(published "$id")
+	mapped=$(mapped_grants)
+	guest_run "$name" "$2"
+	check "$name: another daemon after: $2" wait_for 20 daemon_is_new "$name" "$daemon"
+	plays_once "$name"
+	check "$name: new streams open" test $? -eq 0
+	[ -z "$SAID" ] || note "$SAID"
+	tap_go_on "$3" $UNKNOWN_MS
+	check "$name: the stream is known to the new one" test "$(published "$id")" = "$streams"
+	check "$name: its pages are those of before: $mapped" wait_for 5 mapped_grants_are "$mapped"
+	check "$name: the daemon is the new one still" test "$(daemon_of "$name")" != "$daemon"
+}
+
+no_gap_check() {
+	nothing_wrong_check "$1"
+	check_number "$1: gaps" "$(verdict .gaps)" -eq 0
+}
+
+session_need
+guest_need pv pv
+guest_need debian debian
+
+tap_guests debian='xen.debian.playback.1'
+guest_player debian 1 -b 16384
+heard_or_die debian
+tap_go_on "$SESSION/debian.f32" 1000
+# shellcheck disable=SC2016
+gone_and_back debian 'kill -9 $(pidof xaring-guestd)' "$SESSION/debian.f32"
+gone_and_back debian 'systemctl restart xaring-guestd' "$SESSION/debian.f32"
+player_ends debian 1 "$SESSION/debian.f32"
+no_gap_check debian
+
+tap_guests pv='xen.pv.playback.1'
+guest_player pv 2 -b 16384
+heard_or_die pv
+tap_go_on "$SESSION/pv.f32" 1000
+# shellcheck disable=SC2016
+gone_and_back pv 'kill -9 $(pidof xaring-guestd)' "$SESSION/pv.f32"
+tap_end
+frames=$(stat -c %s "$SESSION/pv.f32")
+guest_judge pv 2 "$SESSION/pv.f32"
+no_gap_check pv
+
+tap_sink "$SESSION/restored.f32"
+daemon=$(daemon_of pv)
+xl save pv /t/pv.save >"$SESSION/log/xl" 2>&1
+check "pv is saved" test $? -eq 0
+xl restore -p /t/pv.save >>"$SESSION/log/xl" 2>&1
+check "pv is restored" test $? -eq 0
+rm -f /t/pv.save
+resumed=$(now_ns)
+xl unpause pv
+check "pv: it is heard again" wait_for 30 guest_is_heard pv
+tap_go_on "$SESSION/restored.f32" 4000
+check "pv: the daemon is the same" test "$(daemon_of pv)" = "$daemon"
+player_ends pv 2 "$SESSION/restored.f32"
+nothing_wrong_check pv
+heard=$(heard_after "$resumed")
+back_ms=$(((${heard:-0} - resumed) / 1000000))
+check "pv: it is heard afterwards" test -n "$heard"
+check_number "pv: ms from the resume to sound" $back_ms -le 3000
+figure "3 daemons without a gap in $((frames / 8 / 48000)) s and more; heard $back_ms ms after the next restore"
+check_end

@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 400 s.
+# What the rules do not allow is refused with a reason that the guest sees, and one line in dom0's log: a VM,
+# streams, pages. Dom0 itself and a domain without a name are refused without any rule.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
+
+POLICY='by the policy of the backend, playing or recording is refused'
+OFFER='version=1 version-min=1 features=0 epoch=9f31c07e5d22a846 direction=0 format=2 rate=48000
+	channels=2 buffer=4096 period=1024 name=aplay control=3e8 data=3e9,3ea,3eb,3ec,3ed,3ee,3ef,3f0'
+OFFER=$(tr -s '\n\t' '  ' <<<"$OFFER" | sed 's/ $//')
+REFUSED=0
+
+# refused_check WHAT TEXT: a play in pv fails with that text, and one line of the log has it as well.
+#
+# A program waits 150 ms for the backend's word, for which the emulator is too slow at times: the refusal then
+# comes while it plays, and it ends like any other.
+refused_check() {
+	local mark code
+	mark=$(log_mark)
+	plays_once pv
+	code=$?
+	note "$SAID"
+	check "$1: aplay says why" grep -qE "xen: $2" <<<"$SAID"
+	if grep -q 'the stream goes on without sound' <<<"$SAID"; then
+		note "$1: the refusal came too late for aplay's start"
+	else
+		check_number "$1: aplay's exit code" $code -ne 0
+	fi
+	check "$1: dom0's log says it, too" wait_for 5 log_has "$mark" "vm pv .*$2"
+	check_number "$1: lines in dom0's log" "$(log_since "$mark" | grep -c .)" -eq 1
+	log_since "$mark"
+	REFUSED=$((REFUSED + 1))
+}
+
+streams_are_gone() {
+	[ -z "$(published "$(guest_id pv)")" ]
+}
+
+allow() {
+	rule "{ matches = [ { xen.domain.name = pv } ] actions = { policy = { $1 } } }"
+}
+
+session_need
+guest_need pv pv
+wait_for 5 streams_are_gone
+
+plays_once pv
+check "without a rule it plays" test $? -eq 0
+allow 'playback = false'
+refused_check "a VM that may not play" "$POLICY"
+check "and it has nothing in dom0's PipeWire" guest_is_silent pv
+
+allow 'max-streams = 1'
+guest_player pv 1 -b 8192
+heard_or_die pv
+refused_check "a second stream" 'stream number 2 of this machine is refused: 1 is accepted'
+check "the first one is heard" guest_is_heard pv
+guest_signal pv player KILL
+wait_for 5 streams_are_gone
+
+allow 'max-pages = 4'
+refused_check "too many pages" 'total [0-9]+ pages of this machine is refused: 2 to 4 are accepted'
+
+rule_remove
+plays_once pv
+check "without the rule it plays again" test $? -eq 0
+
+# ---- dom0 ----
+
+mark=$(log_mark)
+at_exit 'xenstore-rm /local/domain/0/data/xaring/stream 2>/dev/null'
+xenstore-write /local/domain/0/data/xaring/stream/1 "$OFFER"
+check "dom0 itself is refused" wait_for 10 answer_is 0 1 $REASON_POLICY
+note "its answer: $(answer_to 0 1)"
+check "the log says it" wait_for 5 log_has "$mark" "vm Domain-0 stream 1: $POLICY"
+check_number "lines about it" "$(log_count "$mark" 'Domain-0.*refused')" -eq 1
+check "dom0 is no client of PipeWire" test "$(clients | grep -c Domain-0)" -eq 0
+xenstore-rm /local/domain/0/data/xaring/stream
+
+# ---- a domain without a name ----
+
+id=$(guest_id pv)
+guest_player pv 1 -b 8192
+heard_or_die pv
+mark=$(log_mark)
+xenstore-rm "/local/domain/$id/name"
+check "the one that played is silent" wait_for 10 guest_is_silent pv
+check "the log calls it domain-$id" wait_for 10 log_has "$mark" "vm domain-$id stream [0-9]*: $POLICY"
+said=$("$AGENT" run "$id" 30 'head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 2>&1')
+check "a nameless guest is told why" grep -q "xen: $POLICY" <<<"$said"
+xenstore-write "/local/domain/$id/name" pv
+check "with its name it is heard" wait_for 20 guest_is_heard pv
+check "the program has noticed nothing" guest_runs pv player
+guest_signal pv player TERM
+check "it ends well" guest_wait pv player 20
+figure "$REFUSED limits, dom0 and a nameless domain: refused, and why"
+check_end

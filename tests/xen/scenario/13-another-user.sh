@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 500 s.
+# The person at dom0's screen logs out and another one logs in while a guest plays: nobody hears it meanwhile,
+# then the other one does; and back.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
+
+# The user whose session is active on the seat.
+active_user() {
+	local session
+	session=$(loginctl show-seat seat0 -P ActiveSession)
+	[ -z "$session" ] || loginctl show-session "$session" -P Name
+}
+
+active_user_is() {
+	[ "$(active_user)" = "$1" ]
+}
+
+session_on() {
+	local session
+	for session in $(loginctl list-sessions --no-legend | awk '{ print $1 }'); do
+		[ "$(loginctl show-session "$session" -P TTY)" != "$1" ] || echo "$session"
+	done | head -n 1
+}
+
+has_session_on() {
+	[ -n "$(session_on "$1")" ]
+}
+
+user_is_gone() {
+	! loginctl show-user "$1" >/dev/null 2>&1 && ! pgrep -u "$1" -x pipewire >/dev/null
+}
+
+# The user's PipeWire, for everything that asks one from here on.
+listen_to() {
+	XDG_RUNTIME_DIR=/run/user/$(id -u "$1")
+}
+
+# log_out USER TERMINAL: nobody logs in there again.
+log_out() {
+	systemctl stop "getty@$2"
+	loginctl terminate-user "$1"
+	check "$1 is logged out" wait_for 30 user_is_gone "$1"
+}
+
+# log_in USER TERMINAL: and that terminal is the one that is seen.
+log_in() {
+	systemctl start "getty@$2"
+	check "$1 logs in" wait_for 30 has_session_on "$2"
+	loginctl activate "$(session_on "$2")"
+	check "$1 is at the seat" wait_for 10 active_user_is "$1"
+	listen_to "$1"
+	session_need
+}
+
+# As it was, whatever has happened.
+restore() {
+	systemctl stop getty@tty2
+	loginctl terminate-user bob 2>/dev/null
+	systemctl start getty@tty1
+	wait_for 30 has_session_on tty1
+	loginctl activate "$(session_on tty1)"
+	listen_to alice
+	session_need
+}
+
+# The program plays on meanwhile, in real time: a second of sound at least.
+plays_on_check() {
+	local before
+	before=$(guest_run pv "tail -n 1 /tmp/player.log | cut -d' ' -f3")
+	check "$1: it plays on" wait_for 10 guest_has_written pv $((before + 48000))
+}
+
+worker_runs_as() {
+	[ "$(stat -c %U "/proc/$(worker_of_broker)" 2>/dev/null)" = "$1" ]
+}
+
+# heard_by_check USER FILE
+heard_by_check() {
+	check "$1 hears it" wait_for 20 guest_is_heard pv
+	check "the worker is $1's" worker_runs_as "$1"
+	tap_sink "$2"
+	tap_go_on "$2" 3000
+	tap_end
+	guest_judge pv 1 "$2"
+	nothing_wrong_check "$1"
+	check_number "$1: gaps, once it is heard" "$(verdict .gaps)" -eq 0
+}
+
+session_need
+check "alice is at the seat" wait_for 10 active_user_is alice
+guest_need pv pv
+broker=$(broker_pid)
+guest_player pv 1 -b 8192
+heard_or_die pv
+
+at_exit restore
+log_out alice tty1
+plays_on_check "nobody is logged in"
+check "nobody has mapped it, or somebody who plays it to nobody" wait_for 10 test "$(worker_of_broker)" != ''
+check "the worker is nobody's who was there" wait_for 10 worker_runs_as xaring
+log_in bob tty2
+ready=${EPOCHREALTIME/./}
+check "it is heard by bob" wait_for 20 guest_is_heard pv
+bob_ms=$(((${EPOCHREALTIME/./} - ready) / 1000))
+heard_by_check bob "$SESSION/bob.f32"
+check "alice's PipeWire is not there" test ! -S /run/user/1000/pipewire-0
+
+log_out bob tty2
+log_in alice tty1
+ready=${EPOCHREALTIME/./}
+check "it is heard by alice" wait_for 20 guest_is_heard pv
+alice_ms=$(((${EPOCHREALTIME/./} - ready) / 1000))
+heard_by_check alice "$SESSION/alice.f32"
+check "the broker is the same" test "$(broker_pid)" = "$broker"
+check "the program still runs" guest_runs pv player
+guest_signal pv player TERM
+check "it ends well" guest_wait pv player 20
+guest_fetch pv /tmp/player.out "$SESSION/player-pv.json"
+check "it has seen no error" test "$(player_says pv .errors)" = 0
+CHECK_AT_EXIT=()
+figure "heard $bob_ms ms after bob's sink was there, $alice_ms ms after alice's"
+check_end
