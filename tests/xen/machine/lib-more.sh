@@ -6,6 +6,9 @@
 # Of enum xaring_reason.
 REASON_MESSAGE=2 REASON_POLICY=8
 
+# A recorder that is left behind would disturb the next scenario.
+at_exit tap_stop
+
 # ---- the backend ----
 
 broker_pid() {

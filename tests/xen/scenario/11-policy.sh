@@ -44,6 +44,10 @@ allow() {
 	rule "{ matches = [ { xen.domain.name = pv } ] actions = { policy = { $1 } } }"
 }
 
+log_has_twice() {
+	[ "$(log_count "$@")" -ge 2 ]
+}
+
 session_need
 guest_need pv pv
 wait_for 5 streams_are_gone
@@ -86,15 +90,22 @@ xenstore-rm /local/domain/0/data/xaring/stream
 id=$(guest_id pv)
 guest_player pv 1 -b 8192
 heard_or_die pv
+# Commands reach a guest by its name only.
+GUEST_USER=root guest_spawn pv nameless 'sh -c "until xenstore-exists data/go; do sleep 0.2; done
+	head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000"'
 mark=$(log_mark)
 xenstore-rm "/local/domain/$id/name"
 check "the one that played is silent" wait_for 10 guest_is_silent pv
 check "the log calls it domain-$id" wait_for 10 log_has "$mark" "vm domain-$id stream [0-9]*: $POLICY"
-said=$("$AGENT" run "$id" 30 'head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 2>&1')
-check "a nameless guest is told why" grep -q "xen: $POLICY" <<<"$said"
+xenstore-write "/local/domain/$id/data/go" 1
+check "a new stream is refused as well" wait_for 20 log_has_twice "$mark" "vm domain-$id stream [0-9]*: $POLICY"
 xenstore-write "/local/domain/$id/name" pv
 check "with its name it is heard" wait_for 20 guest_is_heard pv
 check "the program has noticed nothing" guest_runs pv player
+guest_wait pv nameless 20
+said=$(guest_run pv cat /tmp/nameless.out)
+note "$said"
+check "the nameless one was told why" grep -q "xen: $POLICY" <<<"$said"
 guest_signal pv player TERM
 check "it ends well" guest_wait pv player 20
 figure "$REFUSED limits, dom0 and a nameless domain: refused, and why"
