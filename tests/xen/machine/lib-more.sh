@@ -30,14 +30,15 @@ worker_is_new() {
 	[ -n "$pid" ] && [ "$pid" != "$1" ]
 }
 
-# In ns of CLOCK_MONOTONIC: when the unit was last up.
-unit_up_ns() {
-	echo $(($(systemctl show -P ActiveEnterTimestampMonotonic "$1") * 1000))
+# unit_ns WHAT: when that was with the backend's unit last, in ns of CLOCK_MONOTONIC. WHAT is ActiveEnter,
+# ActiveExit, ExecMainStart and what else systemd knows.
+unit_ns() {
+	echo $(($(systemctl show -P "$1TimestampMonotonic" xaring-pw) * 1000))
 }
 
-# unit_is_up_after UNIT NS
+# unit_is_up_after NS
 unit_is_up_after() {
-	[ "$(systemctl show -P ActiveState "$1")" = active ] && [ "$(unit_up_ns "$1")" -gt "$2" ]
+	[ "$(systemctl show -P ActiveState xaring-pw)" = active ] && [ "$(unit_ns ActiveEnter)" -gt "$1" ]
 }
 
 # rule TEXT: in a file of its own, until the scenario ends or rule_remove. The backend has read it afterwards.

@@ -165,9 +165,9 @@ grown_check "a flood" "$rss"
 growth=$(($(rss_kib) - rss))
 check "the broker is the same" test "$(broker_pid)" = "$BROKER"
 check "so is the worker" test "$(worker_of_broker)" = "$WORKER"
-lines=$(log_count "$mark" 'vm bad ')
-check_number "lines in dom0's log about the guest" "$lines" -le $LINES_MAX
-check_number "but some" "$lines" -gt 0
+said=$(log_count "$mark" 'vm bad ')
+check_number "lines in dom0's log about the guest" "$said" -le $LINES_MAX
+check_number "but some" "$said" -gt 0
 
 # ---- and gone ----
 
@@ -179,5 +179,5 @@ check "nothing of it is left in PipeWire" wait_for 5 test -z "$(nodes '^xen\.bad
 player_ends pv 1 "$SESSION/pv.f32"
 untouched_check "the other guest" pv 1 "$SESSION/pv.f32"
 check "no page is mapped more than before" wait_for 5 mapped_grants_are "$mapped"
-figure "$there nodes, $rounds rounds in $((took_ms / 1000)) s: $lines lines, $cpu % of a processor, $growth KiB"
+figure "$there nodes, $rounds rounds in $((took_ms / 1000)) s: $said lines, $cpu % of a processor, $growth KiB"
 check_end
