@@ -223,7 +223,8 @@ static int look_for_result(struct xs_handle *xs, const char *home, uint64_t numb
 	return code;
 }
 
-static int await_result(struct xs_handle *xs, const char *home, uint64_t number, unsigned int seconds)
+static int await_result(struct xs_handle *xs, const char *home, uint64_t number,
+			unsigned int seconds)
 {
 	uint64_t deadline_ns = now_ns() + seconds * UINT64_C(1000000000);
 	struct pollfd pfd = {.fd = xs_fileno(xs), .events = POLLIN};
