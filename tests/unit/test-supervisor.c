@@ -18,8 +18,8 @@
 
 #include <xaring/log.h>
 
-#include "now.h"
 #include "loop.h"
+#include "now.h"
 #include "supervisor.h"
 
 #define DEADLINE_MS 20000

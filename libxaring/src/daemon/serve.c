@@ -428,12 +428,16 @@ err_listener:
 
 void serve_close(struct serve *s)
 {
+	struct serve_client *next;
+
 	if (!s)
 		return;
 	loop_remove(s->io);
 	xaring_listener_close(s->listener);
-	while (s->clients)
-		serve_client_drop(s->clients);
+	for (struct serve_client *c = s->clients; c; c = next) {
+		next = c->next;
+		serve_client_drop(c);
+	}
 	loop_remove(s->tick);
 	if (s->spare_fd >= 0)
 		close(s->spare_fd);
