@@ -1041,9 +1041,10 @@ static pid_t misbehave(uint32_t domid, void (*fn)(struct xs_handle *xs, unsigned
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		fake_xen_be(&xen, domid);
 		xs = xs_open(0);
-		for (unsigned round = 0; xs; round++)
+		if (!xs)
+			_exit(1);
+		for (unsigned round = 0;; round++)
 			fn(xs, round);
-		_exit(1);
 	}
 	return pid;
 }
