@@ -336,7 +336,8 @@ tap_runs_beyond() {
 	[ ${#lines[@]} -gt 0 ] || return 1
 	TAP_LINES=$((TAP_LINES + ${#lines[@]} - 1))
 	# The last line may be incomplete.
-	last=${lines[-1]#* }
+	last=${lines[-1]}
+	last=${last#* }
 	[ "${last%% *}" -ge "$1" ] 2>/dev/null
 }
 
