@@ -21,6 +21,19 @@ bare_possible() {
 bare_open() {
 	BARE_WORK=$(mktemp -d /var/tmp/xaring-bare.XXXXXX) || exit 1
 	at_exit "as_root rm -rf --one-file-system '$BARE_WORK'"
+	# apt locks the folder with the packages that it has fetched, and does not wait for another test.
+	as_root mkdir -p "$BARE_WORK/archives/partial" "$BARE_CACHE/archives"
+	bare_copy_archives "$BARE_CACHE/archives" "$BARE_WORK/archives"
+	# What was fetched is there for the next test.
+	at_exit "bare_copy_archives '$BARE_WORK/archives' '$BARE_CACHE/archives'"
+}
+
+# bare_copy_archives FROM TO: as links where both are on one disk.
+bare_copy_archives() {
+	local how
+	for how in --link --reflink=auto; do
+		as_root find "$1" -maxdepth 1 -name '*.deb' -exec cp $how -n -t "$2" {} + 2>/dev/null && return
+	done
 }
 
 # bare_tarball [ARCHITECTURE]: the path of the tar file.
@@ -52,7 +65,6 @@ bare_unpack() {
 	apt_settings | as_root tee "$1/etc/apt/apt.conf.d/90machine" >/dev/null
 	# It does not outlive the test: nothing need be safe on the disk.
 	echo force-unsafe-io | as_root tee "$1/etc/dpkg/dpkg.cfg.d/unsafe-io" >/dev/null
-	as_root mkdir -p "$BARE_CACHE/archives/partial"
 }
 
 # bare_copy_tree ROOT FOLDER: a fresh checkout, with what is not committed yet on top.
@@ -72,18 +84,18 @@ bare_copy_tree() {
 # first one.
 bare_inside() {
 	as_root unshare --mount --pid --fork --kill-child --propagation private bash -c '
-		root=$1 cache=$2
+		root=$1 archives=$2
 		shift 2
 		mount -t proc proc "$root/proc" &&
 		mount --rbind /dev "$root/dev" &&
 		mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
 		mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" &&
 		mount -t tmpfs -o mode=0755 tmpfs "$root/run" && mkdir "$root/run/systemd" &&
-		mount --bind "$cache/archives" "$root/var/cache/apt/archives" || exit 99
+		mount --bind "$archives" "$root/var/cache/apt/archives" || exit 99
 		exec chroot "$root" /usr/bin/env -i HOME=/root CI=true LANG=C.UTF-8 \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 			XARING_TEST_BARE=inside "$@"
-	' - "$1" "$BARE_CACHE" "${@:2}" </dev/null
+	' - "$1" "$BARE_WORK/archives" "${@:2}" </dev/null
 }
 
 # Lines of something else's output, set off from our own.

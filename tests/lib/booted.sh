@@ -32,7 +32,7 @@ bare_boot() {
 		done
 		exec unshare --mount --pid --fork --kill-child --cgroup --ipc --uts --propagation private \
 			bash -c "$4" - "$1" "$2" "$5"
-	' - "$1" "$BARE_CACHE" "$group" "$(bare_boot_script)" "$BARE_WORK/init" </dev/null \
+	' - "$1" "$BARE_WORK/archives" "$group" "$(bare_boot_script)" "$BARE_WORK/init" </dev/null \
 		>"$BARE_WORK/boot" 2>&1 &
 	BARE_PID=$!
 	wait_for 30 test -s "$BARE_WORK/init" || return
@@ -43,7 +43,7 @@ bare_boot() {
 # Its own /dev, so that nothing of the machine is reached; its own view of the groups.
 bare_boot_script() {
 	cat <<'END'
-root=$1 cache=$2
+root=$1 archives=$2
 # The number that this process has outside.
 read -r pid rest </proc/self/stat
 mount --bind "$root" "$root" && cd "$root" &&
@@ -60,7 +60,7 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts &&
 mount -t tmpfs -o mode=1777 tmpfs dev/shm &&
 mount -t tmpfs -o mode=1777 tmpfs tmp &&
 mount -t tmpfs -o mode=0755 tmpfs run &&
-mount --bind "$cache/archives" var/cache/apt/archives || exit
+mount --bind "$archives" var/cache/apt/archives || exit
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then
 	mount -t cgroup2 cgroup2 sys/fs/cgroup
 else
