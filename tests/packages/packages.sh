@@ -154,6 +154,7 @@ make_machine() {
 			mkdir -p /srv/xaring/build/tests
 		" >"$BARE_WORK/machine.log" 2>&1 &&
 		as_root cp -r "$BUILD/srv/xaring/tests" "$MACHINE/srv/xaring/" &&
+		as_root cp -r "$BUILD/srv/xaring/debian" "$MACHINE/srv/xaring/" &&
 		as_root cp -r "$BUILD/srv/xaring/build/tests/lib" "$MACHINE/srv/xaring/build/tests/" && return
 	tail -n 20 "$BARE_WORK/machine.log" | bare_quote
 	return 1
@@ -280,6 +281,7 @@ try_backend() {
 		bare_on pgrep -c -u xaring -x xaring-worker
 	check "it plays to a user" name_player
 	heard xen
+	on "debian/tests/plays" /srv/xaring/debian/tests/plays
 	on "apt install --reinstall" $APT install --reinstall xaring-backend $LIBRARIES
 	backend_works "reinstalled"
 }
