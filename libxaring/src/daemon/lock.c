@@ -17,11 +17,11 @@ static pid_t read_pid(int fd)
 	char text[24] = "";
 	ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
 	char *end;
-	long pid;
+	long long pid;
 
 	if (length <= 0)
 		return 0;
-	pid = strtol(text, &end, 10);
+	pid = strtoll(text, &end, 10); /* long may be as short as a pid */
 	return end != text && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
 
