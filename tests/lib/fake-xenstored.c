@@ -40,6 +40,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -126,7 +127,6 @@ static bool down;
 static struct tree_node *store;
 static struct domain domains[DOMAINS_MAX];
 static struct client clients[CLIENTS_MAX];
-static volatile sig_atomic_t ended;
 
 static void *must(void *memory)
 {
@@ -1343,11 +1343,13 @@ static void handle_clients(struct pollfd *fds, unsigned count)
 	}
 }
 
-static unsigned gather(struct pollfd *fds, int control)
+/* fds[0] and fds[1]: the control socket, and the wish that we end. */
+static unsigned gather(struct pollfd *fds, int control, int term)
 {
 	unsigned count = 0;
 
 	fds[count++] = (struct pollfd){.fd = control, .events = POLLIN};
+	fds[count++] = (struct pollfd){.fd = term, .events = POLLIN};
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
 		if (domains[i].used && domains[i].listener >= 0)
 			fds[count++] = (struct pollfd){.fd = domains[i].listener, .events = POLLIN};
@@ -1373,19 +1375,24 @@ static void accept_clients(void)
 	}
 }
 
-static void on_term(int signal)
+/* Readable once SIGTERM came, whenever that is. */
+static int open_term(void)
 {
-	(void)signal;
-	ended = 1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 static int serve(void)
 {
-	static struct pollfd fds[1 + DOMAINS_MAX + CLIENTS_MAX];
-	struct sigaction action = {.sa_handler = on_term};
-	int control;
+	static struct pollfd fds[2 + DOMAINS_MAX + CLIENTS_MAX];
+	int control, term = open_term();
 
-	sigaction(SIGTERM, &action, NULL);
+	if (term < 0)
+		abort();
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		clients[i].fd = -1;
@@ -1394,11 +1401,13 @@ static int serve(void)
 	control = listen_at("control");
 	(void)printf("ready\n");
 	(void)fflush(stdout);
-	while (!ended) {
-		unsigned count = gather(fds, control);
+	for (;;) {
+		unsigned count = gather(fds, control, term);
 
 		if (poll(fds, count, -1) < 0)
 			continue;
+		if (fds[1].revents)
+			break;
 		handle_clients(fds, count);
 		accept_clients();
 		if (fds[0].revents)
@@ -1408,6 +1417,7 @@ static int serve(void)
 	}
 	go_down();
 	close(control);
+	close(term);
 	tree_destroy(store);
 	return 0;
 }

@@ -7,6 +7,8 @@
  *    is emptied after every operation, and by the store's thread whenever the library's pipe says so;
  *  - the end of the connection does not show in that pipe: a second connection, on which nothing is
  *    ever said, shows that xenstored went while nothing was asked;
+ *  - its thread closes the socket then, while ours may be writing there. All that can be done about
+ *    it is to look at the second connection before every operation;
  *  - after that end an operation fails with EINVAL, which xenstored answers as well: the list of
  *    events tells the two apart;
  *  - an answer is waited for without end. Nothing can be done about that here;
