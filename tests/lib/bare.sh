@@ -21,7 +21,11 @@ bare_possible() {
 bare_open() {
 	BARE_WORK=$(mktemp -d /var/tmp/xaring-bare.XXXXXX) || exit 1
 	at_exit "as_root rm -rf --one-file-system '$BARE_WORK'"
-	# apt locks the folder with the packages that it has fetched, and does not wait for another test.
+	bare_open_archives
+}
+
+# What apt fetches goes to BARE_WORK/archives: it locks that folder, and does not wait for another test.
+bare_open_archives() {
 	as_root mkdir -p "$BARE_WORK/archives/partial" "$BARE_CACHE/archives"
 	bare_copy_archives "$BARE_CACHE/archives" "$BARE_WORK/archives"
 	# What was fetched is there for the next test.

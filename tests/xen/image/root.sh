@@ -100,6 +100,10 @@ dom0() {
 		    }
 		]
 	END
+	# Debian has both kinds of xenstored; the kernel line says when it is not to be the usual one.
+	cat >>"$etc/default/xen" <<-'END'
+		grep -q 'xenstored=c' /proc/cmdline && XENSTORED=$(echo /usr/lib/xen-*/bin/xenstored)
+	END
 	# The consoles of guests become files.
 	echo 'XENCONSOLED_ARGS="--log=guest"' >>"$etc/default/xen"
 	echo 'autoballoon="off"' >"$etc/xen/xl.conf"

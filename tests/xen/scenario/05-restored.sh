@@ -14,37 +14,56 @@ guestd_pid() {
 	guest_run "$1" "pidof xaring-guestd"
 }
 
-has_grown() {
-	[ "$(tap_frames "$1")" -ge "$2" ]
+# same_number FILE DOMID: what was saved there becomes that domain. xl keeps the configuration behind its
+# header (xl.h, struct save_file_header) as JSON, with its length.
+same_number() {
+	python3 - "$1" "$2" <<-'END'
+		import json, struct, sys
+		with open(sys.argv[1], "r+b") as file:
+		    file.seek(48)
+		    length, = struct.unpack("=I", file.read(4))
+		    config = json.loads(file.read(length).rstrip(b"\0"))
+		    config["c_info"]["domid"] = int(sys.argv[2])
+		    text = json.dumps(config, separators=(",", ":")).encode()
+		    assert len(text) < length
+		    file.seek(52)
+		    file.write(text.ljust(length - 1) + b"\0")
+	END
 }
 
-# Tells whether anything was heard from the guest since a number of lines in the recorder's log.
-hears_since() {
-	tail -n +"$(($2 + 1))" "$TAP_LOG" | grep -qF " hears $1"
-}
-
-# save_and_restore NAME: RESUMED is when the guest runs again.
+# save_and_restore NAME [same]: with the same number again or, as usual, another one. RESUMED is when the
+# guest runs again.
 save_and_restore() {
+	local id
+	id=$(guest_id "$1")
 	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
 	check "$1 is saved" test $? -eq 0
 	check "$1: no dead domain is left" wait_for 2 no_zombies
-	xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	[ "${2:-}" != same ] || same_number "/t/$1.save" "$id"
+	LIBXL_DOMID_REUSE_TIMEOUT=0 xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
 	check "$1 is restored" test $? -eq 0
 	rm -f "/t/$1.save"
+	if [ "${2:-}" = same ]; then
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -eq "$id"
+	else
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -ne "$id"
+	fi
 	RESUMED=$(now_ns)
 	xl unpause "$1"
 }
 
-# restored NAME NUMBER: in ROUNDS rounds, with one program.
+# restored NAME NUMBER: in ROUNDS rounds, with one program, which waits in a write whenever it is not
+# writing; the last time as the same domain.
 restored() {
-	local name=$1 number=$2 daemon round resumed=() back_ms
+	local name=$1 number=$2 daemon round resumed=() back_ms which=''
 	daemon=$(guestd_pid "$name")
 	tap_sink "$SESSION/$name.f32"
 	guest_player "$name" "$number" -b 8192
 	heard_or_die "$name"
 	tap_go_on "$SESSION/$name.f32" 2000
 	for ((round = 1; round <= ROUNDS; round++)); do
-		save_and_restore "$name"
+		[ $round -lt $ROUNDS ] || which=same
+		save_and_restore "$name" $which
 		resumed+=("$RESUMED")
 		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
 		tap_go_on "$SESSION/$name.f32" 4000
@@ -62,9 +81,41 @@ restored() {
 	for RESUMED in "${resumed[@]}"; do
 		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
 		check_number "$name: ms from the resume to sound" "$back_ms" -le 3000
-		[ "$back_ms" -le $LONGEST_MS ] || LONGEST_MS=$back_ms
+		[ "$back_ms" -le "$LONGEST_MS" ] || LONGEST_MS=$back_ms
 	done
 	GAPS+="${GAPS:+, }$name $(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
+}
+
+# As many as a buffer holds that has all pages of one user: almost three seconds.
+DRAIN_FRAMES=131072
+
+# drained_once NAME NUMBER: saved and restored after the last write; returns whether that was so.
+drained_once() {
+	local name=$1 number=$2
+	tap_sink "$SESSION/drain.f32"
+	guest_player "$name" "$number" -f S24_3LE -b $DRAIN_FRAMES -n $DRAIN_FRAMES
+	wait_or_die 20 "$name: all is written" guest_has_written "$name" $DRAIN_FRAMES
+	save_and_restore "$name"
+	check "$name: the program that drains ends well" guest_wait "$name" player 60
+	tap_go_on "$SESSION/drain.f32" 500
+	tap_end
+	guest_judge "$name" "$number" "$SESSION/drain.f32"
+	note "$(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, last \(.runs[-1].last)"')"
+	verdict_holds '.gaps > 0'
+}
+
+# The program is told that all was played when it was, and not before.
+drained() {
+	local each
+	for each in 1 2 3; do
+		if drained_once "$1" "$2"; then
+			check "$1: what it drains is played to the end" verdict_holds \
+				".jumps + .repeated + .damaged + .foreign == 0 and .runs[-1].last == $((DRAIN_FRAMES - 1))"
+			return
+		fi
+		note "$1: it was not saved while it drained, again"
+	done
+	fail "$1: it was never saved while it drained"
 }
 
 # Short plays, one after the other, so that a save finds one that opens, writes or drains.
@@ -92,5 +143,6 @@ guest_need pvh pvh
 restored pv 1
 restored pvh 2
 busy pv
+drained pv 3
 figure "$((ROUNDS * 2)) restores, heard at most $LONGEST_MS ms after the resume; longest gaps: $GAPS"
 check_end
