@@ -35,7 +35,7 @@ struct player {
 	FILE *log;
 	uint8_t *block;
 	uint32_t errors, xruns;
-	uint64_t last_ns, longest_ns, longest_at_ns;
+	uint64_t last_ns, longest_ns, longest_at_ns, drain_ns;
 	snd_pcm_sframes_t delay_min, delay_max;
 };
 
@@ -190,10 +190,12 @@ static int write_some(struct player *p)
 /* A short file may end before the buffer was full once: drain starts it. */
 static int drain(struct player *p)
 {
+	uint64_t began = now_ns();
 	int res;
 
 	snd_pcm_nonblock(p->pcm, 0);
 	res = snd_pcm_drain(p->pcm);
+	p->drain_ns = now_ns() - began;
 	if (res < 0)
 		note_error(p, "drain", res);
 	return res;
@@ -227,10 +229,10 @@ static void print_summary(const struct player *p)
 {
 	printf("{\"written\": %u, \"errors\": %u, \"xruns\": %u, \"period\": %lu, "
 	       "\"buffer\": %lu, \"longest_ms\": %.3f, \"longest_at_ns\": %" PRIu64
-	       ", \"delay_min\": %ld, \"delay_max\": %ld}\n",
+	       ", \"delay_min\": %ld, \"delay_max\": %ld, \"drain_ms\": %.3f}\n",
 	       p->next - p->first, p->errors, p->xruns, p->period, p->buffer,
 	       (double)p->longest_ns / 1e6, p->longest_at_ns, (long)p->delay_min,
-	       (long)p->delay_max);
+	       (long)p->delay_max, (double)p->drain_ns / 1e6);
 }
 
 static int take_option(struct player *p, int option)

@@ -80,42 +80,32 @@ restored() {
 		verdict_holds ".gaps >= $ROUNDS and .jumps + .repeated + .damaged + .foreign == 0"
 	for RESUMED in "${resumed[@]}"; do
 		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
-		check_number "$name: ms from the resume to sound" "$back_ms" -le 3000
+		check_number "$name: ms from the resume to sound" "$back_ms" -le $((3000 + SLACK_MS))
 		[ "$back_ms" -le "$LONGEST_MS" ] || LONGEST_MS=$back_ms
 	done
 	GAPS+="${GAPS:+, }$name $(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
 }
 
-# As many as a buffer holds that has all pages of one user: almost three seconds.
-DRAIN_FRAMES=131072
+# Six seconds, in one buffer.
+DRAIN_FRAMES=47000 DRAIN_RATE=8000
 
-# drained_once NAME NUMBER: saved and restored after the last write; returns whether that was so.
-drained_once() {
-	local name=$1 number=$2
+# drained NAME: saved and restored after the last write. The drain takes as long as what was written, by the
+# guest's clock, which does not count what it slept.
+drained() {
+	local name=$1 drain_ms least_ms=$((DRAIN_FRAMES * 1000 / DRAIN_RATE))
 	tap_sink "$SESSION/drain.f32"
-	guest_player "$name" "$number" -f S24_3LE -b $DRAIN_FRAMES -n $DRAIN_FRAMES
-	wait_or_die 20 "$name: all is written" guest_has_written "$name" $DRAIN_FRAMES
+	guest_player "$name" 3 -f S16 -r $DRAIN_RATE -b $DRAIN_FRAMES -n $DRAIN_FRAMES
 	save_and_restore "$name"
-	check "$name: the program that drains ends well" guest_wait "$name" player 60
+	check "$name: the program that drains still does" guest_runs "$name" player
+	check "$name: it ends well" guest_wait "$name" player 60
 	tap_go_on "$SESSION/drain.f32" 500
 	tap_end
-	guest_judge "$name" "$number" "$SESSION/drain.f32"
-	note "$(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, last \(.runs[-1].last)"')"
-	verdict_holds '.gaps > 0'
-}
-
-# The program is told that all was played when it was, and not before.
-drained() {
-	local each
-	for each in 1 2 3; do
-		if drained_once "$1" "$2"; then
-			check "$1: what it drains is played to the end" verdict_holds \
-				".jumps + .repeated + .damaged + .foreign == 0 and .runs[-1].last == $((DRAIN_FRAMES - 1))"
-			return
-		fi
-		note "$1: it was not saved while it drained, again"
-	done
-	fail "$1: it was never saved while it drained"
+	guest_judge "$name" 3 "$SESSION/drain.f32"
+	drain_ms=$(tail -n 1 "$SESSION/player-$name.json" | jq '.drain_ms | floor')
+	check_number "$name: ms that it drained" "$drain_ms" -ge $least_ms
+	check_number "$name: not for ever" "$drain_ms" -le $((least_ms + SLACK_MS))
+	# Not exact: dom0 makes 48 kHz of it.
+	check_number "$name: frames heard of it" "$(verdict '.recorded - .silent')" -ge 48000
 }
 
 # Short plays, one after the other, so that a save finds one that opens, writes or drains.
@@ -143,6 +133,6 @@ guest_need pvh pvh
 restored pv 1
 restored pvh 2
 busy pv
-drained pv 3
+drained pv
 figure "$((ROUNDS * 2)) restores, heard at most $LONGEST_MS ms after the resume; longest gaps: $GAPS"
 check_end
