@@ -59,10 +59,11 @@ rule_remove() {
 
 # ---- the log of a unit in dom0 ----
 
-# Says where the log ends now.
+# Says where the log of the backend ends now; an entry of another unit would not do, since journalctl leaves
+# out the first one after it then.
 log_mark() {
 	journalctl -q --sync
-	journalctl -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p'
+	journalctl -q -u xaring-pw -n 1 --show-cursor | sed -n 's/^-- cursor: //p'
 }
 
 # log_since MARK: what the backend has said since.
