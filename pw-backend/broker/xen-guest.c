@@ -326,12 +326,15 @@ static void rest(struct xen_guest *g, unsigned looks)
 
 static void tell_ignored(struct xen_guest *g, unsigned ignored)
 {
+	char count[16] = "all";
 	char text[96];
 
 	if (ignored > 0 && g->ignored == 0) {
+		if (ignored != SCAN_UNLISTED)
+			snprintf(count, sizeof(count), "%u", ignored);
 		snprintf(text, sizeof(text),
-			 "publishes too much: %u names below data/xaring/stream are ignored",
-			 ignored);
+			 "publishes too much: %s names below data/xaring/stream are ignored",
+			 count);
 		vm_log_limit(g->vm, text);
 	}
 	g->ignored = ignored;

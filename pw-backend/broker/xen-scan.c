@@ -194,9 +194,11 @@ static int read_streams(struct scan *s, struct store_link *link)
 	int listed, count, res = 0;
 
 	scan_path(path, sizeof(path), s->domid, "data/xaring/stream");
-	listed = store_list(link, path, &names);
+	listed = store_list_foreign(link, path, &names);
+	if (listed == -E2BIG)
+		s->ignored = SCAN_UNLISTED;
 	if (listed < 0)
-		return listed == -ENOENT || listed == -EACCES ? 0 : listed;
+		return listed == -E2BIG || listed == -ENOENT || listed == -EACCES ? 0 : listed;
 	count = take_numbers(names, listed, OFFER_NUMBER_MAX, &numbers);
 	if (count < 0)
 		return count;

@@ -9,6 +9,7 @@
 #ifndef XARING_BROKER_XEN_SCAN_H
 #define XARING_BROKER_XEN_SCAN_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,8 +19,9 @@
 #include "store.h"
 #include "xen-nodes.h"
 
-#define SCAN_STREAMS_MAX 128 /* that are read; the rest of a domain is ignored */
-#define SCAN_ANSWERS_MAX 16  /* that are written by one job: others wait behind it */
+#define SCAN_STREAMS_MAX 128      /* that are read; the rest of a domain is ignored */
+#define SCAN_UNLISTED    UINT_MAX /* so many that xenstored cannot list them: none is known */
+#define SCAN_ANSWERS_MAX 16       /* that are written by one job: others wait behind it */
 
 /* Where dom0 says who is a guest. In dom0 those are all domains. */
 struct scan_place {
@@ -49,7 +51,7 @@ struct scan {
 	bool has_token;
 	bool has_kick;
 	uint32_t kick;
-	unsigned ignored; /* names of streams that are none, or too many */
+	unsigned ignored; /* names of streams that are none, or too many; or SCAN_UNLISTED */
 	unsigned count;
 	struct xen_text texts[SCAN_STREAMS_MAX];
 };

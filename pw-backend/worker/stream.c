@@ -271,7 +271,8 @@ void stream_open(struct guest *g, struct ipc_message *message)
 		res = stream_create(g, message, &s);
 	ipc_message_finish(message);
 	if (res < 0) {
-		xaring_log(XARING_LOG_ERROR, "vm %s: a stream cannot be opened: %s",
+		/* Guests cause it as often as they like: the broker tells people, within limits. */
+		xaring_log(XARING_LOG_DEBUG, "vm %s: a stream cannot be opened: %s",
 			   g->vm.u.vm.name, spa_strerror(res));
 		send_refusal(g->worker, message, res);
 		return;

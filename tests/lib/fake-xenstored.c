@@ -25,6 +25,7 @@
  *   read|list|rm PATH        as domain 0
  *   write PATH VALUE
  *   stall DOMID, resume DOMID  whether requests of the domain are answered
+ *   whole DOMID              long lists come as oxenstored sends them: beyond what the protocol allows
  *   kill DOMID               ends its connections
  *   down, up                 xenstored is gone with all its sockets; it is back, with its tree
  *   count DOMID              operations so far, watches, transactions, connections
@@ -66,6 +67,7 @@ struct domain {
 	uint32_t domid;
 	bool introduced;
 	bool stalled;
+	bool whole;
 	int listener; /* -1 = none */
 	unsigned operations;
 	char uuid[64];
@@ -618,7 +620,7 @@ static int do_directory(struct client *c, struct request *r)
 	if (res < 0)
 		return res;
 	bytes = names_of(node, &names);
-	if (bytes > XENSTORE_PAYLOAD_MAX)
+	if (bytes > XENSTORE_PAYLOAD_MAX && !c->domain->whole)
 		res = -E2BIG;
 	else
 		reply(c, &r->header, names, bytes);
@@ -1264,6 +1266,8 @@ static bool do_service_command(const char *command, char **words)
 
 	if (strcmp(command, "stall") == 0)
 		stall(domid, true);
+	else if (strcmp(command, "whole") == 0)
+		find_domain(domid)->whole = true;
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)

@@ -122,6 +122,18 @@ static void rename_domain(uint32_t domid, const char *name)
 	fake_xen_do(&xen, "write /local/domain/%u/name %s", domid, name);
 }
 
+/* Before the broker starts, which takes its own place in the environment for good. */
+static struct xs_handle *connect_as(uint32_t domid)
+{
+	struct xs_handle *xs;
+
+	fake_xen_be(&xen, domid);
+	xs = xs_open(0);
+	assert_non_null(xs);
+	fake_xen_be(&xen, 0);
+	return xs;
+}
+
 static bool node_exists(const char *format, uint32_t domid, uint32_t number)
 {
 	char path[96], command[112];
@@ -396,13 +408,16 @@ static void the_next_worker_is_told_all(void **state)
 
 static void backends_say_that_they_are_there(void **state)
 {
-	char value[64];
+	struct xs_handle *xs;
+	char value[64], *read;
+	unsigned bytes;
 	int worker;
 	struct box *box;
 
 	(void)state;
 	/* Of one that was killed. */
 	fake_xen_do(&xen, "write /local/domain/0/data/xaring/backend stale");
+	xs = connect_as(3);
 	box = box_start_xen(NULL);
 	worker = box_worker(box);
 	await_node("/local/domain/0/data/xaring/backend", false, NULL, 0);
@@ -410,20 +425,11 @@ static void backends_say_that_they_are_there(void **state)
 	await_node("/local/domain/0/data/xaring/backend", true, value, sizeof(value));
 	assert_string_equal(value, "version=1 version-min=1");
 	/* Any guest may read it. */
-	fake_xen_be(&xen, 3);
-	{
-		struct xs_handle *xs = xs_open(0);
-		unsigned bytes;
-		char *read;
-
-		assert_non_null(xs);
-		read = xs_read(xs, XBT_NULL, "/local/domain/0/data/xaring/backend", &bytes);
-		assert_non_null(read);
-		free(read);
-		xs_close(xs);
-	}
-	fake_xen_be(&xen, 0);
+	read = xs_read(xs, XBT_NULL, "/local/domain/0/data/xaring/backend", &bytes);
+	assert_non_null(read);
+	free(read);
 	stop(box, worker);
+	xs_close(xs);
 	assert_false(node_exists("/local/domain/%u/data/xaring/backend", 0, 0));
 }
 
@@ -1232,14 +1238,54 @@ static void of_too_many_streams_the_first_are_seen(void **state)
 
 /* ---- an audio domain ---- */
 
-static void an_audio_domain_has_the_guests_of_its_list(void **state)
+static void await_lines(struct box *box, const char *text)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+
+	while (box_lines(box, text) == 0) {
+		poll(NULL, 0, 20);
+		assert_true(box_now_ms() < until_ms);
+	}
+}
+
+/* oxenstored sends it all the same, and libxenstore ends the connection. */
+static void a_list_that_breaks_the_protocol_harms_nobody(void **state)
 {
 	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "whole 0");
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	fake_xen_do(&xen, "stall 0");
+	for (uint32_t i = 10000; i < 10900; i++)
+		publish_text(3, i, "nothing");
+	fake_xen_do(&xen, "resume 0");
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	await_lines(box, "all names below data/xaring/stream are ignored");
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
+	assert_int_equal(box_lines(box, "no connection to xenstore"), 0);
+	stop(box, worker);
+}
+
+static void an_audio_domain_has_the_guests_of_its_list(void **state)
+{
+	struct xs_permissions allowed[] = {{.id = 3, .perms = XS_PERM_NONE},
+					   {.id = 7, .perms = XS_PERM_READ | XS_PERM_WRITE}};
+	struct ipc_message vm, stream;
+	struct xs_handle *xs;
 	int worker;
 	struct box *box;
 
 	(void)state;
 	fake_xen_do(&xen, "create 7 sound cccccccc-0000-4000-8000-000000000003");
+	xs = connect_as(3);
 	fake_xen_be(&xen, 7);
 	box = box_start_xen(NULL);
 	worker = box_ready_worker(box, 0);
@@ -1248,19 +1294,10 @@ static void an_audio_domain_has_the_guests_of_its_list(void **state)
 	fake_xen_do(&xen, "write /local/domain/7/xaring/guest/3/name labour");
 	fake_xen_do(&xen, "write /local/domain/7/xaring/guest/3/uuid " UUID_A);
 	/* The guest lets us look. */
-	fake_xen_be(&xen, 3);
-	{
-		struct xs_handle *xs = xs_open(0);
-		struct xs_permissions allowed[] = {{.id = 3, .perms = XS_PERM_NONE},
-						   {.id = 7,
-						    .perms = XS_PERM_READ | XS_PERM_WRITE}};
-
-		assert_true(xs_set_permissions(xs, XBT_NULL, "data", allowed, 2));
-		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring", allowed, 2));
-		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream", allowed, 2));
-		assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream/0", allowed, 2));
-		xs_close(xs);
-	}
+	assert_true(xs_set_permissions(xs, XBT_NULL, "data", allowed, 2));
+	assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring", allowed, 2));
+	assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream", allowed, 2));
+	assert_true(xs_set_permissions(xs, XBT_NULL, "data/xaring/stream/0", allowed, 2));
 	vm = expect_vm(worker, "labour", 3);
 	assert_string_equal(vm.u.vm.uuid, UUID_A);
 	stream = expect_stream(worker, &vm);
@@ -1273,6 +1310,7 @@ static void an_audio_domain_has_the_guests_of_its_list(void **state)
 	expect_vm_end(worker, &vm);
 	fake_xen_be(&xen, 0);
 	stop(box, worker);
+	xs_close(xs);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -1312,6 +1350,7 @@ int main(int argc, char **argv)
 		TEST(changes_without_an_end_harm_nobody),
 		TEST(names_that_are_no_numbers_are_ignored),
 		TEST(of_too_many_streams_the_first_are_seen),
+		TEST(a_list_that_breaks_the_protocol_harms_nobody),
 		TEST(an_audio_domain_has_the_guests_of_its_list),
 	};
 

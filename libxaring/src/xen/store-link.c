@@ -180,6 +180,37 @@ int store_list(struct store_link *link, const char *path, char ***names)
 	return res;
 }
 
+static int list_over(struct xs_handle *xs, const char *path, char ***names)
+{
+	xs_transaction_t transaction = xs_transaction_start(xs);
+	unsigned count = 0;
+	int error;
+
+	if (transaction == XBT_NULL)
+		return -errno;
+	*names = xs_directory(xs, transaction, path, &count);
+	error = errno;
+	xs_transaction_end(xs, transaction, true);
+	return *names ? (int)count : -error;
+}
+
+int store_list_foreign(struct store_link *link, const char *path, char ***names)
+{
+	struct xs_handle *xs;
+	int res;
+
+	if (!is_ready(link))
+		return -ENOTCONN;
+	xs = xs_open(0);
+	if (!xs)
+		return errno ? -errno : -EIO;
+	res = list_over(xs, path, names);
+	xs_close(xs);
+	if (res >= 0 || res == -ENOENT || res == -EACCES)
+		return res;
+	return is_ready(link) ? -E2BIG : -ENOTCONN;
+}
+
 int store_permit(struct store_link *link, const char *path, uint32_t owner, bool others_read,
 		 const struct store_permission *permissions, unsigned count)
 {
