@@ -4,7 +4,7 @@
 
 . "$XARING_SOURCE/tests/style/style.sh" || exit 1
 
-tree | grep -vE '\.(md|txt|wav|raw|png)$|^LICENSE$|^\.(clang|editor|git)|/corpus/|^debian/(changelog|control|copyright|compat|source/|.*\.(install|docs|links|lintian-overrides|manpages)$)' |
+tree | grep -vE '\.(md|txt|wav|raw|png)$|^LICENSE$|^\.(clang|editor|git)|/corpus/|^debian/(changelog|(tests/)?control|copyright|compat|source/|.*\.(install|docs|links|lintian-overrides|manpages)$)' |
 	while read -r file; do
 		head -n 5 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file"
 	done | none "every source file has its SPDX line in the first five"
