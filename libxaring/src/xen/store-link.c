@@ -17,6 +17,7 @@
 #include "store-link.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 #define DRAIN_MAX         1024 /* events in one go, so that jobs get their turn */
 #define TRANSACTION_TRIES 5
 #define PERMISSIONS_MAX   8
+#define READER_ENDS_MS    20
 
 void link_drain(struct store_link *link)
 {
@@ -314,10 +316,16 @@ void link_init(struct store_link *link, link_event_fn on_event, void *data)
 				    .data = data};
 }
 
+/*
+ * xs_close() cancels the library's thread. Where that finds it about to close the socket, as it does at
+ * the end of the connection, the descriptor would stay open for good: it is let finish.
+ */
 void link_close(struct store_link *link)
 {
 	if (!link->xs)
 		return;
+	if (link->lost)
+		(void)poll(NULL, 0, READER_ENDS_MS);
 	xs_close(link->xs);
 	if (link->canary_fd >= 0)
 		close(link->canary_fd);
