@@ -769,13 +769,14 @@ static void who_is_no_guest_is_refused(void **state)
 	char text[OFFER_TEXT_MAX + 1];
 	struct ipc_message vm;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box;
 
 	(void)state;
 	fake_xen_do(&xen, "write /local/domain/0/name Domain-0");
 	fake_xen_do(&xen, "rm /local/domain/4/name");
 	fake_xen_do(&xen, "create 5 work-dm cccccccc-0000-4000-8000-000000000003");
 	fake_xen_do(&xen, "write /local/domain/5/target 3");
+	box = start(&worker);
 	offer_encode(&work.offers[0], text);
 	for (int i = 0; i < 3; i++) {
 		publish_text(cases[i].domid, 1, text);
