@@ -27,7 +27,7 @@
 #define DRAIN_MAX         1024 /* events in one go, so that jobs get their turn */
 #define TRANSACTION_TRIES 5
 #define PERMISSIONS_MAX   8
-#define READER_ENDS_MS    20
+#define READER_ENDS_MS    100
 
 void link_drain(struct store_link *link)
 {
