@@ -189,11 +189,13 @@ static int list_over(struct xs_handle *xs, const char *path, char ***names)
 	int error;
 
 	if (transaction == XBT_NULL)
-		return -errno;
+		return errno ? -errno : -EIO;
 	*names = xs_directory(xs, transaction, path, &count);
 	error = errno;
 	xs_transaction_end(xs, transaction, true);
-	return *names ? (int)count : -error;
+	if (*names)
+		return (int)count;
+	return error ? -error : -EIO;
 }
 
 int store_list_foreign(struct store_link *link, const char *path, char ***names)
@@ -208,7 +210,7 @@ int store_list_foreign(struct store_link *link, const char *path, char ***names)
 		return errno ? -errno : -EIO;
 	res = list_over(xs, path, names);
 	xs_close(xs);
-	if (res >= 0 || res == -ENOENT || res == -EACCES)
+	if (res != -E2BIG && !is_loss(-res))
 		return res;
 	return is_ready(link) ? -E2BIG : -ENOTCONN;
 }

@@ -90,8 +90,8 @@ int store_list(struct store_link *link, const char *path, char ***names);
 
 /*
  * The same of a node whose owner is not trusted, over a connection of its own, and not as a part of a
- * transaction. oxenstored (4.17 to 4.20) sends a list beyond the 4096 bytes that the protocol allows
- * as a whole, at which libxenstore gives the connection up: here it is -E2BIG, and nothing is lost.
+ * transaction. oxenstored (of 4.17) sends a list beyond the 4096 bytes that the protocol allows as a
+ * whole, at which libxenstore gives the connection up: here it is -E2BIG, and nothing is lost.
  */
 int store_list_foreign(struct store_link *link, const char *path, char ***names);
 
