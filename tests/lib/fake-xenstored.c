@@ -1178,6 +1178,14 @@ static void stall(uint32_t domid, bool stalled)
 	}
 }
 
+static void send_whole(uint32_t domid)
+{
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domid == ALL || domains[i].domid == domid)
+			domains[i].whole = true;
+	}
+}
+
 /* ---- the control socket ---- */
 
 static uint32_t parse_domid(const char *text)
@@ -1267,7 +1275,7 @@ static bool do_service_command(const char *command, char **words)
 	if (strcmp(command, "stall") == 0)
 		stall(domid, true);
 	else if (strcmp(command, "whole") == 0)
-		find_domain(domid)->whole = true;
+		send_whole(domid);
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)

@@ -968,7 +968,7 @@ static void a_new_domain_gets_nothing_of_its_predecessor(void **state)
 
 static void streams_outlive_xenstored(void **state)
 {
-	struct ipc_message vm, stream;
+	struct ipc_message vm, stream, second;
 	int worker;
 	struct box *box = start(&worker);
 	struct pollfd readable = {.fd = worker, .events = POLLIN};
@@ -984,7 +984,7 @@ static void streams_outlive_xenstored(void **state)
 	if (level_count(50) > 1)
 		assert_int_equal(poll(&readable, 1, 6000), 0);
 	fake_xen_do(&xen, "up");
-	expect_stream(worker, &vm);
+	second = expect_stream(worker, &vm);
 	worker_expect_nothing(worker);
 
 	/* Who died meanwhile is gone when xenstored says so. */
@@ -992,7 +992,11 @@ static void streams_outlive_xenstored(void **state)
 	fake_xen_do(&xen, "destroy 3");
 	worker_expect_nothing(worker);
 	fake_xen_do(&xen, "up");
+	/* A worker that did not let them go would be killed, and another one started. */
 	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	expect_end(worker, &second);
+	say_gone(worker, &second);
 	stop(box, worker);
 }
 
@@ -1237,8 +1241,6 @@ static void of_too_many_streams_the_first_are_seen(void **state)
 	stop(box, worker);
 }
 
-/* ---- an audio domain ---- */
-
 static void await_lines(struct box *box, const char *text)
 {
 	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
@@ -1274,6 +1276,8 @@ static void a_list_that_breaks_the_protocol_harms_nobody(void **state)
 	assert_int_equal(box_lines(box, "no connection to xenstore"), 0);
 	stop(box, worker);
 }
+
+/* ---- an audio domain ---- */
 
 static void an_audio_domain_has_the_guests_of_its_list(void **state)
 {
