@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "descriptors.h"
 
 static void open_without_server_is_instant(void **state)
 {
@@ -85,17 +86,17 @@ static void no_descriptor_leaks(void **state)
 	uint32_t before;
 
 	play_a_little(c);
-	before = case_descriptors();
+	before = open_descriptors();
 	for (int i = 0; i < 5; i++)
 		play_a_little(c);
-	assert_int_equal(case_descriptors(), before);
+	assert_int_equal(open_descriptors(), before);
 	case_serve(c, 1024);
-	before = case_descriptors();
+	before = open_descriptors();
 	for (int i = 0; i < 5; i++)
 		play_a_little(c);
 	if (c->backend)
 		case_wait_until(fake_streams_alive(c->backend) == 0);
-	assert_int_equal(case_descriptors(), before);
+	assert_int_equal(open_descriptors(), before);
 }
 
 static void assert_refused(struct test_case *c, const char *config, const char *key,

@@ -4,7 +4,6 @@
  */
 #include "case.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -470,18 +469,6 @@ void case_expect(struct test_case *c, uint32_t i, uint32_t first, uint32_t frame
 		assert_memory_equal(sound, expected, (size_t)frames * c->frame_bytes);
 	free(expected);
 	free(sound);
-}
-
-uint32_t case_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	uint32_t count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 unsigned short case_poll(snd_pcm_t *pcm, int timeout_ms)

@@ -147,9 +147,6 @@ void case_judge(struct case_place *place, bool is_judged);
 uint64_t case_now_ns(void);
 void case_pass(uint32_t ms); /* lets time pass: where that is what is tested */
 
-/* Descriptors that this process has open. */
-uint32_t case_descriptors(void);
-
 /* One poll of the PCM's descriptors, and what alsa-lib makes of it. */
 unsigned short case_poll(snd_pcm_t *pcm, int timeout_ms);
 

@@ -19,6 +19,7 @@
 #include <xaring/client.h>
 #include <xaring/shared.h>
 
+#include "descriptors.h"
 #include "level.h"
 #include "local-server.h"
 

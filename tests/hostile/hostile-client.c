@@ -26,6 +26,7 @@
 #include <xaring/client.h>
 #include <xaring/server.h>
 
+#include "descriptors.h"
 #include "level.h"
 #include "local-server.h"
 #include "loop.h"

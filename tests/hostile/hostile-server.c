@@ -22,6 +22,7 @@
 #include <xaring/client.h>
 #include <xaring/shared.h>
 
+#include "descriptors.h"
 #include "level.h"
 #include "local-server.h"
 

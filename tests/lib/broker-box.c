@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,6 +27,7 @@
 #include <xaring/log.h>
 
 #include "broker.h"
+#include "descriptors.h"
 #include "identity.h"
 #include "loop.h"
 #include "source-xen.h"
@@ -48,7 +48,7 @@ struct box {
 	int replace; /* eventfd */
 	int reload;  /* eventfd */
 	pthread_t thread;
-	int fds_before;
+	uint32_t fds_before;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
@@ -97,18 +97,6 @@ unsigned box_lines(struct box *box, const char *text)
 		found += strstr(lines[i], text) != NULL;
 	pthread_mutex_unlock(&lines_lock);
 	return found;
-}
-
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 static int spawn(void *data, struct supervisor_child *child)
@@ -277,7 +265,7 @@ static struct box *make(void)
 	assert_non_null(box);
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-box.XXXXXX");
 	assert_non_null(mkdtemp(box->folder));
-	box->fds_before = count_fds();
+	box->fds_before = open_descriptors();
 	pthread_mutex_init(&box->lock, NULL);
 	pthread_cond_init(&box->changed, NULL);
 	box->quit = eventfd(0, EFD_CLOEXEC);
@@ -350,7 +338,7 @@ void box_stop(struct box *box)
 	forget_lines();
 	/* The sockets are gone, or the folder could not go. */
 	assert_int_equal(rmdir(box->folder), 0);
-	assert_int_equal(count_fds(), box->fds_before);
+	assert_int_equal(open_descriptors(), box->fds_before);
 	pthread_cond_destroy(&box->changed);
 	pthread_mutex_destroy(&box->lock);
 	free(box);

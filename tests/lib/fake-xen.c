@@ -24,21 +24,6 @@ const char *__tsan_default_suppressions(void)
 	return "race:libxenstore.so\n";
 }
 
-/*
- * The program that tells it names keeps pipes open: it is to run before anybody counts descriptors. Of
- * <sanitizer/common_interface_defs.h>; NULL without a sanitizer.
- */
-__attribute__((weak)) void __sanitizer_symbolize_pc(void *pc, const char *format, char *text,
-						    size_t bytes);
-
-static void wake_sanitizer(void)
-{
-	char text[64];
-
-	if (__sanitizer_symbolize_pc)
-		__sanitizer_symbolize_pc((void *)fake_xen_start, "%f", text, sizeof(text));
-}
-
 static void demand(bool holds, const char *what)
 {
 	if (holds)
@@ -62,7 +47,6 @@ void fake_xen_start(struct fake_xen *xen)
 	int ready[2];
 	char word[8] = "";
 
-	wake_sanitizer();
 	strcpy(xen->folder, "/tmp/fake-xen.XXXXXX");
 	demand(mkdtemp(xen->folder) != NULL, xen->folder);
 	demand(pipe(ready) == 0, "pipe");

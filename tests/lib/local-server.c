@@ -2,7 +2,6 @@
 /* A server and backend by hand, for tests of the client. */
 #include "local-server.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -243,16 +242,4 @@ void local_pump(struct local_link *l, uint32_t frames, uint64_t time_ns)
 	else if (fill <= l->shape.capacity)
 		l->index += fill < frames ? fill : frames;
 	local_cycle(l, l->index, frames, time_ns);
-}
-
-uint32_t open_descriptors(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	uint32_t count = 0;
-
-	assert_non_null(folder);
-	while (readdir(folder))
-		count++;
-	closedir(folder);
-	return count;
 }

@@ -80,7 +80,4 @@ void local_cycle(struct local_link *l, uint32_t pos, uint32_t frames, uint64_t t
 /* One cycle of an honest backend: attaches, primes, consumes up to a quantum, and says so. */
 void local_pump(struct local_link *l, uint32_t frames, uint64_t time_ns);
 
-/* How many descriptors this process has. */
-uint32_t open_descriptors(void);
-
 #endif

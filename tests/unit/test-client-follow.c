@@ -22,6 +22,7 @@
 #include <xaring/clock.h>
 #include <xaring/shared.h>
 
+#include "descriptors.h"
 #include "local-server.h"
 
 #define MS UINT64_C(1000000)

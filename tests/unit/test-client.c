@@ -23,6 +23,7 @@
 #include <xaring/client.h>
 #include <xaring/shared.h>
 
+#include "descriptors.h"
 #include "local-server.h"
 
 #define MS UINT64_C(1000000)

@@ -30,6 +30,7 @@
 #include <xaring/pages.h>
 #include <xaring/server.h>
 
+#include "descriptors.h"
 #include "local-server.h"
 #include "loop.h"
 

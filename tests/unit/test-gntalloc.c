@@ -17,9 +17,9 @@
 
 #include <xaring/pages.h>
 
+#include "descriptors.h"
 #include "fake-grants.h"
 #include "gntalloc.h"
-#include "local-server.h"
 
 #define BACKEND 0
 

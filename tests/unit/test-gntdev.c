@@ -19,10 +19,10 @@
 
 #include <xaring/pages.h>
 
+#include "descriptors.h"
 #include "fake-grants.h"
 #include "gntalloc.h"
 #include "gntdev.h"
-#include "local-server.h"
 
 #define GUEST   5
 #define BACKEND 0

@@ -7,12 +7,12 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "ipc.h"
 
 #define BYTES offsetof(struct ipc_message, fds)
@@ -32,18 +32,6 @@ static int tear_down(void **state)
 		close(pair[0]);
 	close(pair[1]);
 	return 0;
-}
-
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 /* Sends bytes and the same descriptor several times, as ipc_send() never would. */
@@ -168,13 +156,13 @@ static void assert_refused(const struct ipc_message *message, size_t length, int
 {
 	char bytes[BYTES + 8] = {0};
 	struct ipc_message got;
-	int before = count_fds();
+	uint32_t before = open_descriptors();
 
 	memcpy(bytes, message, length < BYTES ? length : BYTES);
 	send_raw(bytes, length, fds);
 	assert_int_equal(ipc_receive(pair[1], &got), -EPROTO);
 	assert_no_descriptors(&got);
-	assert_int_equal(count_fds(), before);
+	assert_int_equal(open_descriptors(), before);
 }
 
 static void other_sizes_are_refused(void **state)

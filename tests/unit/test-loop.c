@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "local-server.h"
+#include "descriptors.h"
 #include "loop.h"
 
 #define DEADLINE_MS 20000

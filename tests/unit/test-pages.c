@@ -22,7 +22,7 @@
 #include <xaring/pages.h>
 #include <xaring/shared.h>
 
-#include "local-server.h"
+#include "descriptors.h"
 
 #define NOBODY 65534
 

@@ -18,7 +18,7 @@
 
 #include <xaring/server.h>
 
-#include "local-server.h"
+#include "descriptors.h"
 
 struct place {
 	char folder[32];

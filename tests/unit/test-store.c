@@ -20,8 +20,8 @@
 
 #include <xaring/log.h>
 
+#include "descriptors.h"
 #include "fake-xen.h"
-#include "local-server.h"
 #include "loop.h"
 #include "now.h"
 #include "store.h"

@@ -19,7 +19,7 @@
 
 #include <xaring/wire.h>
 
-#include "local-server.h"
+#include "descriptors.h"
 
 static const uint32_t lengths[] =
 	{[XARING_MESSAGE_OPEN] = 120, [XARING_MESSAGE_ACCEPT] = 44, [XARING_MESSAGE_REFUSE] = 20,
