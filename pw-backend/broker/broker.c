@@ -86,11 +86,14 @@ static void announce_vm(struct broker *b, const struct vm *vm)
 static void on_worker_start(void *data)
 {
 	struct broker *b = data;
+	struct lease *next;
 
 	for (struct vm *vm = b->vms; vm; vm = vm->next) {
 		announce_vm(b, vm);
-		for (struct lease *l = vm->leases; l; l = l->next)
-			lease_announce(l);
+		for (struct lease *l = vm->leases; l; l = next) {
+			next = l->next;
+			lease_renew(l);
+		}
 	}
 }
 

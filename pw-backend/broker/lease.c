@@ -48,42 +48,15 @@ static uint32_t free_number(const struct vm *vm, enum xaring_direction direction
 	return number;
 }
 
-int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out)
+static void close_pages(const struct lease_pages *pages)
 {
-	struct lease *l = calloc(1, sizeof(*l));
-	const struct xaring_open *open = setup->open;
-
-	if (!l) {
-		close(setup->control);
-		close(setup->data);
-		return -ENOMEM;
-	}
-	l->vm = vm;
-	l->id = ++vm->broker->last_lease;
-	l->number = free_number(vm, open->params.direction);
-	l->params = open->params;
-	l->features = setup->grant->features;
-	l->time_secret_ns = setup->time_secret_ns;
-	l->pages = setup->grant->shape.pages;
-	xaring_text_clean(l->name, sizeof(l->name), open->name, sizeof(open->name));
-	l->control = setup->control;
-	l->data = setup->data;
-	l->control_offset = setup->control_offset;
-	l->data_offset = setup->data_offset;
-	l->on_refused = setup->on_refused;
-	l->source = setup->source;
-	l->mapped = true;
-
-	vm->use.streams++;
-	vm->use.pages += l->pages;
-	l->next = vm->leases;
-	vm->leases = l;
-	lease_announce(l);
-	*out = l;
-	return 0;
+	if (pages->control >= 0)
+		close(pages->control);
+	if (pages->data >= 0)
+		close(pages->data);
 }
 
-void lease_announce(const struct lease *l)
+static void announce(const struct lease *l)
 {
 	struct ipc_message m;
 
@@ -92,12 +65,69 @@ void lease_announce(const struct lease *l)
 	m.u.stream.features = l->features;
 	m.u.stream.time_secret_ns = l->time_secret_ns;
 	m.u.stream.number = l->number;
-	m.u.stream.control_offset = l->control_offset;
-	m.u.stream.data_offset = l->data_offset;
+	m.u.stream.control_offset = l->pages.control_offset;
+	m.u.stream.data_offset = l->pages.data_offset;
 	memcpy(m.u.stream.name, l->name, sizeof(m.u.stream.name));
-	m.fds[0] = l->control;
-	m.fds[1] = l->data;
+	m.fds[0] = l->pages.control;
+	m.fds[1] = l->pages.data;
 	supervisor_send(l->vm->broker->supervisor, &m);
+}
+
+int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out)
+{
+	struct lease *l = calloc(1, sizeof(*l));
+	const struct xaring_open *open = setup->open;
+
+	if (!l) {
+		close_pages(&setup->pages);
+		return -ENOMEM;
+	}
+	l->vm = vm;
+	l->id = ++vm->broker->last_lease;
+	l->number = free_number(vm, open->params.direction);
+	l->params = open->params;
+	l->features = setup->grant->features;
+	l->time_secret_ns = setup->time_secret_ns;
+	l->page_count = setup->grant->shape.pages;
+	xaring_text_clean(l->name, sizeof(l->name), open->name, sizeof(open->name));
+	l->pages = setup->pages;
+	l->on_refused = setup->on_refused;
+	l->retake = setup->retake;
+	l->source = setup->source;
+	l->mapped = true;
+
+	vm->use.streams++;
+	vm->use.pages += l->page_count;
+	l->next = vm->leases;
+	vm->leases = l;
+	announce(l);
+	*out = l;
+	return 0;
+}
+
+/* The last worker's are given up first. */
+static int retake(struct lease *l)
+{
+	close_pages(&l->pages);
+	l->pages = (struct lease_pages){.control = -1, .data = -1};
+	return l->retake(l, &l->pages);
+}
+
+void lease_renew(struct lease *l)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+	int res = l->retake ? retake(l) : 0;
+
+	if (res == 0) {
+		announce(l);
+		return;
+	}
+	xaring_log(XARING_LOG_WARN, "vm %s: pages of %s %u cannot be taken again: %s",
+		   l->vm->identity.key,
+		   l->params.direction == XARING_PLAYBACK ? "playback" : "capture", l->number,
+		   strerror(-res));
+	l->mapped = false;
+	l->on_refused(l, &refusal);
 }
 
 /* A kick is a hint: a worker that is behind finds the work by itself. */
@@ -139,9 +169,8 @@ void lease_release(struct lease *l)
 		at = &(*at)->next;
 	*at = l->next;
 	vm->use.streams--;
-	vm->use.pages -= l->pages;
-	close(l->control);
-	close(l->data);
+	vm->use.pages -= l->page_count;
+	close_pages(&l->pages);
 	free(l);
 }
 

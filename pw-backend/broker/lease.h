@@ -23,15 +23,27 @@ struct vm;
 /* Tells the stream's source that the worker does not play it (any more). It calls lease_end(). */
 typedef void (*lease_refused_fn)(struct lease *lease, const struct xaring_refusal *refusal);
 
+/* What the worker maps. */
+struct lease_pages {
+	int control;
+	int data;                /* as the worker gets it: for reading only (playback) */
+	uint64_t control_offset; /* to give to mmap() with the two */
+	uint64_t data_offset;
+};
+
+/*
+ * Takes the pages of a stream once more, for another worker: what one has mapped may be of no use to the
+ * next. Returns 0 or a negative errno.
+ */
+typedef int (*lease_retake_fn)(const struct lease *lease, struct lease_pages *pages);
+
 struct lease_setup {
 	const struct xaring_open *open;
 	const struct policy_grant *grant;
-	int control;             /* taken over, also on failure */
-	int data;                /* likewise; as the worker gets it: for reading only (playback) */
-	uint64_t control_offset; /* to give to mmap() with the two */
-	uint64_t data_offset;
-	uint64_t time_secret_ns; /* 0 when guest and backend read one clock */
+	struct lease_pages pages; /* taken over, also on failure */
+	uint64_t time_secret_ns;  /* 0 when guest and backend read one clock */
 	lease_refused_fn on_refused;
+	lease_retake_fn retake; /* NULL: every worker can map the pages */
 	void *source;
 };
 
@@ -43,13 +55,11 @@ struct lease {
 	struct xaring_params params;
 	uint32_t features;
 	uint64_t time_secret_ns;
-	uint32_t pages;
 	char name[XARING_NAME_BYTES];
-	int control;
-	int data;
-	uint64_t control_offset;
-	uint64_t data_offset;
+	uint32_t page_count;
+	struct lease_pages pages;
 	lease_refused_fn on_refused;
+	lease_retake_fn retake;
 	void *source; /* the stream, as its source knows it; NULL when ending */
 	bool mapped;  /* by the worker, or will be when there is one */
 	bool ending;
@@ -59,8 +69,8 @@ struct lease {
 /* Makes a lease and tells the worker. It is the VM's. Returns 0 or -ENOMEM. */
 int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out);
 
-/* Tells the worker (a new one, if need be) what it is to play. */
-void lease_announce(const struct lease *lease);
+/* Tells a new worker what it is to play. The lease is refused, and may be gone, when its pages cannot be had. */
+void lease_renew(struct lease *lease);
 
 void lease_kick(const struct lease *lease, enum xaring_kick kick);
 

@@ -78,14 +78,15 @@ static int make_stream(struct local *l, struct serve_client *c, const struct xar
 		res = random_number(&setup.time_secret_ns);
 	if (res < 0)
 		return res;
-	res = xaring_memfd_stream(&grant->shape, &setup.control, &data_write, &setup.data);
+	res = xaring_memfd_stream(&grant->shape, &setup.pages.control, &data_write,
+				  &setup.pages.data);
 	if (res < 0)
 		return res;
-	res = send_accept(l, c, grant, setup.control, data_write);
+	res = send_accept(l, c, grant, setup.pages.control, data_write);
 	close(data_write);
 	if (res < 0) {
-		close(setup.control);
-		close(setup.data);
+		close(setup.pages.control);
+		close(setup.pages.data);
 		return res;
 	}
 	res = lease_create(l->vm, &setup, &lease);

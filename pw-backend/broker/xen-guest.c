@@ -92,22 +92,37 @@ static void on_lease_refused(struct lease *lease, const struct xaring_refusal *r
 
 /* The pages as the worker gets them. The two descriptors are of one file. */
 static int take_pages(const struct xen_guest *g, const struct offer *offer,
-		      struct lease_setup *setup)
+		      struct lease_pages *pages)
 {
-	struct gntdev_pages pages;
-	int res = gntdev_stream(g->domid, offer, &pages);
+	struct gntdev_pages taken;
+	int res = gntdev_stream(g->domid, offer, &taken);
+	int data;
 
 	if (res < 0)
 		return res;
-	setup->control = pages.fd;
-	setup->control_offset = pages.control_offset;
-	setup->data_offset = pages.data_offset;
-	setup->data = fcntl(pages.fd, F_DUPFD_CLOEXEC, 0);
-	if (setup->data >= 0)
-		return 0;
-	res = -errno;
-	close(pages.fd);
-	return res;
+	data = fcntl(taken.fd, F_DUPFD_CLOEXEC, 0);
+	if (data < 0) {
+		res = -errno;
+		close(taken.fd);
+		return res;
+	}
+	*pages = (struct lease_pages){.control = taken.fd,
+				      .data = data,
+				      .control_offset = taken.control_offset,
+				      .data_offset = taken.data_offset};
+	return 0;
+}
+
+/* The kernel lets a reference of gntdev be mapped once, whoever did it (Linux drivers/xen/gntdev.c, in_use). */
+static int on_lease_retake(const struct lease *lease, struct lease_pages *pages)
+{
+	const struct xen_guest *g = lease->vm->source;
+	const struct xen_node *node = lease->source;
+	struct xaring_refusal refusal;
+	struct offer offer;
+	int res = offer_decode(node->text.text, node->text.bytes, &offer, &refusal);
+
+	return res < 0 ? res : take_pages(g, &offer, pages);
 }
 
 static int make_lease(struct xen_guest *g, struct xen_node *node, const struct offer *offer,
@@ -116,11 +131,12 @@ static int make_lease(struct xen_guest *g, struct xen_node *node, const struct o
 	struct lease_setup setup = {.open = &offer->open,
 				    .grant = grant,
 				    .on_refused = on_lease_refused,
+				    .retake = on_lease_retake,
 				    .source = node};
 	int res = random_number(&setup.time_secret_ns);
 
 	if (res == 0)
-		res = take_pages(g, offer, &setup);
+		res = take_pages(g, offer, &setup.pages);
 	if (res == 0)
 		res = lease_create(g->vm, &setup, &node->lease);
 	if (res < 0)

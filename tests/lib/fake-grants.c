@@ -54,6 +54,7 @@ struct page {
 };
 
 struct table {
+	bool exhausted;
 	uint32_t moved_count;
 	struct {
 		uint32_t old, new;
@@ -294,6 +295,8 @@ static int do_map(const struct session *s, int fd, struct ioctl_gntdev_map_grant
 
 	if (op->count == 0)
 		return -EINVAL;
+	if (s->table->exhausted)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < op->count; i++) {
 		struct ioctl_gntdev_grant_ref reference = reference_at(op, i);
 
@@ -438,6 +441,14 @@ void fake_grants_destroy(void)
 	if (path)
 		close((int)strtol(strrchr(path, '/') + 1, NULL, 10));
 	unsetenv("FAKE_GRANTS");
+}
+
+void fake_grants_exhaust(bool exhausted)
+{
+	struct session s = begin();
+
+	s.table->exhausted = exhausted;
+	end(&s);
 }
 
 void fake_grants_revoke(uint32_t domid)

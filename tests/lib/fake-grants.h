@@ -46,6 +46,9 @@ void fake_grants_destroy(void);
 /* What the kernel does by itself when nobody holds a page any more. */
 void fake_grants_reap(void);
 
+/* As long as it is so, gntdev has no memory for further references. */
+void fake_grants_exhaust(bool exhausted);
+
 /* All that a domain granted is over, as after its restore: the memory stays, the references do not. */
 void fake_grants_revoke(uint32_t domid);
 

@@ -217,12 +217,20 @@ static struct ipc_message expect_vm(int worker, const char *key, uint32_t domid)
 	return m;
 }
 
-static struct ipc_message expect_stream(int worker, const struct ipc_message *vm)
+/* Its descriptors are the caller's. */
+static struct ipc_message expect_pages(int worker, const struct ipc_message *vm)
 {
 	struct ipc_message m;
 
 	worker_expect(worker, IPC_STREAM, &m);
 	assert_int_equal(m.vm, vm->vm);
+	return m;
+}
+
+static struct ipc_message expect_stream(int worker, const struct ipc_message *vm)
+{
+	struct ipc_message m = expect_pages(worker, vm);
+
 	for (int i = 0; i < 2; i++)
 		close(m.fds[i]);
 	return m;
@@ -389,21 +397,61 @@ static void what_is_there_already_is_found(void **state)
 	}
 }
 
+/* Of gntdev a reference can be mapped once: each worker gets a file of its own, and the last one's is closed. */
 static void the_next_worker_is_told_all(void **state)
 {
-	struct ipc_message vm, stream;
+	struct ipc_message vm, first, second;
 	int worker;
 	struct box *box = start(&worker);
 
 	(void)state;
 	publish(&work, 1);
 	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
+	first = expect_pages(worker, &vm);
+	assert_int_equal(lseek(first.fds[0], 4096, SEEK_SET), 4096);
+	assert_int_equal(lseek(first.fds[1], 0, SEEK_CUR), 4096);
 	close(worker);
 	worker = box_worker(box);
 	assert_int_equal(expect_vm(worker, "work", 3).vm, vm.vm);
-	assert_int_equal(expect_stream(worker, &vm).stream, stream.stream);
+	second = expect_pages(worker, &vm);
+	assert_int_equal(second.stream, first.stream);
+	assert_int_equal(second.u.stream.number, first.u.stream.number);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(lseek(second.fds[i], 0, SEEK_CUR), 0);
+		close(first.fds[i]);
+		close(second.fds[i]);
+	}
+	worker_expect_nothing(worker);
 	stop(box, worker);
+	assert_int_equal(fake_grants_count(3).mapped, 0);
+}
+
+static void pages_that_the_next_worker_cannot_have_are_refused(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	publish(&work, 1);
+	vm = expect_vm(worker, "work", 3);
+	expect_stream(worker, &vm);
+	stream = expect_stream(worker, &vm);
+	fake_grants_exhaust(true);
+	close(worker);
+	worker = box_worker(box);
+	expect_vm(worker, "work", 3);
+	for (uint32_t i = 0; i < 2; i++)
+		expect_answer(3, i, XARING_REASON_INTERNAL, NULL);
+	worker_expect_nothing(worker);
+	assert_int_equal(box_lines(box, "cannot be taken again: Cannot allocate memory"), 2);
+
+	fake_grants_exhaust(false);
+	publish(&work, 2);
+	assert_true(expect_stream(worker, &vm).stream > stream.stream);
+	stop(box, worker);
+	assert_int_equal(fake_grants_count(3).mapped, 0);
 }
 
 static void backends_say_that_they_are_there(void **state)
@@ -1327,6 +1375,7 @@ int main(int argc, char **argv)
 		TEST(guests_come_while_we_are_there),
 		TEST(what_is_there_already_is_found),
 		TEST(the_next_worker_is_told_all),
+		TEST(pages_that_the_next_worker_cannot_have_are_refused),
 		TEST(backends_say_that_they_are_there),
 		TEST(kicks_reach_all_streams),
 		TEST(a_changed_stream_waits_for_its_predecessor),
