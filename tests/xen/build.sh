@@ -67,7 +67,7 @@ build_tools() {
 		[ -e build/build.ninja ] || meson setup build -Dauto_features=disabled -Dalsa=enabled \
 			-Dpipewire=enabled -Dtests=enabled
 		ninja -C build tests/lib/sound-{tap,make,check} tests/lib/coded-player \
-			tests/xen/{xen-agent,grant-count}
+			tests/xen/{xen-agent,grant-count,graph}
 	' >"$WORK/tools.log" 2>&1
 }
 

@@ -8,25 +8,15 @@
 FRAMES=480000
 [ "$XARING_TEST" != quick ] || FRAMES=144000
 
-# The volume of a node.
-volume() {
-	pw-dump 2>/dev/null | jq -r --argjson id "$1" '.[] | select(.id == $id) |
-		.info.params.Props[0].channelVolumes[0] // empty'
-}
-
 # The slider is moved there and back before anything is judged by it.
 slider_check() {
 	local id
-	id=$(node_of_guest debian)
-	check "its node is a stream of its own" test "$(node_property "$(nodes '^xen\.debian\.')" media.class)" = Stream/Output/Audio
+	id=$(guest_node debian)
+	check "its node is a stream of its own" grep -q 'Stream/Output/Audio$' <(guest_nodes debian)
 	wpctl set-volume "$id" 0.5
-	check "its slider moves" wait_for 5 volume_is "$id" 0.125
+	check "its slider moves" wait_for 5 guest_volume_is debian 125
 	wpctl set-volume "$id" 1.0
-	check "and back" wait_for 5 volume_is "$id" 1
-}
-
-volume_is() {
-	awk -v a="$(volume "$1")" -v b="$2" 'BEGIN { exit !(a != "" && a - b < 0.01 && b - a < 0.01) }'
+	check "and back" wait_for 5 guest_volume_is debian 1000
 }
 
 session_need

@@ -11,10 +11,6 @@ FRAMES=480000
 PROGRAMS=('debian player 1' 'pv player 2' 'pvh one 3' 'pvh two 4')
 FIGURE=''
 
-two_nodes() {
-	[ "$(nodes '^xen\.pvh\.' | wc -l)" -eq 2 ]
-}
-
 # plays NAME ID NUMBER [ARGUMENT...]
 plays() {
 	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 8192 ${*:4} $3"
@@ -48,7 +44,7 @@ for each in "${PROGRAMS[@]}"; do is_whole $each; done
 
 # shellcheck disable=SC2086
 for each in "${PROGRAMS[@]}"; do plays $each; done
-check "two programs of pvh have two nodes" wait_for 60 two_nodes
+check "two programs of pvh have two nodes" wait_for 60 guest_nodes_are pvh 2
 for each in debian pv pvh; do check "a client is called $each" client_exists $each; done
 check_number "clients of pvh" "$(clients | grep -cx pvh)" -eq 1
 for each in "${PROGRAMS[@]}"; do

@@ -8,14 +8,6 @@
 # shellcheck source=tests/xen/machine/lib-more.sh
 . /payload/tests/xen/machine/lib-more.sh
 
-NODE=xen.mover.playback.1
-
-# Read from the node of that name, whatever its number is now.
-volume_is() {
-	[ "$(pw-dump 2>/dev/null | jq -r --arg name $NODE '.[] | select(.type == "PipeWire:Interface:Node") |
-		select(.info.props["node.name"] == $name) | .info.params.Props[0].channelVolumes[0] * 1000 | round')" = "$1" ]
-}
-
 # The rule for its name holds: no second stream.
 limited_check() {
 	plays_once mover
@@ -58,8 +50,8 @@ saved_ms=$(verdict '[0, .runs[1:][].silent_before] | max / 48 | floor')
 # Its slider, at half the volume, at which the frame code cannot be read.
 guest_player mover 2 -b 8192
 heard_or_die mover
-wpctl set-volume "$(node_of_guest mover)" 0.5
-check "its volume is set" wait_for 5 volume_is 125
+wpctl set-volume "$(guest_node mover)" 0.5
+check "its volume is set" wait_for 5 guest_volume_is mover 125
 limited_check "before"
 uuid=$(xenstore-read "/local/domain/$id/vm")
 migrate
@@ -69,9 +61,9 @@ check "its UUID is that of before" test "$(xenstore-read "/local/domain/$id/vm")
 check "no dead domain is left" wait_for 5 no_zombies
 check "it is heard" wait_for 30 guest_is_heard mover
 check "by a client with its name" client_exists mover
-check "one node" test "$(nodes '^xen\.mover\.' | wc -l)" -eq 1
+check "one node" guest_nodes_are mover 1
 check "no client has a name of the way" test "$(clients | grep -cE -- '--(incoming|migratedaway)')" -eq 0
-check "its volume is that of before" wait_for 5 volume_is 125
+check "its volume is that of before" wait_for 5 guest_volume_is mover 125
 limited_check "after"
 check "the program still runs" guest_runs mover player
 guest_signal mover player KILL
@@ -79,8 +71,8 @@ guest_signal mover player KILL
 # Once more at full volume, for what is heard.
 guest_player mover 3 -b 8192
 heard_or_die mover
-wpctl set-volume "$(node_of_guest mover)" 1.0
-check "its volume is full" wait_for 5 volume_is 1000
+wpctl set-volume "$(guest_node mover)" 1.0
+check "its volume is full" wait_for 5 guest_volume_is mover 1000
 tap_sink "$SESSION/moved.f32"
 tap_go_on "$SESSION/moved.f32" 2000
 id=$(guest_id mover)

@@ -9,15 +9,6 @@
 REBOOTS=5
 [ "$XARING_TEST" != quick ] || REBOOTS=2
 
-volume_of() {
-	pw-dump 2>/dev/null | jq -r --argjson id "$(node_of_guest "$1")" '.[] | select(.id == $id) |
-		.info.params.Props[0].channelVolumes[0] * 1000 | round'
-}
-
-volume_of_is() {
-	[ "$(volume_of "$1")" = "$2" ]
-}
-
 # destroyed NAME MAPPED: while it plays.
 destroyed() {
 	local began took
@@ -41,8 +32,8 @@ mapped=$(mapped_grants)
 guest_start loop pv 'on_reboot = "restart"'
 guest_player loop 1 -b 8192
 heard_or_die loop
-wpctl set-volume "$(node_of_guest loop)" 0.5
-check "its volume is set" wait_for 5 volume_of_is loop 125
+wpctl set-volume "$(guest_node loop)" 0.5
+check "its volume is set" wait_for 5 guest_volume_is loop 125
 used=$(($(mapped_grants) - mapped))
 for ((round = 1; round <= REBOOTS; round++)); do
 	id=$(guest_id loop)
@@ -53,16 +44,16 @@ for ((round = 1; round <= REBOOTS; round++)); do
 	guest_await loop 120
 	guest_player loop 1 -b 8192
 	check "it plays after reboot $round" wait_for 20 guest_is_heard loop
-	check "one node" test "$(nodes '^xen\.loop\.' | wc -l)" -eq 1
-	check "its volume is remembered" wait_for 5 volume_of_is loop 125
+	check "one node" guest_nodes_are loop 1
+	check "its volume is remembered" wait_for 5 guest_volume_is loop 125
 	check_number "pages are mapped for it" $(($(mapped_grants) - mapped)) -eq $used
 done
 destroyed loop "$mapped"
 guest_start loop pvh
 guest_player loop 1 -b 8192
 check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
-check "its volume is that of the name" wait_for 5 volume_of_is loop 125
-wpctl set-volume "$(node_of_guest loop)" 1.0
+check "its volume is that of the name" wait_for 5 guest_volume_is loop 125
+wpctl set-volume "$(guest_node loop)" 1.0
 destroyed loop "$mapped"
 figure "$REBOOTS reboots, destroyed: $FIGURE"
 check_end
