@@ -94,6 +94,10 @@ streams_are() {
 	[ "$(streams)" -eq "$1" ]
 }
 
+grants_of_8_are() {
+	[ "$("$GRANTS" count 8)" = "$1" ]
+}
+
 kicks() {
 	local n
 	n=$(store read "$HOME7/kick" 2>/dev/null)
@@ -187,7 +191,7 @@ else
 	{ wait "$PLAYER"; } 2>/dev/null
 	PLAYER=''
 	check "a killed program's node goes" wait_for 1 streams_are 0
-	check "and so do its pages" wait_for 2 test "$("$GRANTS" count 8)" = "0 0"
+	check "and so do its pages" wait_for 2 grants_of_8_are "0 0"
 	check "nothing was said" test ! -s "$WORK/aplay"
 fi
 

@@ -134,6 +134,11 @@ guest_exists() {
 	"$AGENT" domid "$1" >/dev/null
 }
 
+# guest_is_another NAME DOMID: it has another domain now.
+guest_is_another() {
+	[ -n "$(guest_id "$1")" ] && [ "$(guest_id "$1")" != "$2" ]
+}
+
 guest_is_gone() {
 	! guest_exists "$1"
 }
@@ -306,13 +311,6 @@ tap_says() {
 		esac
 	done <"$TAP_LOG"
 	[ "$last" = "$1 $2" ]
-}
-
-# The frames that were recorded until now.
-tap_frames() {
-	local last
-	last=$(tail -n 1 "$1.times" 2>/dev/null | cut -d' ' -f1)
-	echo "${last:-0}"
 }
 
 # whole_check TEXT NUMBER FILE LAST: from the first frame that was heard to the last that was played nothing

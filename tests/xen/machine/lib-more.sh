@@ -41,20 +41,27 @@ unit_is_up_after() {
 	[ "$(systemctl show -P ActiveState xaring-pw)" = active ] && [ "$(unit_ns ActiveEnter)" -gt "$1" ]
 }
 
-# rule TEXT: in a file of its own, until the scenario ends or rule_remove. The backend has read it afterwards.
+# rules_reload: the backend has read them afterwards, and says so in one line.
+rules_reload() {
+	local mark
+	mark=$(log_mark)
+	systemctl reload xaring-pw
+	check "the backend has read ${1:-its rules again}" wait_for 10 log_has "$mark" 'the rules were read again'
+}
+
+# rule TEXT: in a file of its own, until the scenario ends or rule_remove.
 RULE=/etc/pipewire/xaring-pw.conf.d/50-scenario.conf
 rule() {
 	mkdir -p "${RULE%/*}"
 	echo "xaring.rules = [ $1 ]" >"$RULE"
 	at_exit rule_remove
-	systemctl reload xaring-pw
-	check "the backend has read: $1" systemctl -q is-active xaring-pw
+	rules_reload "$1"
 }
 
 rule_remove() {
 	[ -e "$RULE" ] || return 0
 	rm -f "$RULE"
-	systemctl reload xaring-pw
+	rules_reload
 }
 
 # ---- the log of a unit in dom0 ----

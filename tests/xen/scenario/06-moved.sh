@@ -15,10 +15,6 @@ limited_check() {
 	check "a second stream is refused $1" grep -q 'stream number 2 of this machine is refused' <<<"$SAID"
 }
 
-is_another_domain() {
-	[ -n "$(guest_id mover)" ] && [ "$(guest_id mover)" != "$1" ]
-}
-
 # migrate: instead of ssh, the shell; what receives is this host.
 migrate() {
 	xl migrate -s '' mover 'exec xl migrate-receive' >"$SESSION/log/migrate" 2>&1 </dev/null
@@ -55,7 +51,7 @@ check "its volume is set" wait_for 5 guest_volume_is mover 125
 limited_check "before"
 uuid=$(xenstore-read "/local/domain/$id/vm")
 migrate
-check "it is another domain" wait_for 10 is_another_domain "$id"
+check "it is another domain" wait_for 10 guest_is_another mover "$id"
 id=$(guest_id mover)
 check "its UUID is that of before" test "$(xenstore-read "/local/domain/$id/vm")" = "$uuid"
 check "no dead domain is left" wait_for 5 no_zombies
@@ -78,7 +74,7 @@ tap_go_on "$SESSION/moved.f32" 2000
 id=$(guest_id mover)
 migrate
 MOVED=$(now_ns)
-check "it is another domain" wait_for 10 is_another_domain "$id"
+check "it is another domain" wait_for 10 guest_is_another mover "$id"
 check "it is heard" wait_for 30 guest_is_heard mover
 tap_go_on "$SESSION/moved.f32" 4000
 player_ends mover 3 "$SESSION/moved.f32"

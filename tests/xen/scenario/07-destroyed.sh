@@ -22,10 +22,6 @@ destroyed() {
 	FIGURE="gone after $took ms"
 }
 
-is_another_domain() {
-	[ -n "$(guest_id "$1")" ] && [ "$(guest_id "$1")" != "$2" ]
-}
-
 session_need
 guest_destroy loop
 mapped=$(mapped_grants)
@@ -38,7 +34,7 @@ used=$(($(mapped_grants) - mapped))
 for ((round = 1; round <= REBOOTS; round++)); do
 	id=$(guest_id loop)
 	guest_run loop "sh -c 'sleep 0.2; reboot -f' >/dev/null 2>&1 &"
-	wait_or_die 60 "reboot $round" is_another_domain loop "$id"
+	wait_or_die 60 "reboot $round" guest_is_another loop "$id"
 	check "no dead domain is left by reboot $round" wait_for 5 no_zombies
 	check "no page of the old one is mapped" mapped_grants_are "$mapped"
 	guest_await loop 120
