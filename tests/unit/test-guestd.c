@@ -968,6 +968,38 @@ static void full_device_is_waited_for_when_a_stream_has_just_ended(void **state)
 	close(waiting);
 }
 
+/* What waits for room is tried again; what waits for the backend's word has its stream already. */
+static void who_is_asked_for_gets_one_stream(void **state)
+{
+	struct xaring_pages ended, pages;
+	struct xaring_message message, large;
+	int fd, asking, waiting;
+
+	(void)state;
+	box->device_pages = 32;
+	box_begin_guestd(box);
+	begin_with_backend();
+	fd = client_open(box, 0);
+	xaring_store(&map_only(&ended)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	close(fd);
+	box_wait_streams(box, 0);
+	asking = client_open(box, 0);
+	client_usual_open(&large);
+	large.u.open.params.buffer = 8192;
+	waiting = client_connect(box);
+	assert_int_equal(client_send(waiting, &large), 0);
+	assert_false(client_is_readable(waiting, 50));
+	box_wait_streams(box, 1);
+	xaring_store(&map_only(&pages)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(asking, XARING_MESSAGE_ACCEPT, &message);
+	assert_false(client_is_readable(asking, 200));
+	xaring_pages_unmap(&pages);
+	xaring_pages_unmap(&ended);
+	close(waiting);
+	close(asking);
+}
+
 static void missing_module_is_named(void **state)
 {
 	(void)state;
@@ -1203,6 +1235,7 @@ int main(void)
 		QUIET(pages_of_orphans_count),
 		QUIET(full_device_makes_a_smaller_offer),
 		QUIET(full_device_is_waited_for_when_a_stream_has_just_ended),
+		QUIET(who_is_asked_for_gets_one_stream),
 		QUIET(missing_module_is_named),
 		QUIET(lines_of_the_log_are_limited),
 		TEST(one_who_opens_too_often_is_told_so),

@@ -64,7 +64,8 @@ struct serve {
 	struct bucket accepts;
 	bool paused; /* nothing is accepted */
 	struct serve_client *clients;
-	uint32_t strangers; /* clients without a stream */
+	struct serve_client *retried; /* the next one, while serve_retry() runs */
+	uint32_t strangers;           /* clients without a stream */
 };
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
@@ -83,6 +84,8 @@ static void client_unlink(struct serve_client *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	if (c->serve->retried == c)
+		c->serve->retried = c->next;
 }
 
 void serve_client_drop(struct serve_client *c)
@@ -446,11 +449,13 @@ void serve_close(struct serve *s)
 
 void serve_retry(struct serve *s)
 {
-	struct serve_client *next;
+	struct serve_client *c;
 
-	for (struct serve_client *c = s->clients; c; c = next) {
-		next = c->next;
-		if (c->state == CLIENT_WAITING)
+	/* Any client may be dropped by what is tried, see client_unlink(). */
+	for (s->retried = s->clients; s->retried;) {
+		c = s->retried;
+		s->retried = c->next;
+		if (c->state == CLIENT_WAITING && !c->owner)
 			s->events->on_retry(s->data, c, &c->open);
 	}
 }

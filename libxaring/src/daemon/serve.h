@@ -33,7 +33,7 @@ struct serve_events {
 	 */
 	void (*on_open)(void *data, struct serve_client *client, const struct xaring_open *open);
 
-	/* serve_retry(): an OPEN that still waits for its answer. */
+	/* serve_retry(): an OPEN that still waits for its answer, of a client without an owner. */
 	void (*on_retry)(void *data, struct serve_client *client, const struct xaring_open *open);
 
 	void (*on_kick)(void *data, struct serve_client *client, enum xaring_kick kick);
