@@ -39,16 +39,21 @@ static struct vm *find_vm(const struct broker *b, uint32_t id)
 	return NULL;
 }
 
-/* The worker's time to unmap is over: what it does not give back is taken. */
+/*
+ * The worker's time to unmap is over: what it does not give back is taken. One that is not ready has mapped
+ * nothing and reads nothing yet: its time begins then.
+ */
 static bool check_ending(struct broker *b, const struct vm *vm, uint64_t now_ms)
 {
-	bool any = false;
+	bool ready = supervisor_is_ready(b->supervisor), any = false;
 
-	for (const struct lease *l = vm->leases; l; l = l->next) {
+	for (struct lease *l = vm->leases; l; l = l->next) {
 		if (!l->ending)
 			continue;
 		any = true;
-		if (now_ms >= l->deadline_ms)
+		if (!ready)
+			l->deadline_ms = now_ms + LEASE_GONE_MS;
+		else if (now_ms >= l->deadline_ms)
 			supervisor_kill(b->supervisor, "it did not unmap a stream in time");
 	}
 	return any;

@@ -17,9 +17,6 @@
 #include "now.h"
 #include "vm.h"
 
-/* Pages that the worker does not unmap in this time are taken from it by killing it. */
-#define GONE_MS 1000
-
 struct lease *lease_find(const struct vm *vm, uint32_t id)
 {
 	for (struct lease *l = vm->leases; l; l = l->next) {
@@ -154,7 +151,7 @@ void lease_end(struct lease *l)
 		return;
 	}
 	l->ending = true;
-	l->deadline_ms = clock_now_ms() + GONE_MS;
+	l->deadline_ms = clock_now_ms() + LEASE_GONE_MS;
 	broker_tick(l->vm->broker);
 	ipc_message_init(&m, IPC_END, l->vm->id, l->id);
 	supervisor_send(supervisor, &m);

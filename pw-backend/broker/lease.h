@@ -17,6 +17,9 @@
 
 #include "policy.h"
 
+/* Pages that the worker does not unmap in this time are taken from it by killing it. */
+#define LEASE_GONE_MS 1000
+
 struct lease;
 struct vm;
 

@@ -721,6 +721,23 @@ static void worker_that_keeps_pages_is_killed_within_a_second(void **state)
 	box_stop(box);
 }
 
+/* A guest that changes what it plays while a worker starts would keep all others silent. */
+static void worker_that_is_not_ready_has_nothing_to_unmap(void **state)
+{
+	struct box *box = start(1);
+	int worker = box_worker(box);
+	struct pollfd hung_up = {.fd = worker};
+
+	(void)state;
+	close(client_play(box, 1));
+	assert_int_equal(poll(&hung_up, 1, 1500), 0);
+	worker_send(worker, IPC_READY, 0, 0);
+	worker_expect_end(worker);
+	assert_int_equal(box_lines(box, "did not unmap a stream in time"), 1);
+	close(worker);
+	box_stop(box);
+}
+
 static void workers_that_die_young_are_replaced_less_and_less_soon(void **state)
 {
 	struct box *box = start(1);
@@ -1144,6 +1161,7 @@ int main(void)
 		cmocka_unit_test(stream_that_comes_between_workers_is_accepted),
 		cmocka_unit_test(stream_that_ends_between_workers_is_not_told),
 		cmocka_unit_test(worker_that_keeps_pages_is_killed_within_a_second),
+		cmocka_unit_test(worker_that_is_not_ready_has_nothing_to_unmap),
 		cmocka_unit_test(workers_that_die_young_are_replaced_less_and_less_soon),
 		cmocka_unit_test(replaced_worker_hands_over_at_once_and_again),
 		cmocka_unit_test(wish_for_another_worker_ends_the_wait_for_one),
