@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a lease between its source (the socket) and the worker. Judges nothing: what comes
+ * The life of a lease between its source and the worker. Judges nothing: what comes
  * here is allowed. Never looks into the pages.
  */
 #include "lease.h"
@@ -119,10 +119,6 @@ void lease_renew(struct lease *l)
 		announce(l);
 		return;
 	}
-	xaring_log(XARING_LOG_WARN, "vm %s: pages of %s %u cannot be taken again: %s",
-		   l->vm->identity.key,
-		   l->params.direction == XARING_PLAYBACK ? "playback" : "capture", l->number,
-		   strerror(-res));
 	l->mapped = false;
 	l->on_refused(l, &refusal);
 }

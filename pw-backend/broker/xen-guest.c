@@ -90,6 +90,16 @@ static void on_lease_refused(struct lease *lease, const struct xaring_refusal *r
 	xen_guest_pump(g);
 }
 
+/* It is dom0 that cannot; how often it says so is up to the guest all the same. */
+static void log_no_pages(const struct xen_guest *g, const struct xen_node *node, int res)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "stream %u: its pages cannot be taken: %s", node->text.number,
+		 strerror(-res));
+	vm_log_limit(g->vm, text);
+}
+
 /* The pages as the worker gets them. The two descriptors are of one file. */
 static int take_pages(const struct xen_guest *g, const struct offer *offer,
 		      struct lease_pages *pages)
@@ -122,7 +132,11 @@ static int on_lease_retake(const struct lease *lease, struct lease_pages *pages)
 	struct offer offer;
 	int res = offer_decode(node->text.text, node->text.bytes, &offer, &refusal);
 
-	return res < 0 ? res : take_pages(g, &offer, pages);
+	if (res == 0)
+		res = take_pages(g, &offer, pages);
+	if (res < 0)
+		log_no_pages(g, node, res);
+	return res;
 }
 
 static int make_lease(struct xen_guest *g, struct xen_node *node, const struct offer *offer,
@@ -192,8 +206,7 @@ static void judge(struct xen_guest *g, struct xen_node *node)
 		refusal = (struct xaring_refusal){.reason = XARING_REASON_INTERNAL};
 		res = make_lease(g, node, &offer, &grant);
 		if (res < 0)
-			xaring_log(XARING_LOG_WARN, "vm %s: pages of stream %u cannot be taken: %s",
-				   g->vm->identity.key, node->text.number, strerror(-res));
+			log_no_pages(g, node, res);
 	}
 	if (res < 0)
 		refuse_offer(g, node, &refusal);

@@ -941,22 +941,30 @@ static void full_device_makes_a_smaller_offer(void **state)
 	close(fd);
 }
 
+/* A stream has been played and is over; the backend has not let go of its pages yet. */
+static void play_and_leave(struct xaring_pages *ended)
+{
+	struct xaring_message message;
+	int fd = client_open(box, 0);
+
+	xaring_store(&map_only(ended)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
 /* The backend has to unmap what has ended before the kernel has the pages again. */
 static void full_device_is_waited_for_when_a_stream_has_just_ended(void **state)
 {
 	struct xaring_pages ended, pages;
 	struct xaring_message message;
-	int fd, waiting;
+	int waiting;
 
 	(void)state;
 	box->device_pages = 14;
 	box_begin_guestd(box);
 	begin_with_backend();
-	fd = client_open(box, 0);
-	xaring_store(&map_only(&ended)->backend.status, XARING_BACKEND_ACCEPTED);
-	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
-	close(fd);
-	box_wait_streams(box, 0);
+	play_and_leave(&ended);
 	assert_int_equal(box_granted(box), 9);
 	waiting = client_open(box, 0);
 	assert_false(client_is_readable(waiting, 100));
@@ -973,17 +981,13 @@ static void who_is_asked_for_gets_one_stream(void **state)
 {
 	struct xaring_pages ended, pages;
 	struct xaring_message message, large;
-	int fd, asking, waiting;
+	int asking, waiting;
 
 	(void)state;
 	box->device_pages = 32;
 	box_begin_guestd(box);
 	begin_with_backend();
-	fd = client_open(box, 0);
-	xaring_store(&map_only(&ended)->backend.status, XARING_BACKEND_ACCEPTED);
-	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
-	close(fd);
-	box_wait_streams(box, 0);
+	play_and_leave(&ended);
 	asking = client_open(box, 0);
 	client_usual_open(&large);
 	large.u.open.params.buffer = 8192;

@@ -445,7 +445,7 @@ static void pages_that_the_next_worker_cannot_have_are_refused(void **state)
 	for (uint32_t i = 0; i < 2; i++)
 		expect_answer(3, i, XARING_REASON_INTERNAL, NULL);
 	worker_expect_nothing(worker);
-	assert_int_equal(box_lines(box, "cannot be taken again: Cannot allocate memory"), 2);
+	assert_int_equal(box_lines(box, "its pages cannot be taken: Cannot allocate memory"), 2);
 
 	fake_grants_exhaust(false);
 	publish(&work, 2);
