@@ -27,11 +27,11 @@ note() {
 	printf '%8s         %s\n' "$(check_clock)" "$*"
 }
 
-# check TEXT COMMAND...: says TEXT, and whether the command succeeded.
+# check TEXT COMMAND...: says TEXT, and whether the command succeeded; returns that.
 check() {
 	local text=$1
 	shift
-	if "$@"; then pass "$text"; else fail "$text"; fi
+	if "$@"; then pass "$text"; else fail "$text" && return 1; fi
 }
 
 # check_number TEXT NUMBER TEST NUMBER: for example  check_number "gaps" 1 -le 1

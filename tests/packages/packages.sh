@@ -129,9 +129,7 @@ on() {
 	local text=$1
 	shift
 	bare_on "$@" >"$BARE_WORK/on" 2>&1
-	check "$text" test $? -eq 0
-	[ "${CHECK_LAST:-0}" -eq "$CHECK_FAILED" ] || tail -n 20 "$BARE_WORK/on" | bare_quote
-	CHECK_LAST=$CHECK_FAILED
+	check "$text" test $? -eq 0 || tail -n 20 "$BARE_WORK/on" | bare_quote
 }
 
 # offer first|next: what apt of the machine finds.
@@ -260,9 +258,11 @@ link_leads() {
 }
 
 heard() {
+	local code text
 	bare_on /srv/xaring/tests/packages/heard.sh $PLAYER "$@" >"$BARE_WORK/heard" 2>&1
-	check "$(grep -E 'heard' "$BARE_WORK/heard" | sed 's/^ *[0-9.]* [a-zFAILED]* *//' || echo heard)" \
-		test "${PIPESTATUS[0]}" -eq 0
+	code=$?
+	text=$(sed -nE '/heard/s/^ *[0-9.]+ [a-zA-Z]* *//p' "$BARE_WORK/heard")
+	check "${text:-heard}" test $code -eq 0
 }
 
 backend_works() {
