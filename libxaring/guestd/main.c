@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,10 +22,10 @@
 
 #include "guestd.h"
 #include "journal.h"
-#include "lock.h"
 #include "loop.h"
 #include "notify.h"
 #include "options.h"
+#include "start.h"
 #include "status.h"
 
 /* Our own, connections, and one for the pages of each of as many streams as there may be. */
@@ -35,58 +33,9 @@
 
 struct daemon {
 	struct options options;
-	int lock;
 	struct loop *loop;
 	struct guestd *guestd;
 };
-
-/* Says what failed and ends with that code. */
-__attribute__((format(printf, 2, 3))) static int fail(int code, const char *format, ...)
-{
-	va_list args;
-
-	fputs("xaring-guestd: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return code;
-}
-
-static int make_folder(const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0755) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return fail(EXIT_FAILURE,
-			    "the folder %s cannot be made: %s; give another --runtime-dir, "
-			    "in a folder that is there and may be written",
-			    path, strerror(errno));
-	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return fail(EXIT_FAILURE,
-			    "%s is no folder: remove it, or give another --runtime-dir", path);
-	return 0;
-}
-
-static int take_lock(struct daemon *d)
-{
-	char path[PATH_MAX];
-	pid_t owner = 0;
-
-	snprintf(path, sizeof(path), "%s/" STATUS_LOCK, d->options.runtime_dir);
-	d->lock = lock_take(path, &owner);
-	if (d->lock == -EWOULDBLOCK)
-		return fail(EXIT_LOCKED,
-			    "another one is running (pid %d) with the runtime folder %s: stop it, "
-			    "or give another --runtime-dir",
-			    (int)owner, d->options.runtime_dir);
-	if (d->lock < 0)
-		return fail(EXIT_FAILURE, "the lock %s cannot be taken: %s", path,
-			    strerror(-d->lock));
-	return 0;
-}
 
 #ifdef XARING_SYSTEMD
 /* Returns the socket that the service manager has opened for us, or -ENOENT. */
@@ -113,12 +62,12 @@ static int open_own_socket(const struct daemon *d, struct xaring_listener **out)
 	snprintf(path, sizeof(path), "%s/" STATUS_SOCKET, d->options.runtime_dir);
 	res = xaring_listener_open(path, 0666, out);
 	if (res == -EINVAL)
-		return fail(EXIT_USAGE,
-			    "the path %s is too long: at most 107 bytes are accepted, give a "
-			    "shorter --runtime-dir",
-			    path);
+		return start_fail(EXIT_USAGE,
+				  "the path %s is too long: at most 107 bytes are accepted, give a "
+				  "shorter --runtime-dir",
+				  path);
 	if (res < 0)
-		return fail(EXIT_FAILURE, "it cannot listen at %s: %s", path, strerror(-res));
+		return start_fail(EXIT_FAILURE, "it cannot listen at %s: %s", path, strerror(-res));
 	xaring_log(XARING_LOG_INFO, "listening at %s", path);
 	return 0;
 }
@@ -132,26 +81,12 @@ static int open_socket(const struct daemon *d, struct xaring_listener **out)
 		return open_own_socket(d, out);
 	res = fd < 0 ? fd : xaring_listener_adopt(fd, out);
 	if (res < 0)
-		return fail(EXIT_FAILURE,
-			    "what the service manager passed is no socket to listen at: one is "
-			    "accepted, ListenSequentialPacket= in a unit");
+		return start_fail(
+			EXIT_FAILURE,
+			"what the service manager passed is no socket to listen at: one is "
+			"accepted, ListenSequentialPacket= in a unit");
 	xaring_log(XARING_LOG_INFO, "listening at the socket of the service manager");
 	return 0;
-}
-
-/* Each stream has a connection, and for a moment its pages. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
-		return;
-	limit.rlim_cur = DESCRIPTORS < limit.rlim_max ? DESCRIPTORS : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < DESCRIPTORS)
-		xaring_log(XARING_LOG_WARN,
-			   "only %llu of the %d descriptors for all streams at once are allowed: "
-			   "raise the hard limit (LimitNOFILE=)",
-			   (unsigned long long)limit.rlim_cur, DESCRIPTORS);
 }
 
 static void on_ready(void *data)
@@ -177,7 +112,7 @@ static int watch_signals(struct daemon *d)
 
 	if (res == 0)
 		res = loop_add_signal(d->loop, SIGINT, on_stop, d, &unused);
-	return res < 0 ? fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res)) : 0;
+	return res < 0 ? start_fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res)) : 0;
 }
 
 static int create_guestd(struct daemon *d)
@@ -192,7 +127,7 @@ static int create_guestd(struct daemon *d)
 	if (res != 0)
 		return res;
 	res = guestd_create(&setup, &d->guestd);
-	return res < 0 ? fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res)) : 0;
+	return res < 0 ? start_fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res)) : 0;
 }
 
 static int run_guestd(struct daemon *d)
@@ -200,9 +135,9 @@ static int run_guestd(struct daemon *d)
 	int res = loop_create(&d->loop);
 
 	if (res < 0)
-		return fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res));
+		return start_fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res));
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	start_raise_descriptors(DESCRIPTORS);
 	res = watch_signals(d);
 	if (res == 0)
 		res = create_guestd(d);
@@ -212,23 +147,23 @@ static int run_guestd(struct daemon *d)
 	}
 	guestd_destroy(d->guestd);
 	loop_destroy(d->loop);
-	return res < 0 ? fail(EXIT_FAILURE, "it fails: %s", strerror(-res)) : res;
+	return res < 0 ? start_fail(EXIT_FAILURE, "it fails: %s", strerror(-res)) : res;
 }
 
 static int run_daemon(struct daemon *d)
 {
-	int res = make_folder(d->options.runtime_dir);
+	int res = start_claim_folder(d->options.runtime_dir, STATUS_LOCK);
 
-	if (res == 0)
-		res = take_lock(d);
 	return res == 0 ? run_guestd(d) : res;
 }
 
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	int code = options_parse(&d.options, argc, argv);
+	int code;
 
+	start_as("xaring-guestd");
+	code = options_parse(&d.options, argc, argv);
 	if (code >= 0)
 		return code;
 	if (d.options.status)

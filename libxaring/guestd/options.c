@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "budget.h"
+#include "start.h"
 
 #define STRING(x)  #x
 #define NUMBER(x)  STRING(x)
@@ -65,20 +65,6 @@ static const struct option known[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int refuse(const char *option, const char *value, const char *accepted)
-{
-	fprintf(stderr, "xaring-guestd: %s %s is refused: %s\n", option, value, accepted);
-	return EXIT_USAGE;
-}
-
-static int take_folder(const char **to)
-{
-	if (optarg[0] == '\0')
-		return refuse("--runtime-dir", "\"\"", "a folder is accepted");
-	*to = optarg;
-	return -1;
-}
-
 static int take_pages(uint32_t *to, const char *option)
 {
 	unsigned long value;
@@ -88,7 +74,7 @@ static int take_pages(uint32_t *to, const char *option)
 	value = strtoul(optarg, &end, 10);
 	if (optarg[0] < '0' || optarg[0] > '9' || *end != '\0' || errno != 0 ||
 	    value < BUDGET_PAGES_MIN || value > XARING_GUEST_PAGES_MAX)
-		return refuse(option, optarg, "2 to " NUMBER(PAGES) " pages are accepted");
+		return start_refuse(option, optarg, "2 to " NUMBER(PAGES) " pages are accepted");
 	*to = (uint32_t)value;
 	return -1;
 }
@@ -99,17 +85,11 @@ static int take_flag(bool *to)
 	return -1;
 }
 
-static int print_and_end(const char *text)
-{
-	fputs(text, stdout);
-	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 static int take(struct options *o, int code)
 {
 	switch (code) {
 	case OPTION_RUNTIME_DIR:
-		return take_folder(&o->runtime_dir);
+		return start_take_folder("--runtime-dir", optarg, &o->runtime_dir);
 	case OPTION_PAGES:
 		return take_pages(&o->pages, "--pages");
 	case OPTION_PAGES_PER_USER:
@@ -121,12 +101,11 @@ static int take(struct options *o, int code)
 	case OPTION_VERBOSE:
 		return take_flag(&o->verbose);
 	case OPTION_HELP:
-		return print_and_end(help);
+		return start_print(help);
 	case OPTION_VERSION:
-		return print_and_end("xaring-guestd " XARING_VERSION "\n");
+		return start_print("xaring-guestd " XARING_VERSION "\n");
 	default:
-		fprintf(stderr, "Try: xaring-guestd --help\n");
-		return EXIT_USAGE;
+		return start_refuse_unknown();
 	}
 }
 
@@ -143,8 +122,8 @@ int options_parse(struct options *o, int argc, char **argv)
 			return res;
 	}
 	if (optind < argc)
-		return refuse("the argument", argv[optind], "only options are accepted");
+		return start_refuse("the argument", argv[optind], "only options are accepted");
 	if (o->json && !o->status)
-		return refuse("--json", "alone", "it is accepted with --status");
+		return start_refuse("--json", "alone", "it is accepted with --status");
 	return -1;
 }

@@ -10,9 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EXIT_USAGE  2 /* wrong usage */
-#define EXIT_LOCKED 3 /* another one is running */
-
 struct options {
 	const char *runtime_dir;
 	uint32_t pages;      /* of all streams of this guest */

@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,13 +21,13 @@
 #include "config.h"
 #include "identity.h"
 #include "journal.h"
-#include "lock.h"
 #include "loop.h"
 #include "notify.h"
 #include "options.h"
 #include "seat.h"
 #include "source-xen.h"
 #include "spawn.h"
+#include "start.h"
 
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
@@ -45,7 +43,6 @@ struct daemon {
 	struct audience_choice choice;
 	struct audience audience; /* what the choice means now */
 	struct seat *seat;        /* while the choice is to follow it, and it can be watched */
-	int lock;
 	struct spawn spawn;
 	struct loop *loop;
 	struct broker *broker;
@@ -54,19 +51,6 @@ struct daemon {
 	bool announced;
 	bool stopping;
 };
-
-/* Says what failed and ends with that code. */
-__attribute__((format(printf, 2, 3))) static int fail(int code, const char *format, ...)
-{
-	va_list args;
-
-	fputs("xaring-pw: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return code;
-}
 
 /* Only what nobody but the administrator writes is read: policy is in it. */
 static int load_config(const struct options *options, struct config **out,
@@ -93,10 +77,10 @@ static int add_option_vms(struct daemon *d)
 		int res = config_add_vm(d->config, name, NULL, NULL);
 
 		if (res == -EEXIST)
-			return fail(EXIT_USAGE, "--vm %s is refused: each name is accepted once",
-				    name);
+			return start_fail(EXIT_USAGE,
+					  "--vm %s is refused: each name is accepted once", name);
 		if (res < 0)
-			return fail(EXIT_FAILURE, "out of memory");
+			return start_fail(EXIT_FAILURE, "out of memory");
 	}
 	return 0;
 }
@@ -106,7 +90,7 @@ static int read_config(struct daemon *d)
 	char error[CONFIG_ERROR_BYTES];
 
 	if (load_config(&d->options, &d->config, error) < 0)
-		return fail(EXIT_USAGE, "%s", error);
+		return start_fail(EXIT_USAGE, "%s", error);
 	d->rules = d->config;
 	if (!d->config->found)
 		xaring_log(XARING_LOG_INFO, "there is no xaring-pw.conf: defaults are used");
@@ -133,8 +117,9 @@ static int find_runtime_dir(struct daemon *d)
 	else if (session)
 		snprintf(d->runtime_dir, sizeof(d->runtime_dir), "%s/xaring", session);
 	else
-		return fail(EXIT_USAGE, "there is no $XDG_RUNTIME_DIR to put the sockets in: give "
-					"--runtime-dir DIR");
+		return start_fail(EXIT_USAGE,
+				  "there is no $XDG_RUNTIME_DIR to put the sockets in: give "
+				  "--runtime-dir DIR");
 	return 0;
 }
 
@@ -160,48 +145,7 @@ static int find_audience(struct daemon *d)
 {
 	char error[AUDIENCE_ERROR_BYTES];
 
-	return choose_audience(d, d->config, error) < 0 ? fail(EXIT_USAGE, "%s", error) : 0;
-}
-
-static int make_folder(const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0755) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return fail(EXIT_FAILURE,
-			    "the folder %s cannot be made: %s; give another --runtime-dir, "
-			    "in a folder that is there and may be written",
-			    path, strerror(errno));
-	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return fail(EXIT_FAILURE,
-			    "%s is no folder: remove it, or give another "
-			    "--runtime-dir",
-			    path);
-	return 0;
-}
-
-static int take_lock(struct daemon *d)
-{
-	char path[PATH_MAX + 32];
-	pid_t owner = 0;
-	int res = make_folder(d->runtime_dir);
-
-	if (res != 0)
-		return res;
-	snprintf(path, sizeof(path), "%s/xaring-pw.lock", d->runtime_dir);
-	d->lock = lock_take(path, &owner);
-	if (d->lock == -EWOULDBLOCK)
-		return fail(
-			EXIT_LOCKED,
-			"another one is running (pid %d) with the runtime folder %s: stop it, or "
-			"give another --runtime-dir",
-			(int)owner, d->runtime_dir);
-	if (d->lock < 0)
-		return fail(EXIT_FAILURE, "the lock %s cannot be taken: %s", path,
-			    strerror(-d->lock));
-	return 0;
+	return choose_audience(d, d->config, error) < 0 ? start_fail(EXIT_USAGE, "%s", error) : 0;
 }
 
 /*
@@ -211,24 +155,16 @@ static int take_lock(struct daemon *d)
 static void raise_descriptor_limit(const struct daemon *d)
 {
 	const struct config *vms = d->config;
-	rlim_t wanted = DESCRIPTORS_BASE + (d->is_on_xen ? DESCRIPTORS_XEN : 0);
+	uint64_t wanted = DESCRIPTORS_BASE + (d->is_on_xen ? DESCRIPTORS_XEN : 0);
 	struct identity identity;
 	struct policy policy;
-	struct rlimit limit;
 
 	for (unsigned i = 0; i < vms->vm_count; i++) {
 		identity_local(&identity, vms->vms[i].key, vms->vms[i].title);
 		config_policy(d->rules, &identity, &policy);
 		wanted += DESCRIPTORS_PER_VM + DESCRIPTORS_PER_STREAM * policy.max_streams;
 	}
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-		xaring_log(XARING_LOG_WARN,
-			   "only %llu of the %llu descriptors for all streams at once are allowed: "
-			   "raise the hard limit (LimitNOFILE=)",
-			   (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+	start_raise_descriptors(wanted);
 }
 
 static int add_vm(struct daemon *d, const struct config_vm *vm, const char *socket)
@@ -240,13 +176,13 @@ static int add_vm(struct daemon *d, const struct config_vm *vm, const char *sock
 	int res = broker_add_vm(d->broker, &setup);
 
 	if (res == -EINVAL)
-		return fail(EXIT_USAGE,
-			    "vm %s: the path %s is too long: at most 107 bytes are "
-			    "accepted, give a shorter --runtime-dir",
-			    vm->key, socket);
+		return start_fail(EXIT_USAGE,
+				  "vm %s: the path %s is too long: at most 107 bytes are "
+				  "accepted, give a shorter --runtime-dir",
+				  vm->key, socket);
 	if (res < 0)
-		return fail(EXIT_FAILURE, "vm %s cannot listen at %s: %s", vm->key, socket,
-			    strerror(-res));
+		return start_fail(EXIT_FAILURE, "vm %s cannot listen at %s: %s", vm->key, socket,
+				  strerror(-res));
 	xaring_log(XARING_LOG_INFO, "vm %s listens at %s", vm->key, socket);
 	return 0;
 }
@@ -257,7 +193,7 @@ static int add_configured_vms(struct daemon *d)
 	int res;
 
 	snprintf(path, sizeof(path), "%s/vm", d->runtime_dir);
-	res = make_folder(path);
+	res = start_make_folder(path);
 	for (unsigned i = 0; i < d->config->vm_count && res == 0; i++) {
 		const struct config_vm *vm = &d->config->vms[i];
 
@@ -277,7 +213,7 @@ static int add_vms(struct daemon *d)
 	if (d->is_on_xen)
 		return 0;
 	if (config_add_vm(d->config, "local", NULL, NULL) < 0)
-		return fail(EXIT_FAILURE, "out of memory");
+		return start_fail(EXIT_FAILURE, "out of memory");
 	snprintf(path, sizeof(path), "%s/socket", d->runtime_dir);
 	return add_vm(d, &d->config->vms[0], path);
 }
@@ -441,7 +377,8 @@ static int create_broker(struct daemon *d)
 
 	if (res == 0)
 		res = broker_create(&setup, &d->broker);
-	return res == 0 ? 0 : fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
+	return res == 0 ? 0
+			: start_fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 }
 
 /* xenstored need not be there yet. */
@@ -453,8 +390,8 @@ static int open_xen(struct daemon *d)
 		return 0;
 	res = xen_open(d->broker, &d->xen);
 	return res == 0 ? 0
-			: fail(EXIT_FAILURE, "guests of Xen cannot be looked for: %s",
-			       strerror(-res));
+			: start_fail(EXIT_FAILURE, "guests of Xen cannot be looked for: %s",
+				     strerror(-res));
 }
 
 static int run_broker(struct daemon *d)
@@ -462,7 +399,7 @@ static int run_broker(struct daemon *d)
 	int res = loop_create(&d->loop);
 
 	if (res < 0)
-		return fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
+		return start_fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
 	signal(SIGPIPE, SIG_IGN);
 	d->is_on_xen = !d->options.no_xen && xen_is_usable();
 	raise_descriptor_limit(d);
@@ -482,7 +419,7 @@ static int run_broker(struct daemon *d)
 	seat_close(d->seat);
 	xen_close(d->xen);
 	loop_destroy(d->loop);
-	return res < 0 ? fail(EXIT_FAILURE, "the broker fails: %s", strerror(-res)) : res;
+	return res < 0 ? start_fail(EXIT_FAILURE, "the broker fails: %s", strerror(-res)) : res;
 }
 
 static int run_daemon(struct daemon *d)
@@ -494,7 +431,7 @@ static int run_daemon(struct daemon *d)
 	if (res == 0)
 		res = find_audience(d);
 	if (res == 0)
-		res = take_lock(d);
+		res = start_claim_folder(d->runtime_dir, "xaring-pw.lock");
 	if (res != 0)
 		return res;
 	d->spawn = (struct spawn){.audience = &d->audience,
@@ -510,6 +447,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
 		return worker_main(argc, argv);
+	start_as("xaring-pw");
 	code = options_parse(&d.options, argc, argv);
 	if (code < 0) {
 		journal_start("xaring-pw", d.options.verbose);

@@ -5,11 +5,11 @@
 #include "options.h"
 
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
+#include "start.h"
 
 static const char help[] =
 	"Usage: xaring-pw [OPTION]...\n"
@@ -64,24 +64,10 @@ static const struct option known[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int refuse(const char *option, const char *value, const char *accepted)
-{
-	fprintf(stderr, "xaring-pw: %s %s is refused: %s\n", option, value, accepted);
-	return EXIT_USAGE;
-}
-
 static int take_path(const char **to, const char *option)
 {
 	if (optarg[0] != '/')
-		return refuse(option, optarg, "an absolute path is accepted");
-	*to = optarg;
-	return -1;
-}
-
-static int take_folder(const char **to, const char *option)
-{
-	if (optarg[0] == '\0')
-		return refuse(option, "\"\"", "a folder is accepted");
+		return start_refuse(option, optarg, "an absolute path is accepted");
 	*to = optarg;
 	return -1;
 }
@@ -91,30 +77,22 @@ static int take_vm(struct options *o)
 	char **grown;
 
 	if (!config_key_is_valid(optarg))
-		return refuse("--vm", optarg, CONFIG_KEY_ACCEPTED);
+		return start_refuse("--vm", optarg, CONFIG_KEY_ACCEPTED);
 	grown = reallocarray(o->vms, o->vm_count + 1, sizeof(*grown));
-	if (!grown) {
-		fprintf(stderr, "xaring-pw: out of memory\n");
-		return EXIT_FAILURE;
-	}
+	if (!grown)
+		return start_fail(EXIT_FAILURE, "out of memory");
 	o->vms = grown;
 	grown[o->vm_count++] = optarg;
 	return -1;
-}
-
-static int print_and_end(const char *text)
-{
-	fputs(text, stdout);
-	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int take(struct options *o, int code)
 {
 	switch (code) {
 	case OPTION_RUNTIME_DIR:
-		return take_folder(&o->runtime_dir, "--runtime-dir");
+		return start_take_folder("--runtime-dir", optarg, &o->runtime_dir);
 	case OPTION_CONFIG_DIR:
-		return take_folder(&o->config_dir, "--config-dir");
+		return start_take_folder("--config-dir", optarg, &o->config_dir);
 	case OPTION_PIPEWIRE:
 		return take_path(&o->pipewire, "--pipewire");
 	case OPTION_AUDIO_USER:
@@ -130,12 +108,11 @@ static int take(struct options *o, int code)
 		o->verbose = true;
 		return -1;
 	case OPTION_HELP:
-		return print_and_end(help);
+		return start_print(help);
 	case OPTION_VERSION:
-		return print_and_end("xaring-pw " XARING_VERSION "\n");
+		return start_print("xaring-pw " XARING_VERSION "\n");
 	default:
-		fprintf(stderr, "Try: xaring-pw --help\n");
-		return EXIT_USAGE;
+		return start_refuse_unknown();
 	}
 }
 
@@ -150,7 +127,7 @@ int options_parse(struct options *o, int argc, char **argv)
 			return res;
 	}
 	if (optind < argc)
-		return refuse("the argument", argv[optind], "only options are accepted");
+		return start_refuse("the argument", argv[optind], "only options are accepted");
 	return -1;
 }
 

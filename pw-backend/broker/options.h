@@ -9,9 +9,6 @@
 
 #include <stdbool.h>
 
-#define EXIT_USAGE  2 /* wrong usage or configuration */
-#define EXIT_LOCKED 3 /* another one is running */
-
 struct options {
 	const char *runtime_dir; /* or NULL */
 	const char *config_dir;  /* or NULL */
