@@ -59,7 +59,7 @@ static int send_accept(struct local *l, struct serve_client *c, const struct pol
 
 	if (res < 0)
 		return res;
-	return serve_client_accept(c, &accept, control, data, l->vm->status_read);
+	return serve_client_accept(c, &accept, control, data, l->vm->status.fd);
 }
 
 static int make_stream(struct local *l, struct serve_client *c, const struct xaring_open *open,
@@ -199,7 +199,7 @@ int local_open(struct vm *vm, const char *path, mode_t mode)
 	if (!l)
 		return -ENOMEM;
 	l->vm = vm;
-	res = vm_make_status(vm);
+	res = status_page_init(&vm->status);
 	if (res < 0)
 		goto err_free;
 	res = xaring_listener_open(path, mode, &listener);

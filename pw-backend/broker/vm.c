@@ -7,10 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <xaring/log.h>
-#include <xaring/shared.h>
 
 #include "lease.h"
 #include "now.h"
@@ -21,22 +19,6 @@
 /* 10 lines in a minute after a burst of 20. */
 #define LINES_BURST     20
 #define LINES_REFILL_MS 6000
-
-int vm_make_status(struct vm *vm)
-{
-	int write, res;
-
-	res = xaring_memfd_status(&write, &vm->status_read);
-	if (res < 0)
-		return res;
-	res = xaring_status_map(write, true, &vm->status);
-	close(write);
-	if (res == 0)
-		return 0;
-	close(vm->status_read);
-	vm->status_read = -1;
-	return res;
-}
 
 int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out)
@@ -49,7 +31,6 @@ int vm_create(uint32_t id, const struct identity *identity, const struct policy 
 	vm->id = id;
 	vm->identity = *identity;
 	vm->policy = *policy;
-	vm->status_read = -1;
 	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
 	bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
 	*out = vm;
@@ -60,9 +41,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
-	xaring_status_unmap(vm->status);
-	if (vm->status_read >= 0)
-		close(vm->status_read);
+	status_page_finish(&vm->status);
 	free(vm);
 }
 
@@ -74,15 +53,7 @@ void vm_set_policy(struct vm *vm, const struct policy *policy)
 
 void vm_set_backend(struct vm *vm, bool present)
 {
-	uint32_t flags = vm->status_flags & ~XARING_STATUS_BACKEND;
-
-	if (present)
-		flags |= XARING_STATUS_BACKEND;
-	if (!vm->status || flags == vm->status_flags)
-		return;
-	vm->status_flags = flags;
-	xaring_store(&vm->status->flags, flags);
-	xaring_store(&vm->status->serial, ++vm->status_serial);
+	status_page_set(&vm->status, XARING_STATUS_BACKEND, present);
 }
 
 bool vm_has_ending(const struct vm *vm)

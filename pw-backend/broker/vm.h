@@ -11,11 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <xaring/pages.h>
-
 #include "bucket.h"
 #include "identity.h"
 #include "policy.h"
+#include "status-page.h"
 
 struct broker;
 struct lease;
@@ -33,10 +32,7 @@ struct vm {
 	struct bucket lines;   /* of the log */
 	uint32_t unsaid;       /* lines that were not logged */
 
-	struct xaring_status_page *status; /* ours alone to write; NULL without programs of ours */
-	int status_read;                   /* what clients get; -1 */
-	uint32_t status_flags;
-	uint32_t status_serial;
+	struct status_page status; /* zeroed unless its programs connect to us */
 
 	struct lease *leases;
 	const struct source_ops *source_ops;
@@ -59,9 +55,6 @@ struct source_ops {
 int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out);
 void vm_destroy(struct vm *vm);
-
-/* Makes the status page, for a VM whose programs connect to us. Returns 0 or a negative errno. */
-int vm_make_status(struct vm *vm);
 
 void vm_set_policy(struct vm *vm, const struct policy *policy);
 

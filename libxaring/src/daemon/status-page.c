@@ -37,7 +37,7 @@ void status_page_set(struct status_page *p, uint32_t flag, bool on)
 {
 	uint32_t flags = on ? p->flags | flag : p->flags & ~flag;
 
-	if (flags == p->flags)
+	if (!p->page || flags == p->flags)
 		return;
 	p->flags = flags;
 	xaring_store(&p->page->flags, flags);

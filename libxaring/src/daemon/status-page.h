@@ -4,8 +4,8 @@
  *
  * Thread: one. Blocks: no. Logs: no.
  */
-#ifndef XARING_GUESTD_STATUS_PAGE_H
-#define XARING_GUESTD_STATUS_PAGE_H
+#ifndef XARING_DAEMON_STATUS_PAGE_H
+#define XARING_DAEMON_STATUS_PAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ struct status_page {
 int status_page_init(struct status_page *page);
 void status_page_finish(struct status_page *page);
 
-/* Sets or clears a flag, XARING_STATUS_. */
+/* Sets or clears a flag, XARING_STATUS_. A zeroed object stays as it is: nobody has its page. */
 void status_page_set(struct status_page *page, uint32_t flag, bool on);
 
 #endif
