@@ -7,9 +7,9 @@
 #ifndef XARING_GUESTD_PRIVATE_H
 #define XARING_GUESTD_PRIVATE_H
 
-#include "bucket.h"
 #include "budget.h"
 #include "guestd.h"
+#include "limited-log.h"
 #include "status-page.h"
 
 struct rendezvous;
@@ -35,8 +35,7 @@ struct guestd {
 	uint64_t start_ms;
 	uint64_t freed_ms; /* when the last stream ended; the kernel lags behind */
 
-	struct bucket lines; /* of the log */
-	uint32_t unsaid;
+	struct limited_log log;
 };
 
 /* Has stream_tick() called within so many ms. */
@@ -45,6 +44,5 @@ void guestd_tick_within(struct guestd *guestd, uint32_t ms);
 /* Logs what this user's program (name: as it calls itself) is not given; at a limited rate. */
 void guestd_log_refusal(struct guestd *guestd, uid_t uid, const char name[XARING_NAME_BYTES],
 			const struct xaring_refusal *refusal);
-void guestd_log_limit(struct guestd *guestd, const char *text);
 
 #endif

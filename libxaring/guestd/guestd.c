@@ -21,45 +21,28 @@
 #include "serve.h"
 #include "stream.h"
 
-#define OPEN_MS         250  /* as the budget refills: connections come a multiple as fast */
-#define RETRY_MS        20   /* OPENs that wait are looked at again */
-#define SETTLING_MS     1000 /* the backend may take so long to unmap what has ended */
-#define UNKNOWN_MS      150  /* an OPEN waits so long for xenstore to say what there is */
-#define READY_MS        1000 /* the start is over, whether or not xenstore was reached */
-#define LINES_BURST     20   /* 10 lines in a minute after a burst of 20 */
-#define LINES_REFILL_MS 6000
+#define OPEN_MS     250  /* as the budget refills: connections come a multiple as fast */
+#define RETRY_MS    20   /* OPENs that wait are looked at again */
+#define SETTLING_MS 1000 /* the backend may take so long to unmap what has ended */
+#define UNKNOWN_MS  150  /* an OPEN waits so long for xenstore to say what there is */
+#define READY_MS    1000 /* the start is over, whether or not xenstore was reached */
 
 /* ---- the log ---- */
-
-void guestd_log_limit(struct guestd *g, const char *text)
-{
-	if (!bucket_take(&g->lines, clock_now_ms())) {
-		g->unsaid++;
-		return;
-	}
-	if (g->unsaid > 0)
-		xaring_log(XARING_LOG_WARN, "%s (and %u lines like this before)", text, g->unsaid);
-	else
-		xaring_log(XARING_LOG_WARN, "%s", text);
-	g->unsaid = 0;
-}
 
 void guestd_log_refusal(struct guestd *g, uid_t uid, const char name[XARING_NAME_BYTES],
 			const struct xaring_refusal *refusal)
 {
 	char who[XARING_NAME_BYTES + 1];
 	char reason[160];
-	char line[280];
 
 	xaring_text_clean(who, sizeof(who), name, XARING_NAME_BYTES);
 	if (who[0] == '\0')
 		snprintf(who, sizeof(who), "a program");
 	xaring_refusal_text(refusal, reason, sizeof(reason));
 	if (uid == BUDGET_NOBODY)
-		snprintf(line, sizeof(line), "%s, of before the start: %s", who, reason);
+		limited_log_warn(&g->log, "%s, of before the start: %s", who, reason);
 	else
-		snprintf(line, sizeof(line), "%s, of user %u: %s", who, (unsigned)uid, reason);
-	guestd_log_limit(g, line);
+		limited_log_warn(&g->log, "%s, of user %u: %s", who, (unsigned)uid, reason);
 }
 
 /* ---- time ---- */
@@ -163,15 +146,11 @@ static void refuse_error(struct guestd *g, struct serve_client *c, const struct 
 			 int error)
 {
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
-	char text[160];
 
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV)
-		guestd_log_limit(g, "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
-	else {
-		snprintf(text, sizeof(text), "no pages from /dev/xen/gntalloc: %s",
-			 strerror(-error));
-		guestd_log_limit(g, text);
-	}
+		limited_log_warn(&g->log, "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
+	else
+		limited_log_warn(&g->log, "no pages from /dev/xen/gntalloc: %s", strerror(-error));
 	refuse(g, c, open, &refusal);
 }
 
@@ -286,10 +265,9 @@ static void on_gone(void *data, struct serve_client *c)
 
 static void on_limit(void *data, const char *text)
 {
-	char line[200];
+	struct guestd *g = data;
 
-	snprintf(line, sizeof(line), "a program %s", text);
-	guestd_log_limit(data, line);
+	limited_log_warn(&g->log, "a program %s", text);
 }
 
 static const struct serve_events serve_events = {
@@ -368,10 +346,8 @@ static void on_failed(void *owner, int error)
 {
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
 	struct stream *s = owner;
-	char text[160];
 
-	snprintf(text, sizeof(text), "xenstore refuses a stream: %s", strerror(-error));
-	guestd_log_limit(s->guestd, text);
+	limited_log_warn(&s->guestd->log, "xenstore refuses a stream: %s", strerror(-error));
 	stream_refuse(s, &refusal);
 }
 
@@ -426,7 +402,7 @@ int guestd_create(const struct guestd_setup *setup, struct guestd **out)
 	g->setup = *setup;
 	g->start_ms = clock_now_ms();
 	budget_init(&g->budget, setup->pages, setup->user_pages);
-	bucket_init(&g->lines, LINES_BURST, LINES_REFILL_MS, g->start_ms);
+	limited_log_init(&g->log);
 	res = open_parts(g);
 	if (res < 0) {
 		guestd_destroy(g);

@@ -5,10 +5,7 @@
 #include "vm.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-#include <xaring/log.h>
 
 #include "lease.h"
 #include "now.h"
@@ -16,23 +13,18 @@
 /* Programs that look for a device that works open and close a dozen streams in a moment. */
 #define OPENS_BURST 120
 
-/* 10 lines in a minute after a burst of 20. */
-#define LINES_BURST     20
-#define LINES_REFILL_MS 6000
-
 int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
-	uint64_t now_ms = clock_now_ms();
 
 	if (!vm)
 		return -ENOMEM;
 	vm->id = id;
 	vm->identity = *identity;
 	vm->policy = *policy;
-	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, now_ms);
-	bucket_init(&vm->lines, LINES_BURST, LINES_REFILL_MS, now_ms);
+	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, clock_now_ms());
+	limited_log_init(&vm->log);
 	*out = vm;
 	return 0;
 }
@@ -72,24 +64,13 @@ bool vm_may_open(struct vm *vm)
 
 void vm_log_limit(struct vm *vm, const char *text)
 {
-	if (!bucket_take(&vm->lines, clock_now_ms())) {
-		vm->unsaid++;
-		return;
-	}
-	if (vm->unsaid > 0)
-		xaring_log(XARING_LOG_WARN, "vm %s %s (and %u lines like this before)",
-			   vm->identity.key, text, vm->unsaid);
-	else
-		xaring_log(XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
-	vm->unsaid = 0;
+	limited_log_warn(&vm->log, "vm %s %s", vm->identity.key, text);
 }
 
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)
 {
 	char reason[160];
-	char line[200];
 
 	xaring_refusal_text(refusal, reason, sizeof(reason));
-	snprintf(line, sizeof(line), "%s: %s", what, reason);
-	vm_log_limit(vm, line);
+	limited_log_warn(&vm->log, "vm %s %s: %s", vm->identity.key, what, reason);
 }

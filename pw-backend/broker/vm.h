@@ -13,6 +13,7 @@
 
 #include "bucket.h"
 #include "identity.h"
+#include "limited-log.h"
 #include "policy.h"
 #include "status-page.h"
 
@@ -27,10 +28,9 @@ struct vm {
 	struct identity identity;
 
 	struct policy policy;
-	struct policy_use use; /* streams that are ending included */
-	struct bucket opens;   /* new streams */
-	struct bucket lines;   /* of the log */
-	uint32_t unsaid;       /* lines that were not logged */
+	struct policy_use use;  /* streams that are ending included */
+	struct bucket opens;    /* new streams */
+	struct limited_log log; /* of what it is not given */
 
 	struct status_page status; /* zeroed unless its programs connect to us */
 
