@@ -19,6 +19,8 @@
 
 #include <xaring/client.h>
 
+#include "lock.h"
+
 #define NS_PER_MS UINT64_C(1000000)
 
 #define ANSWER_MS 1000 /* xaring-guestd answers OPEN within, or is stuck */
@@ -127,23 +129,6 @@ static bool look_at_device(struct look *l)
 	return say(l, STATUS_DEVICE, "ALSA knows the device xen");
 }
 
-/* The pid in the lock file, or 0. Whether it is held is not tried: that could keep one from starting. */
-static int lock_owner(const char *runtime_dir)
-{
-	char path[PATH_MAX];
-	int pid = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/" STATUS_LOCK, runtime_dir);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%d", &pid) != 1) // NOLINT(cert-err34-c)
-		pid = 0;
-	fclose(file);
-	return pid;
-}
-
 /* Returns 0 when somebody listens there, or a negative errno. */
 static int try_socket(const char *path)
 {
@@ -196,9 +181,12 @@ static void update(struct look *l)
 
 static bool say_running(struct look *l)
 {
-	int pid = lock_owner(l->places->runtime_dir);
+	char path[PATH_MAX];
+	pid_t pid;
 
-	return pid > 0 ? say(l, STATUS_GUESTD, "xaring-guestd runs, pid %d", pid)
+	snprintf(path, sizeof(path), "%s/" STATUS_LOCK, l->places->runtime_dir);
+	pid = lock_owner(path);
+	return pid > 0 ? say(l, STATUS_GUESTD, "xaring-guestd runs, pid %d", (int)pid)
 		       : say(l, STATUS_GUESTD, "xaring-guestd runs");
 }
 

@@ -81,6 +81,7 @@ static void second_is_told_the_pid_of_the_first(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(lock_take(path, &owner), -EWOULDBLOCK);
 	assert_int_equal(owner, getpid());
+	assert_int_equal(lock_owner(path), getpid());
 	assert_file_holds(getpid());
 	close(fd);
 }
@@ -125,6 +126,7 @@ static void assert_owner_is_unknown(const char *text)
 	write_file(text);
 	assert_int_equal(lock_take(path, &owner), -EWOULDBLOCK);
 	assert_int_equal(owner, 0);
+	assert_int_equal(lock_owner(path), 0);
 	close(fd);
 }
 
@@ -156,6 +158,7 @@ static void missing_folder_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(lock_take("/nowhere/at/all/lock", &owner), -ENOENT);
+	assert_int_equal(lock_owner("/nowhere/at/all/lock"), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

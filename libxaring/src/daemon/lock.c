@@ -25,6 +25,18 @@ static pid_t read_pid(int fd)
 	return end != text && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
 
+pid_t lock_owner(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	pid_t pid;
+
+	if (fd < 0)
+		return 0;
+	pid = read_pid(fd);
+	close(fd);
+	return pid;
+}
+
 static int write_pid(int fd)
 {
 	char text[24];

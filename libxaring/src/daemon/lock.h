@@ -18,4 +18,10 @@
  */
 int lock_take(const char *path, pid_t *owner);
 
+/*
+ * The pid in a lock file, 0 when the file does not tell. Whether the lock is held is not tried: that
+ * could keep its daemon from starting.
+ */
+pid_t lock_owner(const char *path);
+
 #endif
