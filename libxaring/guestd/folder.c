@@ -10,12 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOME  "data/xaring"
-#define TOKEN HOME "/token"
-#define KICK  HOME "/kick"
-
-#define DOMID_MAX        0x7fefu /* DOMID_FIRST_RESERVED - 1 */
-#define NUMBER_BYTES     10      /* of a decimal number */
+#define NUMBER_BYTES     10 /* of a decimal number */
 #define BACKEND_TEXT_MAX 256
 
 /* Not there, and not for us to see, are the same: nothing is said. */
@@ -48,7 +43,7 @@ static int read_token(struct store_link *link, char token[FOLDER_TOKEN_DIGITS + 
 {
 	size_t bytes;
 	char *value;
-	int res = store_read(link, TOKEN, FOLDER_TOKEN_DIGITS, &value, &bytes);
+	int res = store_read(link, OFFER_TOKEN, FOLDER_TOKEN_DIGITS, &value, &bytes);
 
 	token[0] = '\0';
 	if (res < 0)
@@ -61,7 +56,7 @@ static int read_token(struct store_link *link, char token[FOLDER_TOKEN_DIGITS + 
 
 static void node_path(uint32_t number, const char *below, char path[FOLDER_PATH_BYTES])
 {
-	(void)snprintf(path, FOLDER_PATH_BYTES, FOLDER_STREAMS "/%u%s", number, below);
+	(void)snprintf(path, FOLDER_PATH_BYTES, OFFER_STREAMS "/%u%s", number, below);
 }
 
 /* ---- home ---- */
@@ -87,20 +82,20 @@ static int permit_backend(struct store_link *link, uint32_t backend_id)
 {
 	struct store_permission backend = {.domid = backend_id, .read = true};
 	uint32_t domid = 0;
-	int res = read_number(link, FOLDER_DOMID, DOMID_MAX, &domid);
+	int res = read_number(link, FOLDER_DOMID, OFFER_DOMID_MAX, &domid);
 
 	if (res == 0)
-		res = make_folder(link, HOME, domid, &backend);
+		res = make_folder(link, OFFER_HOME, domid, &backend);
 	backend.write = true;
 	if (res == 0)
-		res = make_folder(link, FOLDER_STREAMS, domid, &backend);
+		res = make_folder(link, OFFER_STREAMS, domid, &backend);
 	return res;
 }
 
 /* All that is ours. The node of a backend that runs in this domain is its own. */
 static int empty_folder(struct store_link *link)
 {
-	static const char *const paths[] = {TOKEN, KICK, FOLDER_STREAMS};
+	static const char *const paths[] = {OFFER_TOKEN, OFFER_KICK, OFFER_STREAMS};
 	int res = 0;
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && res == 0; i++)
@@ -116,7 +111,7 @@ static int make_fresh(struct folder_home *home, struct store_link *link)
 	if (res == 0 && home->backend_id != 0)
 		res = permit_backend(link, home->backend_id);
 	if (res == 0)
-		res = store_write(link, TOKEN, home->token, FOLDER_TOKEN_DIGITS);
+		res = store_write(link, OFFER_TOKEN, home->token, FOLDER_TOKEN_DIGITS);
 	home->fresh = res == 0;
 	return res;
 }
@@ -147,7 +142,7 @@ static int read_stream(struct folder_home *home, struct store_link *link, uint32
 static int read_streams(struct folder_home *home, struct store_link *link)
 {
 	char **names;
-	int count = store_list(link, FOLDER_STREAMS, &names);
+	int count = store_list(link, OFFER_STREAMS, &names);
 	int res = 0;
 
 	if (count < 0)
@@ -168,7 +163,7 @@ static int read_streams(struct folder_home *home, struct store_link *link)
 /* Goes on where an earlier guestd of this domain has left off. */
 static int take_over(struct folder_home *home, struct store_link *link, const char *token)
 {
-	int res = read_number(link, KICK, UINT32_MAX, &home->kick);
+	int res = read_number(link, OFFER_KICK, UINT32_MAX, &home->kick);
 
 	memcpy(home->token, token, FOLDER_TOKEN_DIGITS + 1);
 	return res < 0 ? res : read_streams(home, link);
@@ -183,7 +178,7 @@ int folder_home(struct store_job *job, struct store_link *link)
 	home->backend_id = 0;
 	home->fresh = false;
 	home->stream_count = 0;
-	res = read_number(link, FOLDER_BACKEND_ID, DOMID_MAX, &home->backend_id);
+	res = read_number(link, FOLDER_BACKEND_ID, OFFER_DOMID_MAX, &home->backend_id);
 	if (res == 0)
 		res = read_token(link, token);
 	if (res < 0)
@@ -214,7 +209,7 @@ int folder_kick(struct store_job *job, struct store_link *link)
 	char text[NUMBER_BYTES + 1];
 	int length = snprintf(text, sizeof(text), "%u", kick->kick);
 
-	return store_write(link, KICK, text, (size_t)length);
+	return store_write(link, OFFER_KICK, text, (size_t)length);
 }
 
 /* ---- answers ---- */
@@ -227,7 +222,7 @@ static int read_answer(struct folder_answers *a, struct store_link *link, uint32
 	char *text;
 	int res;
 
-	node_path(a->numbers[at], FOLDER_ANSWER, path);
+	node_path(a->numbers[at], OFFER_ANSWER, path);
 	res = store_read(link, path, ANSWER_TEXT_MAX, &text, &bytes);
 	if (is_absent(res))
 		return 0;
@@ -277,7 +272,7 @@ static int remove_strangers(const struct folder_answers *a, struct store_link *l
 {
 	char path[FOLDER_PATH_BYTES];
 	char **names;
-	int count = store_list(link, FOLDER_STREAMS, &names);
+	int count = store_list(link, OFFER_STREAMS, &names);
 	int res = 0;
 
 	if (count < 0)
@@ -285,7 +280,7 @@ static int remove_strangers(const struct folder_answers *a, struct store_link *l
 	for (int i = 0; i < count && res == 0; i++) {
 		if (is_ours(a, names[i]) || strlen(names[i]) > NUMBER_BYTES)
 			continue;
-		(void)snprintf(path, sizeof(path), FOLDER_STREAMS "/%.*s", NUMBER_BYTES, names[i]);
+		(void)snprintf(path, sizeof(path), OFFER_STREAMS "/%.*s", NUMBER_BYTES, names[i]);
 		res = store_remove(link, path);
 	}
 	free(names);
@@ -315,7 +310,7 @@ int folder_answers(struct store_job *job, struct store_link *link)
 
 void folder_backend_path(uint32_t backend_id, char path[FOLDER_PATH_BYTES])
 {
-	(void)snprintf(path, FOLDER_PATH_BYTES, "/local/domain/%u/data/xaring/backend", backend_id);
+	(void)snprintf(path, FOLDER_PATH_BYTES, "/local/domain/%u/" OFFER_BACKEND, backend_id);
 }
 
 int folder_backend(struct store_job *job, struct store_link *link)

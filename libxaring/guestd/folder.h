@@ -89,10 +89,8 @@ int folder_backend(struct store_job *job, struct store_link *link);
 #define FOLDER_PATH_BYTES 64
 void folder_backend_path(uint32_t backend_id, char path[FOLDER_PATH_BYTES]);
 
-/* What is to be watched. */
+/* What is to be watched, beside OFFER_STREAMS. */
 #define FOLDER_DOMID      "domid"
 #define FOLDER_BACKEND_ID "xaring/backend-id"
-#define FOLDER_STREAMS    "data/xaring/stream"
-#define FOLDER_ANSWER     "/answer"
 
 #endif

@@ -507,7 +507,8 @@ static void arrive(struct rendezvous *r)
 static void tell_failure(struct rendezvous *r, int res)
 {
 	if (!r->is_told && res != -ENOTCONN)
-		xaring_log(XARING_LOG_ERROR, "xenstore refuses this guest's folder data/xaring: %s",
+		xaring_log(XARING_LOG_ERROR,
+			   "xenstore refuses this guest's folder " OFFER_HOME ": %s",
 			   strerror(-res));
 	r->is_told = r->is_told || res != -ENOTCONN;
 }
@@ -579,7 +580,7 @@ static int add_watches(struct rendezvous *r)
 	if (res == 0)
 		res = store_add_watch(r->store, FOLDER_BACKEND_ID, NULL, on_home_fired, r, &unused);
 	if (res == 0)
-		res = store_add_watch(r->store, FOLDER_STREAMS, FOLDER_ANSWER, on_answer_fired, r,
+		res = store_add_watch(r->store, OFFER_STREAMS, OFFER_ANSWER, on_answer_fired, r,
 				      &unused);
 	return res;
 }

@@ -17,6 +17,7 @@
 
 #include "broker-private.h"
 #include "loop.h"
+#include "offer.h"
 #include "store.h"
 #include "xen-guest.h"
 #include "xen-scan.h"
@@ -27,8 +28,6 @@
 
 #define THROTTLE_MS 20
 #define WITHDRAW_MS 1000
-
-#define PRESENCE "data/xaring/backend"
 
 /* What is known of our own domain, and what is said there. */
 struct presence {
@@ -207,11 +206,11 @@ static int write_presence(void *data, struct store_link *link)
 	int res;
 
 	if (!p->wanted)
-		return store_remove(link, PRESENCE);
+		return store_remove(link, OFFER_BACKEND);
 	snprintf(text, sizeof(text), "version=%d version-min=%d", XARING_PROTOCOL_VERSION,
 		 XARING_PROTOCOL_VERSION_MIN);
-	res = store_write(link, PRESENCE, text, strlen(text));
-	return res < 0 ? res : store_permit(link, PRESENCE, p->own_domid, true, NULL, 0);
+	res = store_write(link, OFFER_BACKEND, text, strlen(text));
+	return res < 0 ? res : store_permit(link, OFFER_BACKEND, p->own_domid, true, NULL, 0);
 }
 
 /* Where nothing says which domain this is, it is the one that starts the others. */
@@ -297,7 +296,8 @@ static void on_presence(struct store_job *job, int res)
 		if (p->is_known)
 			take_place(x, p->own_domid);
 		if (res < 0 && res != -ENOTCONN)
-			xaring_log(XARING_LOG_WARN, "guests cannot be told of us: " PRESENCE ": %s",
+			xaring_log(XARING_LOG_WARN,
+				   "guests cannot be told of us: " OFFER_BACKEND ": %s",
 				   strerror(-res));
 	}
 	free(p);

@@ -18,6 +18,7 @@
 #include "gntdev.h"
 #include "lease.h"
 #include "now.h"
+#include "offer.h"
 #include "random.h"
 #include "store.h"
 #include "vm.h"
@@ -362,8 +363,7 @@ static void tell_ignored(struct xen_guest *g, unsigned ignored)
 		if (ignored != SCAN_UNLISTED)
 			snprintf(count, sizeof(count), "%u", ignored);
 		snprintf(text, sizeof(text),
-			 "publishes too much: %s names below data/xaring/stream are ignored",
-			 count);
+			 "publishes too much: %s names below " OFFER_STREAMS " are ignored", count);
 		vm_log_limit(g->vm, text);
 	}
 	g->ignored = ignored;
@@ -548,7 +548,7 @@ int xen_guest_create(const struct xen_guest_setup *setup, uint32_t domid, struct
 	g->setup = setup;
 	g->domid = domid;
 	bucket_init(&g->looks, LOOKS_BURST, LOOKS_REFILL_MS, clock_now_ms());
-	res = watch(g, "data/xaring", &g->data_watch);
+	res = watch(g, OFFER_HOME, &g->data_watch);
 	if (res == 0 && !setup->place->by_list)
 		res = watch(g, "name", &g->name_watch);
 	if (res < 0) {

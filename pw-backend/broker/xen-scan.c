@@ -13,7 +13,6 @@
 #define PATH_BYTES     96
 #define NAME_READ_MAX  1024 /* bytes of a domain's name: dom0's */
 #define SMALL_READ_MAX 64
-#define DOMIDS_MAX     0x7FF0u /* ids from there on are no domains */
 
 void scan_path(char *path, size_t bytes, uint32_t domid, const char *below)
 {
@@ -112,7 +111,7 @@ static int read_token(struct scan *s, struct store_link *link)
 	size_t bytes;
 	int res;
 
-	scan_path(path, sizeof(path), s->domid, "data/xaring/token");
+	scan_path(path, sizeof(path), s->domid, OFFER_TOKEN);
 	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
 	s->has_token = res == 1 || res == -E2BIG;
 	if (res == 1)
@@ -127,7 +126,7 @@ static int read_kick(struct scan *s, struct store_link *link)
 	size_t bytes;
 	int res;
 
-	scan_path(path, sizeof(path), s->domid, "data/xaring/kick");
+	scan_path(path, sizeof(path), s->domid, OFFER_KICK);
 	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
 	if (res <= 0)
 		return res == -E2BIG ? 0 : res;
@@ -173,7 +172,7 @@ static int read_stream(struct scan *s, struct store_link *link, uint32_t number)
 	char below[48], path[PATH_BYTES];
 	int res;
 
-	snprintf(below, sizeof(below), "data/xaring/stream/%u", number);
+	snprintf(below, sizeof(below), OFFER_STREAMS "/%u", number);
 	scan_path(path, sizeof(path), s->domid, below);
 	*text = (struct xen_text){.number = number};
 	res = read_node(link, path, OFFER_TEXT_MAX, &text->text, &text->bytes);
@@ -193,7 +192,7 @@ static int read_streams(struct scan *s, struct store_link *link)
 	uint32_t *numbers;
 	int listed, count, res = 0;
 
-	scan_path(path, sizeof(path), s->domid, "data/xaring/stream");
+	scan_path(path, sizeof(path), s->domid, OFFER_STREAMS);
 	listed = store_list_foreign(link, path, &names);
 	if (listed == -E2BIG)
 		s->ignored = SCAN_UNLISTED;
@@ -328,7 +327,7 @@ static int answer_in_transaction(void *data, struct store_link *link)
 
 	if (res <= 0)
 		return res;
-	snprintf(path, sizeof(path), "%s/answer", a->path);
+	snprintf(path, sizeof(path), "%s" OFFER_ANSWER, a->path);
 	if (a->item->refusal.reason == XARING_REASON_NONE)
 		return store_remove(link, path);
 	res = answer_encode(&a->item->refusal, text);
@@ -345,7 +344,7 @@ static int answers_work(struct store_job *job, struct store_link *link)
 		struct answering one = {.item = &a->items[i]};
 		char below[48];
 
-		snprintf(below, sizeof(below), "data/xaring/stream/%u", one.item->text.number);
+		snprintf(below, sizeof(below), OFFER_STREAMS "/%u", one.item->text.number);
 		scan_path(one.path, sizeof(one.path), a->domid, below);
 		res = store_transaction(link, answer_in_transaction, &one);
 		if (res == -ENOTCONN)
@@ -394,7 +393,7 @@ static int list_domains(struct scan_roster *r, struct store_link *link)
 		return 0;
 	if (count < 0)
 		return count;
-	count = take_numbers(names, count, DOMIDS_MAX - 1, &numbers);
+	count = take_numbers(names, count, OFFER_DOMID_MAX, &numbers);
 	if (count < 0)
 		return count;
 	r->domains = calloc((size_t)count + 1, sizeof(*r->domains));

@@ -17,9 +17,10 @@
 
 #include <xen/sys/gntalloc.h>
 
+#include "offer.h"
+
 #define DEVICE       "/dev/xen/gntalloc"
-#define DOMID_MAX    0x7fefu /* those above have a meaning of their own */
-#define COUNT_MAX    1024u   /* more than the device gives by default to all together */
+#define COUNT_MAX    1024u /* more than the device gives by default to all together */
 #define HEADER_BYTES offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids)
 
 /* The device writes as many references as were asked for behind the fixed part. */
@@ -91,7 +92,7 @@ int gntalloc_stream(uint32_t domid, const struct xaring_shape *shape,
 	struct gntalloc_pages pages = {0};
 	int res;
 
-	if (domid > DOMID_MAX || shape->data_pages == 0 ||
+	if (domid > OFFER_DOMID_MAX || shape->data_pages == 0 ||
 	    shape->data_pages > XARING_RING_PAGES_MAX)
 		return -EINVAL;
 	res = device_open(&pages.fd);
@@ -128,7 +129,7 @@ uint32_t gntalloc_room(uint32_t domid, uint32_t most)
 {
 	uint32_t room = 0;
 
-	if (domid > DOMID_MAX)
+	if (domid > OFFER_DOMID_MAX)
 		return 0;
 	if (most > COUNT_MAX)
 		most = COUNT_MAX;

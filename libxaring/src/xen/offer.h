@@ -19,6 +19,16 @@
 #define ANSWER_TEXT_MAX  64
 #define OFFER_NUMBER_MAX 65535u
 
+#define OFFER_DOMID_MAX 0x7fefu /* DOMID_FIRST_RESERVED - 1: those above are no domains */
+
+/* Where the texts are, below the home of a domain; a stream's is OFFER_STREAMS "/NUMBER". */
+#define OFFER_HOME    "data/xaring"
+#define OFFER_TOKEN   OFFER_HOME "/token"
+#define OFFER_KICK    OFFER_HOME "/kick"
+#define OFFER_STREAMS OFFER_HOME "/stream"
+#define OFFER_ANSWER  "/answer" /* below a stream */
+#define OFFER_BACKEND OFFER_HOME "/backend"
+
 /* One stream of a guest. */
 struct offer {
 	struct xaring_open open; /* epoch: of this link, never 0 */
