@@ -147,8 +147,9 @@ static void take_roster(struct xen *x, const struct scan_roster *roster)
 	drop_until(at, UINT32_MAX);
 }
 
-static void on_roster(struct scan_roster *roster, int res)
+static void on_roster(struct store_job *job, int res)
 {
+	struct scan_roster *roster = (struct scan_roster *)job;
 	struct xen *x = roster->owner;
 
 	if (x) {

@@ -423,8 +423,9 @@ static void take_scan(struct xen_guest *g, struct scan *scan)
 		take_new(g, scan);
 }
 
-static void on_scan(struct scan *scan, int res)
+static void on_scan(struct store_job *job, int res)
 {
+	struct scan *scan = (struct scan *)job;
 	struct xen_guest *g = scan->owner;
 
 	/* The domain was forgotten meanwhile. */
@@ -444,8 +445,9 @@ static void on_scan(struct scan *scan, int res)
 	xen_guest_pump(g);
 }
 
-static void on_answers(struct scan_answers *answers, int res)
+static void on_answers(struct store_job *job, int res)
 {
+	struct scan_answers *answers = (struct scan_answers *)job;
 	struct xen_guest *g = answers->owner;
 
 	(void)res;

@@ -19,6 +19,14 @@ void scan_path(char *path, size_t bytes, uint32_t domid, const char *below)
 	snprintf(path, bytes, "/local/domain/%u/%s", domid, below);
 }
 
+static void stream_path(char path[PATH_BYTES], uint32_t domid, uint32_t number)
+{
+	char below[48];
+
+	snprintf(below, sizeof(below), OFFER_STREAMS "/%u", number);
+	scan_path(path, PATH_BYTES, domid, below);
+}
+
 /* Returns 1, 0 when it is not there, or a negative errno. -E2BIG is an answer as well. */
 static int read_node(struct store_link *link, const char *path, size_t max, char **value,
 		     size_t *bytes)
@@ -74,19 +82,18 @@ static int read_uuid(struct scan *s, struct store_link *link)
 	return 0;
 }
 
-/* A stubdomain knows whose it is. Whoever made our list has thought of that. */
-static int read_target(struct scan *s, struct store_link *link)
+/* Whether the domain has that node, whatever it says. */
+static int read_presence(const struct scan *s, struct store_link *link, const char *below,
+			 bool *present)
 {
 	char path[PATH_BYTES];
 	char *value;
 	size_t bytes;
 	int res;
 
-	if (s->place.by_list)
-		return 0;
-	scan_path(path, sizeof(path), s->domid, "target");
+	scan_path(path, sizeof(path), s->domid, below);
 	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
-	s->facts.is_stubdomain = res == 1 || res == -E2BIG;
+	*present = res == 1 || res == -E2BIG;
 	if (res == 1)
 		free(value);
 	return res < 0 && res != -E2BIG ? res : 0;
@@ -101,22 +108,10 @@ static int read_facts(struct scan *s, struct store_link *link)
 	res = read_name(s, link);
 	if (res == 0)
 		res = read_uuid(s, link);
-	return res == 0 ? read_target(s, link) : res;
-}
-
-static int read_token(struct scan *s, struct store_link *link)
-{
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
-	int res;
-
-	scan_path(path, sizeof(path), s->domid, OFFER_TOKEN);
-	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
-	s->has_token = res == 1 || res == -E2BIG;
-	if (res == 1)
-		free(value);
-	return res < 0 && res != -E2BIG ? res : 0;
+	/* A stubdomain knows whose it is. Whoever made our list has thought of that. */
+	if (res == 0 && !s->place.by_list)
+		res = read_presence(s, link, "target", &s->facts.is_stubdomain);
+	return res;
 }
 
 static int read_kick(struct scan *s, struct store_link *link)
@@ -169,11 +164,10 @@ static int take_numbers(char **names, int count, uint32_t max, uint32_t **out)
 static int read_stream(struct scan *s, struct store_link *link, uint32_t number)
 {
 	struct xen_text *text = &s->texts[s->count];
-	char below[48], path[PATH_BYTES];
+	char path[PATH_BYTES];
 	int res;
 
-	snprintf(below, sizeof(below), OFFER_STREAMS "/%u", number);
-	scan_path(path, sizeof(path), s->domid, below);
+	stream_path(path, s->domid, number);
 	*text = (struct xen_text){.number = number};
 	res = read_node(link, path, OFFER_TEXT_MAX, &text->text, &text->bytes);
 	if (res == -E2BIG) {
@@ -228,29 +222,21 @@ static int scan_work(struct store_job *job, struct store_link *link)
 	s->exists = true;
 	res = read_facts(s, link);
 	if (res == 0)
-		res = read_token(s, link);
+		res = read_presence(s, link, OFFER_TOKEN, &s->has_token);
 	if (res == 0)
 		res = read_kick(s, link);
 	return res == 0 ? read_streams(s, link) : res;
 }
 
-static void scan_done(struct store_job *job, int res)
-{
-	struct scan *s = (struct scan *)job;
-
-	s->done(s, res);
-}
-
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
-	       void (*done)(struct scan *scan, int res), void *owner, struct scan **out)
+	       void (*done)(struct store_job *job, int res), void *owner, struct scan **out)
 {
 	struct scan *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
 	s->job.work = scan_work;
-	s->job.done = scan_done;
-	s->done = done;
+	s->job.done = done;
 	s->owner = owner;
 	s->place = *place;
 	s->domid = domid;
@@ -342,10 +328,8 @@ static int answers_work(struct store_job *job, struct store_link *link)
 
 	for (unsigned i = 0; i < a->count; i++) {
 		struct answering one = {.item = &a->items[i]};
-		char below[48];
 
-		snprintf(below, sizeof(below), OFFER_STREAMS "/%u", one.item->text.number);
-		scan_path(one.path, sizeof(one.path), a->domid, below);
+		stream_path(one.path, a->domid, one.item->text.number);
 		res = store_transaction(link, answer_in_transaction, &one);
 		if (res == -ENOTCONN)
 			return res;
@@ -353,19 +337,11 @@ static int answers_work(struct store_job *job, struct store_link *link)
 	return 0;
 }
 
-static void answers_done(struct store_job *job, int res)
-{
-	struct scan_answers *a = (struct scan_answers *)job;
-
-	a->done(a, res);
-}
-
 void scan_answers_start(struct store *store, struct scan_answers *a,
-			void (*done)(struct scan_answers *answers, int res), void *owner)
+			void (*done)(struct store_job *job, int res), void *owner)
 {
 	a->job.work = answers_work;
-	a->job.done = answers_done;
-	a->done = done;
+	a->job.done = done;
 	a->owner = owner;
 	store_run(store, &a->job);
 }
@@ -424,15 +400,8 @@ static int roster_work(struct store_job *job, struct store_link *link)
 	return res;
 }
 
-static void roster_done(struct store_job *job, int res)
-{
-	struct scan_roster *r = (struct scan_roster *)job;
-
-	r->done(r, res);
-}
-
 int scan_roster_start(struct store *store, const struct scan_place *place, bool asks,
-		      void (*done)(struct scan_roster *roster, int res), void *owner,
+		      void (*done)(struct store_job *job, int res), void *owner,
 		      struct scan_roster **out)
 {
 	struct scan_roster *r = calloc(1, sizeof(*r));
@@ -440,8 +409,7 @@ int scan_roster_start(struct store *store, const struct scan_place *place, bool 
 	if (!r)
 		return -ENOMEM;
 	r->job.work = roster_work;
-	r->job.done = roster_done;
-	r->done = done;
+	r->job.done = done;
 	r->owner = owner;
 	r->place = *place;
 	r->asks = asks;

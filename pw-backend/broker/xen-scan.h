@@ -4,6 +4,8 @@
  * is and publishes, and the answers to be written there. Each job reads and writes a bounded number
  * of nodes of bounded length, whatever a guest has put there.
  *
+ * Scan, answers and roster begin with their job, which is what done() gets.
+ *
  * Functions are the loop's thread's. Blocks: no, the jobs do. Logs: no.
  */
 #ifndef XARING_BROKER_XEN_SCAN_H
@@ -39,7 +41,6 @@ void scan_path(char *path, size_t bytes, uint32_t domid, const char *below);
 
 struct scan {
 	struct store_job job;
-	void (*done)(struct scan *scan, int res);
 	void *owner; /* of whoever waits for it */
 
 	struct scan_place place;
@@ -58,7 +59,7 @@ struct scan {
 
 /* Reads it; done() gets 0, -ENOTCONN, -ECANCELED or another errno, and then frees the scan. */
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
-	       void (*done)(struct scan *scan, int res), void *owner, struct scan **out);
+	       void (*done)(struct store_job *job, int res), void *owner, struct scan **out);
 void scan_free(struct scan *scan);
 
 /* ---- answers ---- */
@@ -70,7 +71,6 @@ struct scan_answer {
 
 struct scan_answers {
 	struct store_job job;
-	void (*done)(struct scan_answers *answers, int res);
 	void *owner;
 	uint32_t domid;
 	unsigned count;
@@ -89,7 +89,7 @@ int scan_answers_add(struct scan_answers *answers, const struct xen_text *text,
  * that are gone. done() then frees the set.
  */
 void scan_answers_start(struct store *store, struct scan_answers *answers,
-			void (*done)(struct scan_answers *answers, int res), void *owner);
+			void (*done)(struct store_job *job, int res), void *owner);
 void scan_answers_free(struct scan_answers *answers);
 
 /* ---- all domains ---- */
@@ -101,7 +101,6 @@ struct scan_domain {
 
 struct scan_roster {
 	struct store_job job;
-	void (*done)(struct scan_roster *roster, int res);
 	void *owner;
 
 	struct scan_place place;
@@ -112,7 +111,7 @@ struct scan_roster {
 };
 
 int scan_roster_start(struct store *store, const struct scan_place *place, bool asks,
-		      void (*done)(struct scan_roster *roster, int res), void *owner,
+		      void (*done)(struct store_job *job, int res), void *owner,
 		      struct scan_roster **out);
 void scan_roster_free(struct scan_roster *roster);
 
