@@ -39,7 +39,6 @@ struct presence {
 };
 
 struct xen {
-	struct broker *broker;
 	struct store *store;
 	struct scan_place place;
 	struct xen_guest_setup guest_setup;
@@ -393,7 +392,6 @@ int xen_open(struct broker *broker, struct xen **out)
 
 	if (!x)
 		return -ENOMEM;
-	x->broker = broker;
 	res = add_timers(x, loop);
 	if (res == 0)
 		res = store_create(loop, on_connected, x, &x->store);
@@ -430,10 +428,8 @@ void xen_close(struct xen *x)
 		x->guests = g->next;
 		xen_guest_destroy(g);
 	}
-	if (x->introduced)
-		store_remove_watch(x->introduced);
-	if (x->released)
-		store_remove_watch(x->released);
+	store_remove_watch(x->introduced);
+	store_remove_watch(x->released);
 	store_destroy(x->store);
 	loop_remove(x->sweep);
 	loop_remove(x->throttle);

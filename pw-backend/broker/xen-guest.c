@@ -46,12 +46,6 @@ static void end_lease(struct xen_node *node)
 	node->lease = NULL;
 }
 
-static void on_node_end(void *data, struct xen_node *node)
-{
-	(void)data;
-	end_lease(node);
-}
-
 static void end_leases(struct xen_guest *g)
 {
 	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
@@ -373,7 +367,7 @@ static void take_streams(struct xen_guest *g, struct scan *scan)
 {
 	bool kicked = scan->has_kick && g->knows_kick && scan->kick != g->kick;
 
-	if (xen_nodes_update(&g->nodes, scan->texts, scan->count, on_node_end, NULL) < 0)
+	if (xen_nodes_update(&g->nodes, scan->texts, scan->count, end_lease) < 0)
 		g->failed = true;
 	tell_ignored(g, scan->ignored);
 	settle(g);
@@ -565,10 +559,8 @@ void xen_guest_destroy(struct xen_guest *g)
 {
 	if (!g)
 		return;
-	if (g->data_watch)
-		store_remove_watch(g->data_watch);
-	if (g->name_watch)
-		store_remove_watch(g->name_watch);
+	store_remove_watch(g->data_watch);
+	store_remove_watch(g->name_watch);
 	if (g->scan)
 		g->scan->owner = NULL;
 	if (g->answers)

@@ -22,29 +22,29 @@ static void take_text(struct xen_node *node, struct xen_text *text)
 	text->text = NULL;
 }
 
-static void end_lease(struct xen_node *node, xen_node_end_fn end, void *data)
+static void end_lease(struct xen_node *node, xen_node_end_fn end)
 {
 	if (node->state == XEN_NODE_LEASED)
-		end(data, node);
+		end(node);
 	node->lease = NULL;
 	node->counted = false;
 	node->owes_answer = false;
 }
 
-static void vacate(struct xen_node *node, xen_node_end_fn end, void *data)
+static void vacate(struct xen_node *node, xen_node_end_fn end)
 {
-	end_lease(node, end, data);
+	end_lease(node, end);
 	free(node->text.text);
 	node->text.text = NULL;
 	node->answered = false;
 	node->state = XEN_NODE_VACANT;
 }
 
-static void refresh(struct xen_node *node, struct xen_text *text, xen_node_end_fn end, void *data)
+static void refresh(struct xen_node *node, struct xen_text *text, xen_node_end_fn end)
 {
 	if (node->state != XEN_NODE_VACANT && xen_text_is_same(&node->text, text))
 		return;
-	end_lease(node, end, data);
+	end_lease(node, end);
 	take_text(node, text);
 	node->state = XEN_NODE_WAITING;
 }
@@ -63,7 +63,7 @@ static int insert(struct xen_node **at, struct xen_text *text)
 }
 
 int xen_nodes_update(struct xen_nodes *nodes, struct xen_text *texts, unsigned count,
-		     xen_node_end_fn end, void *data)
+		     xen_node_end_fn end)
 {
 	struct xen_node **at = &nodes->first;
 	unsigned i = 0;
@@ -73,9 +73,9 @@ int xen_nodes_update(struct xen_nodes *nodes, struct xen_text *texts, unsigned c
 		bool is_unread = *at && (i == count || (*at)->text.number < texts[i].number);
 
 		if (is_unread) {
-			vacate(*at, end, data);
+			vacate(*at, end);
 		} else if (*at && (*at)->text.number == texts[i].number) {
-			refresh(*at, &texts[i++], end, data);
+			refresh(*at, &texts[i++], end);
 		} else {
 			res = insert(at, &texts[i++]);
 			if (res < 0)

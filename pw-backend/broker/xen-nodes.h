@@ -49,7 +49,7 @@ struct xen_nodes {
 };
 
 /* The lease of a node is over: it has another text, or is gone. Sets last_lease. */
-typedef void (*xen_node_end_fn)(void *data, struct xen_node *node);
+typedef void (*xen_node_end_fn)(struct xen_node *node);
 
 /*
  * Takes what was read, in the order of numbers, each number once. The texts that are taken over are
@@ -58,7 +58,7 @@ typedef void (*xen_node_end_fn)(void *data, struct xen_node *node);
  * Returns 0 or -ENOMEM; then nodes are missing that a later call would add.
  */
 int xen_nodes_update(struct xen_nodes *nodes, struct xen_text *texts, unsigned count,
-		     xen_node_end_fn end, void *data);
+		     xen_node_end_fn end);
 
 /* The nodes that are vacant, and have no last lease any more, are forgotten. */
 void xen_nodes_sweep(struct xen_nodes *nodes);

@@ -46,9 +46,8 @@ static void found(uint32_t number, const char *text)
 						.bytes = text ? strlen(text) : 0};
 }
 
-static void on_end(void *data, struct xen_node *node)
+static void on_end(struct xen_node *node)
 {
-	assert_ptr_equal(data, &ends);
 	assert_non_null(node->lease);
 	node->last_lease = 77;
 	ended = node->text.number;
@@ -57,7 +56,7 @@ static void on_end(void *data, struct xen_node *node)
 
 static void update(void)
 {
-	assert_int_equal(xen_nodes_update(&nodes, texts, text_count, on_end, &ends), 0);
+	assert_int_equal(xen_nodes_update(&nodes, texts, text_count, on_end), 0);
 	for (unsigned i = 0; i < text_count; i++)
 		free(texts[i].text);
 	text_count = 0;

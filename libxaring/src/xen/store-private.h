@@ -56,7 +56,6 @@ struct news {
 };
 
 struct store {
-	struct loop *loop;
 	store_connected_fn connected;
 	void *data;
 	struct loop_source *io, *timer;

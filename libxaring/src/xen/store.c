@@ -244,7 +244,6 @@ int store_create(struct loop *loop, store_connected_fn connected, void *data, st
 
 	if (res < 0)
 		return res;
-	s->loop = loop;
 	s->connected = connected;
 	s->data = data;
 	res = loop_add_io(loop, s->told_fd, EPOLLIN, on_told, s, &s->io);
