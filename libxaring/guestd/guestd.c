@@ -290,7 +290,7 @@ static void *on_orphan(void *data, const struct offer *offer, struct rendezvous_
 	if (xaring_params_shape(&offer->open.params, &shape, &refusal) < 0 ||
 	    budget_check(&g->budget, BUDGET_NOBODY, shape.pages, &refusal) < 0)
 		return NULL;
-	return stream_adopt(g, offer, node, &s) == 0 ? s : NULL;
+	return stream_adopt(g, offer, &shape, node, &s) == 0 ? s : NULL;
 }
 
 static void on_home(void *data, bool fresh, uint32_t backend_id)

@@ -206,17 +206,11 @@ err_free:
 	return res;
 }
 
-int stream_adopt(struct guestd *g, const struct offer *offer, struct rendezvous_node *node,
-		 struct stream **out)
+int stream_adopt(struct guestd *g, const struct offer *offer, const struct xaring_shape *shape,
+		 struct rendezvous_node *node, struct stream **out)
 {
-	struct xaring_refusal refusal;
-	struct xaring_shape shape;
-	struct stream *s;
-	int res = xaring_params_shape(&offer->open.params, &shape, &refusal);
+	struct stream *s = stream_alloc(g, BUDGET_NOBODY, shape, &offer->open);
 
-	if (res < 0)
-		return res;
-	s = stream_alloc(g, BUDGET_NOBODY, &shape, &offer->open);
 	if (!s)
 		return -ENOMEM;
 	s->phase = STREAM_ORPHAN;

@@ -75,9 +75,12 @@ struct stream_wish {
 int stream_create(struct guestd *guestd, struct serve_client *client,
 		  const struct stream_wish *wish);
 
-/* A stream that an earlier guestd has published. Returns 0 and sets *out, or -ENOMEM. */
-int stream_adopt(struct guestd *guestd, const struct offer *offer, struct rendezvous_node *node,
-		 struct stream **out);
+/*
+ * A stream that an earlier guestd has published, of that shape; waits for its program. Returns 0 and
+ * sets *out, or -ENOMEM.
+ */
+int stream_adopt(struct guestd *guestd, const struct offer *offer, const struct xaring_shape *shape,
+		 struct rendezvous_node *node, struct stream **out);
 
 /*
  * Tells whether the program may go on with the pages that this OPEN presents the epoch of.
