@@ -12,13 +12,19 @@
 
 #define AUTO "auto"
 
-int audience_find_user(const char *name, uid_t *uid)
+int audience_read_user(const char *name, struct audience_choice *out)
 {
-	const struct passwd *account = getpwnam(name);
+	struct audience_choice choice = {.kind = AUDIENCE_SEAT};
+	const struct passwd *account;
 
-	if (!account)
-		return -ENOENT;
-	*uid = account->pw_uid;
+	if (strcmp(name, AUTO) != 0) {
+		account = getpwnam(name);
+		if (!account)
+			return -ENOENT;
+		choice.kind = AUDIENCE_USER;
+		choice.uid = account->pw_uid;
+	}
+	*out = choice;
 	return 0;
 }
 
@@ -47,18 +53,11 @@ static int take_folder(const char *folder, struct audience_choice *out, char *er
 
 static int take_user(const char *key, const char *name, struct audience_choice *out, char *error)
 {
-	struct audience_choice choice = {.kind = AUDIENCE_SEAT};
-
-	if (strcmp(name, AUTO) != 0) {
-		choice.kind = AUDIENCE_USER;
-		if (audience_find_user(name, &choice.uid) < 0) {
-			snprintf(error, AUDIENCE_ERROR_BYTES,
-				 "%s %s is refused: " AUDIENCE_USER_ACCEPTED, key, name);
-			return -EINVAL;
-		}
-	}
-	*out = choice;
-	return 0;
+	if (audience_read_user(name, out) == 0)
+		return 0;
+	snprintf(error, AUDIENCE_ERROR_BYTES, "%s %s is refused: " AUDIENCE_USER_ACCEPTED, key,
+		 name);
+	return -EINVAL;
 }
 
 static int refuse_user(const char *name, char *error)

@@ -48,8 +48,8 @@ struct audience {
 	char text[AUDIENCE_TEXT_BYTES]; /* completes "playing to ..." */
 };
 
-/* Returns 0 and sets *uid, or -ENOENT when there is no user of that name. */
-int audience_find_user(const char *name, uid_t *uid);
+/* Reads "auto" or a user's name. Returns 0 and sets *out, or -ENOENT: AUDIENCE_USER_ACCEPTED. */
+int audience_read_user(const char *name, struct audience_choice *out);
 
 /*
  * Chooses what counts most: the command line, then xaring-pw.conf, then the environment, and in

@@ -256,9 +256,9 @@ static int take_user(struct reader *r, const struct place *place, const struct p
 {
 	char **user = &r->config->audio_user;
 	int res = reader_take_text(r, place, value, user);
-	uid_t unused;
+	struct audience_choice unused;
 
-	if (res == 0 && strcmp(*user, "auto") != 0 && audience_find_user(*user, &unused) < 0)
+	if (res == 0 && audience_read_user(*user, &unused) < 0)
 		res = reader_refuse(r, place, value, AUDIENCE_USER_ACCEPTED);
 	return res;
 }
