@@ -39,7 +39,7 @@
 extern char **environ;
 
 /* As whom a worker runs; uid 0 means: no change. */
-struct identity {
+struct worker_user {
 	uid_t uid;
 	gid_t gid;
 	char name[64]; /* empty when the user has no account */
@@ -47,7 +47,7 @@ struct identity {
 };
 
 /* Without a sound server there is nobody to become; but never is a worker root for that. */
-static void find_nobody(struct identity *id)
+static void find_nobody(struct worker_user *id)
 {
 	const struct passwd *account = getpwnam(OWN_ACCOUNT);
 
@@ -55,7 +55,7 @@ static void find_nobody(struct identity *id)
 	id->gid = NOBODY_GID;
 }
 
-static void find_user(const struct audience *audience, struct identity *id)
+static void find_user(const struct audience *audience, struct worker_user *id)
 {
 	if (audience->socket[0] && !audience->is_user &&
 	    remote_owner(audience->socket, &id->uid, &id->gid) == 0)
@@ -68,7 +68,7 @@ static void find_user(const struct audience *audience, struct identity *id)
 	}
 }
 
-static void find_identity(const struct spawn *spawn, struct identity *id)
+static void find_worker_user(const struct spawn *spawn, struct worker_user *id)
 {
 	const struct passwd *account;
 
@@ -86,7 +86,7 @@ static void find_identity(const struct spawn *spawn, struct identity *id)
 	snprintf(id->home, sizeof(id->home), "%s", account->pw_dir);
 }
 
-static int become(const struct identity *id)
+static int become(const struct worker_user *id)
 {
 	int res;
 
@@ -100,7 +100,7 @@ static int become(const struct identity *id)
 	return setuid(0) == 0 ? -EPERM : 0;
 }
 
-static void set_environment(const struct spawn *spawn, const struct identity *id)
+static void set_environment(const struct spawn *spawn, const struct worker_user *id)
 {
 	char folder[PATH_MAX];
 
@@ -169,7 +169,8 @@ static int tie_to_broker(pid_t broker)
 	return getppid() == broker ? 0 : -ESRCH;
 }
 
-static int prepare_child(const struct spawn *spawn, const struct identity *id, int fd, pid_t broker)
+static int prepare_child(const struct spawn *spawn, const struct worker_user *id, int fd,
+			 pid_t broker)
 {
 	int res = prepare_signals();
 
@@ -189,7 +190,7 @@ static int prepare_child(const struct spawn *spawn, const struct identity *id, i
 }
 
 __attribute__((noreturn)) static void run_child(const struct spawn *spawn,
-						const struct identity *id, int fd, pid_t broker)
+						const struct worker_user *id, int fd, pid_t broker)
 {
 	char name[] = "xaring-pw", worker[] = "--worker", verbose[] = "--verbose";
 	char *const argv[] = {name, worker, spawn->verbose ? verbose : NULL, NULL};
@@ -205,11 +206,11 @@ __attribute__((noreturn)) static void run_child(const struct spawn *spawn,
 
 static int start_process(struct spawn *spawn, int fd, struct supervisor_child *child)
 {
-	struct identity id;
+	struct worker_user id;
 	pid_t broker = getpid();
 	int res;
 
-	find_identity(spawn, &id);
+	find_worker_user(spawn, &id);
 	child->pid = fork();
 	if (child->pid < 0)
 		return -errno;
