@@ -83,7 +83,7 @@ clients() {
 }
 
 client_exists() {
-	clients | grep -qxF "$1"
+	grep -qxF "$1" <<<"$(clients)"
 }
 
 # guest_nodes NAME: a line for each of its nodes: number, name, class.
@@ -192,6 +192,7 @@ guest_start() {
 # guest_await NAME SECONDS
 guest_await() {
 	wait_or_die "$2" "guest $1: an answer" guest_answers "$1"
+	note "guest $1 answers"
 }
 
 # guest_need NAME TYPE: it may have been started by an earlier scenario. The project is installed in it.

@@ -37,7 +37,7 @@ everybody() {
 	unit payload.service <<-END
 		[Unit]
 		Description=The disk with what is tested
-		After=multi-user.target xen.service systemd-logind.service
+		After=xen.service systemd-logind.service
 		[Service]
 		Type=exec
 		ExecStartPre=/bin/mkdir -p /payload
@@ -48,7 +48,6 @@ everybody() {
 		[Install]
 		WantedBy=multi-user.target
 	END
-	sed -i 's/^After=multi-user.target /After=/' "$etc/systemd/system/payload.service"
 	mkdir -p "$etc/systemd/system/multi-user.target.wants"
 	ln -sf ../payload.service "$etc/systemd/system/multi-user.target.wants/"
 }

@@ -6,8 +6,10 @@
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 
-ROUNDS=3
-[ "$XARING_TEST" != quick ] || ROUNDS=1
+# In a row: the guest of each kind.
+ROUNDS_PV=3 ROUNDS_PVH=2
+[ "$XARING_TEST" != quick ] || ROUNDS_PV=1 ROUNDS_PVH=1
+[ "$XARING_TEST" != long ] || ROUNDS_PVH=3
 LONGEST_MS=0
 
 guestd_pid() {
@@ -52,17 +54,17 @@ save_and_restore() {
 	xl unpause "$1"
 }
 
-# restored NAME NUMBER: in ROUNDS rounds, with one program, which waits in a write whenever it is not
-# writing; the last time as the same domain.
+# restored NAME NUMBER ROUNDS: with one program, which waits in a write whenever it is not writing; the last
+# time as the same domain.
 restored() {
-	local name=$1 number=$2 daemon round resumed=() back_ms which=''
+	local name=$1 number=$2 rounds=$3 daemon round resumed=() back_ms which=''
 	daemon=$(guestd_pid "$name")
 	tap_sink "$SESSION/$name.f32"
 	guest_player "$name" "$number" -b 8192
 	heard_or_die "$name"
 	tap_go_on "$SESSION/$name.f32" 2000
-	for ((round = 1; round <= ROUNDS; round++)); do
-		[ $round -lt $ROUNDS ] || which=same
+	for ((round = 1; round <= rounds; round++)); do
+		[ $round -lt $rounds ] || which=same
 		save_and_restore "$name" $which
 		resumed+=("$RESUMED")
 		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
@@ -77,7 +79,7 @@ restored() {
 	guest_judge "$name" "$number" "$SESSION/$name.f32"
 	check "$name: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
 		"\(.damaged) damaged, \(.foreign) foreign"')" \
-		verdict_holds ".gaps >= $ROUNDS and .jumps + .repeated + .damaged + .foreign == 0"
+		verdict_holds ".gaps >= $rounds and .jumps + .repeated + .damaged + .foreign == 0"
 	for RESUMED in "${resumed[@]}"; do
 		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
 		check_number "$name: ms from the resume to sound" "$back_ms" -le $((3000 + SLACK_MS))
@@ -131,9 +133,9 @@ GAPS=''
 session_need
 guest_need pv pv
 guest_need pvh pvh
-restored pv 1
-restored pvh 2
+restored pv 1 $ROUNDS_PV
+restored pvh 2 $ROUNDS_PVH
 busy pv
 drained pv
-figure "$((ROUNDS * 2)) restores, heard at most $LONGEST_MS ms after the resume; longest gaps: $GAPS"
+figure "$((ROUNDS_PV + ROUNDS_PVH)) restores, heard at most $LONGEST_MS ms after the resume; longest gaps: $GAPS"
 check_end
