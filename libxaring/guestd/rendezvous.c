@@ -252,16 +252,23 @@ static struct rendezvous_node *node_add(struct rendezvous *r, void *owner, uint3
 	return node;
 }
 
-int rendezvous_add(struct rendezvous *r, void *owner, struct rendezvous_node **out)
+static uint32_t take_number(struct rendezvous *r)
 {
-	struct rendezvous_node *node;
+	uint32_t number;
 
 	while (number_is_used(r, r->next_number))
 		r->next_number = (r->next_number + 1) & OFFER_NUMBER_MAX;
-	node = node_add(r, owner, r->next_number);
+	number = r->next_number;
+	r->next_number = (number + 1) & OFFER_NUMBER_MAX;
+	return number;
+}
+
+int rendezvous_add(struct rendezvous *r, void *owner, struct rendezvous_node **out)
+{
+	struct rendezvous_node *node = node_add(r, owner, take_number(r));
+
 	if (!node)
 		return -ENOMEM;
-	r->next_number = (r->next_number + 1) & OFFER_NUMBER_MAX;
 	*out = node;
 	return 0;
 }
@@ -455,6 +462,23 @@ static void take_orphan(struct rendezvous *r, const struct folder_stream *stream
 	r->next_number = (stream->number + 1) & OFFER_NUMBER_MAX;
 }
 
+/* What came before it was known which numbers are taken is not published yet: it gets others. */
+static void number_anew(struct rendezvous *r)
+{
+	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
+		if (!node->there)
+			node->number = take_number(r);
+	}
+}
+
+static void take_orphans(struct rendezvous *r)
+{
+	for (uint32_t i = 0; i < r->home.stream_count; i++)
+		take_orphan(r, &r->home.streams[i]);
+	if (r->home.stream_count > 0)
+		number_anew(r);
+}
+
 static void drop_streams(struct rendezvous *r)
 {
 	free(r->home.streams);
@@ -477,8 +501,7 @@ static void take_home(struct rendezvous *r)
 	r->backend_id = r->home.backend_id;
 	if (r->is_first) {
 		r->kick.kick = r->home.kick;
-		for (uint32_t i = 0; i < r->home.stream_count; i++)
-			take_orphan(r, &r->home.streams[i]);
+		take_orphans(r);
 	}
 	drop_streams(r);
 	r->is_first = false;

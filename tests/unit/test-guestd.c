@@ -1129,6 +1129,37 @@ static void who_comes_back_waits_until_it_is_known(void **state)
 	close(fd);
 }
 
+/* Who comes before it is known what is there does not get the place of what is. */
+static void who_comes_early_leaves_orphans_their_places(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept early, kept;
+	struct offer before, after;
+	int fd = client_play(box, &kept), other;
+	uint32_t number;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	number = box_offer(box, kept.epoch, &before);
+	box_end_guestd(box, SIGKILL);
+	close(fd);
+	box_store(box, "stall 7");
+	box_begin_guestd(box);
+	other = client_play(box, &early);
+	box_store(box, "resume 7");
+	box_wait_streams(box, 2);
+	assert_int_equal(box_offer(box, kept.epoch, &after), number);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_true(box_offer(box, early.epoch, &after) > number);
+	fd = client_open(box, kept.epoch);
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
+	close(fd);
+	box_wait_streams(box, 1);
+	box_offer(box, early.epoch, &after);
+	close(other);
+	box_wait_streams(box, 0);
+}
+
 static void guestd_ends_while_xenstored_is_stalled(void **state)
 {
 	int fd = client_play(box, NULL);
@@ -1247,6 +1278,7 @@ int main(void)
 		TEST(streams_that_come_and_go_meanwhile_leave_nothing),
 		QUIET(guestd_starts_while_xenstored_is_stalled),
 		TEST(who_comes_back_waits_until_it_is_known),
+		TEST(who_comes_early_leaves_orphans_their_places),
 		TEST(guestd_ends_while_xenstored_is_stalled),
 		TEST(xenstored_that_was_away_finds_all_published),
 		TEST(xenstored_that_has_forgotten_is_told_again),
