@@ -24,6 +24,7 @@
 #define RETRY_MS 1000 /* after a failure that nothing tells the end of */
 #define TICK_MS  100
 #define STUCK_MS 500 /* an operation that takes longer: xenstore cannot be reached */
+#define KICK_MS  20  /* between kicks: the backend stops listening at 200 events in a second */
 
 struct rendezvous_node {
 	struct rendezvous_node *next;
@@ -78,6 +79,8 @@ struct rendezvous {
 	struct folder_answers answers;
 	struct folder_backend backend;
 	struct folder_kick kick;
+	struct loop_source *kick_rest;
+	uint64_t kick_ms; /* when the last one was begun */
 };
 
 /* ---- reach ---- */
@@ -315,11 +318,23 @@ static void on_kick_done(struct store_job *job, int res)
 /* One that fails is lost: the backend looks by itself a little later. */
 static void begin_kick(struct rendezvous *r)
 {
+	uint64_t now_ms = clock_now_ms(), past_ms = now_ms - r->kick_ms;
+
 	if (!r->kicks.wanted || r->kicks.busy || !r->is_home)
 		return;
+	if (past_ms < KICK_MS) {
+		loop_arm_timer(r->kick_rest, (uint32_t)(KICK_MS - past_ms), 0);
+		return;
+	}
 	r->kicks = (struct again){.busy = true};
 	r->kick.kick++;
+	r->kick_ms = now_ms;
 	begin_op(r, &r->kick.job, folder_kick, on_kick_done);
+}
+
+static void on_kick_rest(void *data)
+{
+	begin_kick(data);
 }
 
 void rendezvous_kick(struct rendezvous *r)
@@ -626,6 +641,8 @@ int rendezvous_create(struct loop *loop, const struct rendezvous_events *events,
 	if (res == 0)
 		res = loop_add_timer(loop, on_tick, r, &r->tick);
 	if (res == 0)
+		res = loop_add_timer(loop, on_kick_rest, r, &r->kick_rest);
+	if (res == 0)
 		res = store_create(loop, on_home_fired, r, &r->store);
 	if (res == 0)
 		res = add_watches(r);
@@ -645,6 +662,7 @@ void rendezvous_destroy(struct rendezvous *r)
 		return;
 	r->is_closing = true;
 	store_destroy(r->store);
+	loop_remove(r->kick_rest);
 	loop_remove(r->tick);
 	loop_remove(r->retry);
 	/* What a stuck operation may still use is left to it. */

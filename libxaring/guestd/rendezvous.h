@@ -83,7 +83,7 @@ void rendezvous_settle(struct rendezvous_node *node);
 /* Takes the node away. on_removed() follows, perhaps within the call. */
 void rendezvous_remove(struct rendezvous_node *node);
 
-/* Tells the backend that a stream wants something. Many at once are one. */
+/* Tells the backend that a stream wants something. Many within 20 ms are one. */
 void rendezvous_kick(struct rendezvous *r);
 
 #endif

@@ -189,6 +189,45 @@ static void kicks_are_counted_and_many_are_few(void **state)
 	assert_in_range(wait_kick(kick), kick + 1, kick + 4);
 }
 
+/* The backend does not listen to a guest that writes 200 times in a second. */
+static void kicks_of_many_programs_are_few(void **state)
+{
+	int fds[4];
+	uint64_t begin_ms, past_ms;
+	unsigned before;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		fds[i] = client_play(box, NULL);
+	box_wait_streams(box, 4);
+	before = box_operations(box);
+	begin_ms = box_now_ms();
+	for (int i = 0; i < 200; i++) {
+		client_kick(fds[i % 4], XARING_KICK_START);
+		poll(NULL, 0, 1);
+	}
+	wait_kick(0);
+	past_ms = box_now_ms() - begin_ms;
+	assert_in_range(box_operations(box) - before, 1, past_ms / 20 + 2);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
+static void kick_that_follows_another_one_comes(void **state)
+{
+	int fd = client_play(box, NULL);
+	unsigned long kick = 0;
+
+	(void)state;
+	client_kick(fd, XARING_KICK_START);
+	kick = wait_kick(kick);
+	client_kick(fd, XARING_KICK_START);
+	kick = wait_kick(kick);
+	client_kick(fd, XARING_KICK_DRAIN);
+	wait_kick(kick);
+	close(fd);
+}
+
 /* From publishing to closing: the bound is 10. */
 static void stream_costs_few_operations(void **state)
 {
@@ -1233,6 +1272,8 @@ int main(void)
 		TEST(end_of_the_connection_removes_the_node),
 		TEST(pages_are_the_programs_alone),
 		TEST(kicks_are_counted_and_many_are_few),
+		TEST(kicks_of_many_programs_are_few),
+		TEST(kick_that_follows_another_one_comes),
 		TEST(stream_costs_few_operations),
 		TEST(impossible_stream_is_refused_with_what_is_possible),
 		TEST(version_that_is_too_new_is_refused),
