@@ -82,7 +82,8 @@ static void condemn(struct stream *s)
 {
 	uint32_t reason = s->session.reason;
 
-	LOG(s, XARING_LOG_WARN, "the guest broke the protocol (reason %u), the stream is shut",
+	/* The guest causes it as often as it likes: the broker tells people, within limits. */
+	LOG(s, XARING_LOG_DEBUG, "the guest broke the protocol (reason %u), the stream is shut",
 	    reason);
 	pump_condemn(&s->pump, reason);
 }
@@ -93,7 +94,7 @@ static void create_node(struct stream *s, bool active)
 
 	if (res < 0) {
 		/* The sweep tries again; the log says it once. */
-		LOG(s, s->is_refused ? XARING_LOG_DEBUG : XARING_LOG_WARN,
+		LOG(s, s->is_refused ? XARING_LOG_DEBUG : guest_level(s->guest, XARING_LOG_WARN),
 		    "PipeWire refused the node (%s), trying again", spa_strerror(res));
 		(void)session_failed(&s->session);
 	}
@@ -166,7 +167,7 @@ static void set_flags(struct stream *s)
 void stream_node_heard(struct stream *s, const char *why_not)
 {
 	if (why_not && !s->is_told)
-		LOG(s, XARING_LOG_INFO, "nothing to play to: %s", why_not);
+		LOG(s, guest_level(s->guest, XARING_LOG_INFO), "nothing to play to: %s", why_not);
 	s->is_unheard = why_not != NULL;
 	s->is_told = s->is_unheard;
 	set_flags(s);
@@ -331,7 +332,8 @@ void stream_sweep(struct stream *s)
 	look(s, &l);
 	todo = session_sweep(&s->session, &l);
 	if (todo & SESSION_DO_CREATE && s->node)
-		LOG(s, XARING_LOG_INFO, "PipeWire does not run the node, making it anew");
+		LOG(s, guest_level(s->guest, XARING_LOG_INFO),
+		    "PipeWire does not run the node, making it anew");
 	carry_out(s, todo);
 	if (!(todo & SESSION_DO_FREE))
 		report(s, &l);

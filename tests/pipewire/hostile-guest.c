@@ -12,6 +12,7 @@
  *         word       a word with a state that there is not
  *         unsettled  a generation that changes all the time
  *         future     positions that jump on and back by whole rings
+ *         visit      none: ends the stream as soon as there is nothing to play to. REFUSALS are links
  *
  * Prints one JSON object: links made, how many of them were ended by the other side with a
  * refusal, and the reason of the last one.
@@ -51,6 +52,7 @@ struct attack {
 	/* One step; seed is the thread's own random number. */
 	void (*step)(struct link *link, uint32_t seed);
 	int threads;
+	bool visits;
 };
 
 static uint64_t now_ms(void)
@@ -115,7 +117,7 @@ static void step_future(struct link *link, uint32_t seed)
 
 static const struct attack attacks[] = {
 	{"flood", step_flood, 2},         {"counter", step_counter, 1}, {"word", step_word, 1},
-	{"unsettled", step_unsettled, 2}, {"future", step_future, 1},
+	{"unsettled", step_unsettled, 2}, {"future", step_future, 1},   {"visit", NULL, 0, true},
 };
 
 static const struct attack *attack;
@@ -201,6 +203,11 @@ static int open_link(struct link *link)
 	return -EAGAIN;
 }
 
+static bool is_over(const struct link *link)
+{
+	return attack->visits && (xaring_load(&link->page->backend.flags) & XARING_FLAG_NO_SINK);
+}
+
 /* Attacks until the other side refuses the stream or the time is over. Returns the reason, or 0. */
 static uint32_t attack_link(struct link *link, uint64_t until_ms)
 {
@@ -216,8 +223,8 @@ static uint32_t attack_link(struct link *link, uint64_t until_ms)
 	xaring_wire_send(link->fd, &kick);
 	for (int i = 0; i < attack->threads; i++)
 		pthread_create(&threads[i], NULL, run_attack, link);
-	while (res == -EAGAIN && now_ms() < until_ms)
-		res = receive(link->fd, 100, &message);
+	while (res == -EAGAIN && now_ms() < until_ms && !is_over(link))
+		res = receive(link->fd, attack->visits ? 5 : 100, &message);
 	if (res == 0 && message.type == XARING_MESSAGE_REFUSE)
 		reason = message.u.refusal.reason;
 	atomic_store(&link->stop, true);
@@ -245,10 +252,11 @@ int main(int argc, char **argv)
 			attack = &attacks[i];
 	if (!attack || !getenv("XARING_SOCKET")) {
 		fprintf(stderr, "usage: XARING_SOCKET=PATH hostile-guest "
-				"flood|counter|word|unsettled|future SECONDS [REFUSALS]\n");
+				"flood|counter|word|unsettled|future|visit SECONDS "
+				"[REFUSALS]\n");
 		return 2;
 	}
-	while (now_ms() < until_ms && refused < enough) {
+	while (now_ms() < until_ms && (attack->visits ? links : refused) < enough) {
 		if (open_link(&link) == 0) {
 			uint32_t reason = attack_link(&link, until_ms);
 
@@ -257,7 +265,7 @@ int main(int argc, char **argv)
 			last = reason ? reason : last;
 			close_link(&link);
 		}
-		poll(NULL, 0, PAUSE_MS);
+		poll(NULL, 0, attack->visits ? 0 : PAUSE_MS);
 	}
 	printf("{\"links\": %u, \"refused\": %u, \"reason\": %u}\n", links, refused, last);
 	return 0;

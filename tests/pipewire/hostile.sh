@@ -33,6 +33,21 @@ recovers() {
 		-D xen -t raw -f S16_LE -c 2 -r 48000 "$SESSION/noise.raw"
 }
 
+# Nothing that a VM does writes more about it than 10 lines a minute, after a burst of 20: once by the
+# broker, once by the worker, and a few when it comes and goes.
+lines_check() {
+	local lines=$SESSION/lines
+	sink_remove
+	as_vm hostile "$XARING_BUILD/tests/pipewire/hostile-guest" visit 30 80 >"$lines" </dev/null
+	note "visit: $(cat "$lines")"
+	check_number "streams without a sink" "$(jq .links "$lines")" -eq 80
+	grep 'vm hostile' "$SESSION/log/xaring-pw" >"$lines"
+	check_number "lines about a broken protocol beside the broker's" \
+		"$(grep -c 'broke the protocol' "$lines")" -eq 0
+	check_number "lines of no sink" "$(grep -c 'nothing to play to' "$lines")" -ge 1
+	check_number "lines of the attacker" "$(wc -l <"$lines")" -le $((50 + SECONDS / 3))
+}
+
 session_open
 session_start
 daemon_start
@@ -54,5 +69,6 @@ tap_stop
 untouched_check "the other VM" work 1 "$SESSION/work.f32"
 check_number "the other VM: xruns" "$(summary work .xruns)" -eq 0
 recovers
+lines_check
 note "lines in the log: $(wc -l <"$SESSION/log/xaring-pw")"
 check_end
