@@ -16,11 +16,11 @@
 #include "broker-private.h"
 #include "lease.h"
 #include "loop.h"
-#include "now.h"
 #include "source-local.h"
 #include "vm.h"
 
-#define TICK_MS 50
+#define TICK_MS    50
+#define GONE_TICKS (LEASE_GONE_MS / TICK_MS)
 
 void broker_tick(struct broker *b)
 {
@@ -43,7 +43,7 @@ static struct vm *find_vm(const struct broker *b, uint32_t id)
  * The worker's time to unmap is over: what it does not give back is taken. One that is not ready has mapped
  * nothing and reads nothing yet: its time begins then.
  */
-static bool check_ending(struct broker *b, const struct vm *vm, uint64_t now_ms)
+static bool check_ending(struct broker *b, const struct vm *vm)
 {
 	bool ready = supervisor_is_ready(b->supervisor), any = false;
 
@@ -52,8 +52,8 @@ static bool check_ending(struct broker *b, const struct vm *vm, uint64_t now_ms)
 			continue;
 		any = true;
 		if (!ready)
-			l->deadline_ms = now_ms + LEASE_GONE_MS;
-		else if (now_ms >= l->deadline_ms)
+			l->ending_ticks = 0;
+		else if (++l->ending_ticks > GONE_TICKS)
 			supervisor_kill(b->supervisor, "it did not unmap a stream in time");
 	}
 	return any;
@@ -62,11 +62,10 @@ static bool check_ending(struct broker *b, const struct vm *vm, uint64_t now_ms)
 static void on_tick(void *data)
 {
 	struct broker *b = data;
-	uint64_t now_ms = clock_now_ms();
 	bool busy = false;
 
 	for (struct vm *vm = b->vms; vm; vm = vm->next)
-		busy |= check_ending(b, vm, now_ms);
+		busy |= check_ending(b, vm);
 	if (busy)
 		return;
 	b->ticking = false;

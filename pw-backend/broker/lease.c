@@ -14,7 +14,6 @@
 #include <xaring/log.h>
 
 #include "broker-private.h"
-#include "now.h"
 #include "vm.h"
 
 struct lease *lease_find(const struct vm *vm, uint32_t id)
@@ -147,7 +146,6 @@ void lease_end(struct lease *l)
 		return;
 	}
 	l->ending = true;
-	l->deadline_ms = clock_now_ms() + LEASE_GONE_MS;
 	broker_tick(l->vm->broker);
 	ipc_message_init(&m, IPC_END, l->vm->id, l->id);
 	supervisor_send(supervisor, &m);

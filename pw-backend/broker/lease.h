@@ -17,7 +17,10 @@
 
 #include "policy.h"
 
-/* Pages that the worker does not unmap in this time are taken from it by killing it. */
+/*
+ * Pages that the worker does not unmap in this time are taken from it by killing it. Counted in ticks
+ * of the broker: when the whole machine stands still, that is one.
+ */
 #define LEASE_GONE_MS 1000
 
 struct lease;
@@ -66,7 +69,7 @@ struct lease {
 	void *source; /* the stream, as its source knows it; NULL when ending */
 	bool mapped;  /* by the worker, or will be when there is one */
 	bool ending;
-	uint64_t deadline_ms; /* ending: when the worker is killed */
+	uint32_t ending_ticks; /* in which the worker could have unmapped it */
 };
 
 /* Makes a lease and tells the worker. It is the VM's. Returns 0 or -ENOMEM. */

@@ -56,6 +56,7 @@ struct box {
 	unsigned spawned, taken, reloads;
 	bool spawn_broken;
 	int remote_error;
+	int stall_ms;
 };
 
 /* The log has no pointer to us, and one box runs at a time. */
@@ -127,11 +128,13 @@ static int remote(void *data)
 {
 	struct box *box = data;
 	int pair[2];
-	int error;
+	int error, stall_ms;
 
 	pthread_mutex_lock(&box->lock);
 	error = box->remote_error;
+	stall_ms = box->stall_ms;
 	pthread_mutex_unlock(&box->lock);
+	poll(NULL, 0, stall_ms);
 	if (error < 0)
 		return error;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -413,6 +416,13 @@ void box_set_remote(struct box *box, int error)
 {
 	pthread_mutex_lock(&box->lock);
 	box->remote_error = error;
+	pthread_mutex_unlock(&box->lock);
+}
+
+void box_set_stall(struct box *box, int ms)
+{
+	pthread_mutex_lock(&box->lock);
+	box->stall_ms = ms;
 	pthread_mutex_unlock(&box->lock);
 }
 

@@ -54,6 +54,9 @@ void box_replace_worker(struct box *box);
 /* What remote() answers: 0 = a connected socket, or a negative errno. */
 void box_set_remote(struct box *box, int error);
 
+/* The broker stands still for so long whenever a worker wants a socket. */
+void box_set_stall(struct box *box, int ms);
+
 /* Lines that were logged so far, and those of them that contain text. */
 unsigned box_lines(struct box *box, const char *text);
 

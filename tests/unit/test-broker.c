@@ -738,6 +738,31 @@ static void worker_that_is_not_ready_has_nothing_to_unmap(void **state)
 	box_stop(box);
 }
 
+/* Who stood still together with the broker has had no time. */
+static void worker_is_not_killed_for_a_stall_of_the_machine(void **state)
+{
+	struct box *box = start(1);
+	int worker = box_ready_worker(box, 1);
+	struct pollfd hung_up = {.fd = worker};
+	int client = client_play(box, 1);
+	struct ipc_message stream = expect_stream(worker), message;
+
+	(void)state;
+	close(client);
+	worker_expect(worker, IPC_END, &message);
+	box_set_stall(box, 1500);
+	worker_send(worker, IPC_WANT, 1, 0);
+	worker_expect(worker, IPC_SOCKET, &message);
+	ipc_message_finish(&message);
+	/* A worker that runs again does so a moment later. */
+	assert_int_equal(poll(&hung_up, 1, 20), 0);
+	worker_send(worker, IPC_GONE, 1, stream.stream);
+	assert_int_equal(poll(&hung_up, 1, 200), 0);
+	assert_int_equal(box_lines(box, "worker is killed"), 0);
+	close(worker);
+	box_stop(box);
+}
+
 static void workers_that_die_young_are_replaced_less_and_less_soon(void **state)
 {
 	struct box *box = start(1);
@@ -1162,6 +1187,7 @@ int main(void)
 		cmocka_unit_test(stream_that_ends_between_workers_is_not_told),
 		cmocka_unit_test(worker_that_keeps_pages_is_killed_within_a_second),
 		cmocka_unit_test(worker_that_is_not_ready_has_nothing_to_unmap),
+		cmocka_unit_test(worker_is_not_killed_for_a_stall_of_the_machine),
 		cmocka_unit_test(workers_that_die_young_are_replaced_less_and_less_soon),
 		cmocka_unit_test(replaced_worker_hands_over_at_once_and_again),
 		cmocka_unit_test(wish_for_another_worker_ends_the_wait_for_one),
