@@ -31,7 +31,7 @@
 
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
-#define DESCRIPTORS_PER_VM     48
+#define DESCRIPTORS_PER_VM     112  /* of which 96 may be connections without a stream */
 #define DESCRIPTORS_XEN        6144 /* 32 guests with the usual limits; nobody knows how many come */
 #define DESCRIPTORS_PER_STREAM 16   /* PipeWire takes a dozen of the worker for each */
 

@@ -1076,6 +1076,44 @@ static bool is_refused_as_busy(void)
 	return busy;
 }
 
+static void one_who_is_silent_shuts_nobody_else_out(void **state)
+{
+	uint64_t begin_ms = box_now_ms();
+	int silent[60];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(seteuid(1000), 0);
+	for (int i = 0; i < 60; i++)
+		silent[i] = client_connect(box);
+	assert_int_equal(seteuid(0), 0);
+	close(client_play(box, NULL));
+	/* They are dropped by themselves in 1 s. */
+	assert_true(box_now_ms() - begin_ms < 900);
+	for (int i = 0; i < 60; i++)
+		close(silent[i]);
+}
+
+/* More than a user's share wait for what is not known yet. */
+static void one_who_asks_for_too_much_at_once_is_told_so(void **state)
+{
+	struct xaring_message message;
+	int fds[33];
+
+	(void)state;
+	box_store(box, "stall 7");
+	box_begin_guestd(box);
+	for (int i = 0; i < 33; i++)
+		fds[i] = client_open(box, 0x1234567890abcdef);
+	client_expect_refusal(fds[32], XARING_REASON_BUSY, NULL);
+	assert_false(client_is_readable(fds[0], 0));
+	box_store(box, "resume 7");
+	client_expect(fds[0], XARING_MESSAGE_ACCEPT, &message);
+	for (int i = 0; i < 32; i++)
+		close(fds[i]);
+}
+
 static void one_who_opens_too_often_is_told_so(void **state)
 {
 	uint64_t until_ms = box_now_ms() + 2 * BOX_DEADLINE_MS;
@@ -1314,6 +1352,8 @@ int main(void)
 		QUIET(who_is_asked_for_gets_one_stream),
 		QUIET(missing_module_is_named),
 		QUIET(lines_of_the_log_are_limited),
+		TEST(one_who_is_silent_shuts_nobody_else_out),
+		QUIET(one_who_asks_for_too_much_at_once_is_told_so),
 		TEST(one_who_opens_too_often_is_told_so),
 		TEST(stalled_xenstored_stops_nobody),
 		TEST(streams_that_come_and_go_meanwhile_leave_nothing),

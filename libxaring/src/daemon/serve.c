@@ -18,7 +18,8 @@
 
 #define GREETING_MS       1000 /* a program that connects says OPEN within */
 #define WAITING_MS        2000 /* longer than a worker may keep what has ended */
-#define GREETING_MAX      32   /* connections without a stream */
+#define GREETING_MAX      96   /* connections without a stream */
+#define GREETING_USER_MAX 32   /* of one user */
 #define ACCEPTS_PER_WAKE  8
 #define MESSAGES_PER_WAKE 8
 #define DISCARD_MAX       64
@@ -318,6 +319,53 @@ static void refuse_without_descriptor(struct serve *s)
 	pause_listening(s);
 }
 
+/* What it has said may not have been read yet. */
+static bool is_silent(const struct serve_client *c)
+{
+	char byte;
+
+	return c->state == CLIENT_GREETING &&
+	       recv(c->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/*
+ * Of the connections that a user may have without a stream, the oldest one that has said nothing
+ * makes room for a new one. Returns -EBUSY when all of them wait for an answer.
+ */
+static int make_room(struct serve *s, uid_t uid)
+{
+	struct serve_client *silent = NULL;
+	uint32_t count = 0;
+
+	for (struct serve_client *c = s->clients; c; c = c->next) {
+		if (c->peer.uid != uid || c->state == CLIENT_PLAYING)
+			continue;
+		count++;
+		if (!silent && is_silent(c))
+			silent = c;
+	}
+	if (count < GREETING_USER_MAX)
+		return 0;
+	if (!silent)
+		return -EBUSY;
+	s->events->on_limit(s->data, "has many connections that say nothing: one is ended");
+	serve_client_drop(silent);
+	return 0;
+}
+
+static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
+{
+	struct xaring_refusal refusal = {.reason = XARING_REASON_BUSY};
+
+	if (make_room(s, peer->uid) < 0) {
+		s->events->on_limit(s->data, "asks for too many streams at once: refused");
+		send_last_word(fd, &refusal);
+		close(fd);
+	} else if (client_create(s, fd, peer) < 0) {
+		say_internal(fd);
+	}
+}
+
 /* Returns false when nothing more can be accepted now. */
 static bool accept_one(struct serve *s)
 {
@@ -339,8 +387,7 @@ static bool accept_one(struct serve *s)
 			pause_listening(s);
 		return false;
 	}
-	if (client_create(s, fd, &peer) < 0)
-		say_internal(fd);
+	take_client(s, fd, &peer);
 	return true;
 }
 
