@@ -439,15 +439,33 @@ static void on_scan(struct store_job *job, int res)
 	xen_guest_pump(g);
 }
 
+static bool is_about(const struct scan_answers *answers, const struct xen_text *text)
+{
+	for (unsigned i = 0; i < answers->count; i++) {
+		if (answers->items[i].text.number == text->number)
+			return xen_text_is_same(&answers->items[i].text, text);
+	}
+	return false;
+}
+
+/* The connection was lost before they were all written. Those that are there do no harm. */
+static void owe_again(struct xen_guest *g, const struct scan_answers *answers)
+{
+	g->is_cut = true;
+	for (struct xen_node *n = g->nodes.first; n; n = n->next)
+		n->owes_answer |= is_about(answers, &n->text);
+}
+
 static void on_answers(struct store_job *job, int res)
 {
 	struct scan_answers *answers = (struct scan_answers *)job;
 	struct xen_guest *g = answers->owner;
 
-	(void)res;
 	if (g) {
 		g->answers = NULL;
 		rest(g, answers->count / ANSWERS_PER_LOOK);
+		if (res == -ENOTCONN)
+			owe_again(g, answers);
 	}
 	scan_answers_free(answers);
 	if (g)
@@ -491,7 +509,7 @@ static void start_scan(struct xen_guest *g)
 void xen_guest_pump(struct xen_guest *g)
 {
 	uint64_t now_ms = clock_now_ms();
-	bool answers = owes_answers(g);
+	bool answers = !g->is_cut && owes_answers(g);
 
 	g->throttled = false;
 	if (g->scan || g->answers || g->leaving || (!answers && !g->dirty))
@@ -509,6 +527,7 @@ void xen_guest_pump(struct xen_guest *g)
 void xen_guest_look(struct xen_guest *g)
 {
 	g->dirty = true;
+	g->is_cut = false;
 	xen_guest_pump(g);
 }
 

@@ -56,6 +56,7 @@ struct xen_guest {
 	struct scan *scan;      /* under way; at most one of the two */
 	bool is_stale;          /* what the scan finds is not true any more */
 	struct scan_answers *answers;
+	bool is_cut; /* answers wait for the connection, which brings a look */
 
 	/* What was found. */
 	bool exists;

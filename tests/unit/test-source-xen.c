@@ -1048,6 +1048,33 @@ static void streams_outlive_xenstored(void **state)
 	stop(box, worker);
 }
 
+static void answers_outlive_xenstored(void **state)
+{
+	struct ipc_message vm, stream;
+	uint64_t used_ns;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	await_quiet();
+	fake_xen_do(&xen, "stall 0");
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	/* The answer is under way, and comes to nothing: that is no reason to try all the time. */
+	fake_xen_do(&xen, "down");
+	fake_xen_do(&xen, "resume 0");
+	used_ns = box_cpu_ns(box);
+	poll(NULL, 0, 300);
+	assert_in_range(box_cpu_ns(box) - used_ns, 0, 20000000);
+	fake_xen_do(&xen, "up");
+	expect_answer(3, 0, XARING_REASON_COUNTER, NULL);
+	stop(box, worker);
+}
+
 static void xenstored_may_take_its_time(void **state)
 {
 	struct ipc_message vm, stream, m;
@@ -1397,6 +1424,7 @@ int main(int argc, char **argv)
 		TEST(a_worker_that_keeps_a_dead_domain_is_killed),
 		TEST(a_new_domain_gets_nothing_of_its_predecessor),
 		TEST(streams_outlive_xenstored),
+		TEST(answers_outlive_xenstored),
 		TEST(xenstored_may_take_its_time),
 		TEST(a_flood_of_writes_harms_nobody),
 		TEST(a_thousand_nodes_harm_nobody),
