@@ -168,6 +168,9 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct x
 	} else if (is_settling(g)) {
 		keep_waiting(g);
 	} else {
+		limited_log_warn(&g->log,
+				 "the kernel has fewer pages than --pages: its limit is lower, or "
+				 "a program keeps those of streams that are over");
 		budget_offer(&g->budget, wish->shape.pages, gntalloc_room(domid, wish->shape.pages),
 			     &refusal);
 		refuse(g, c, open, &refusal);

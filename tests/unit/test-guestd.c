@@ -976,8 +976,32 @@ static void full_device_makes_a_smaller_offer(void **state)
 	assert_int_equal(refusal.value, 18);
 	assert_int_equal(refusal.min, 2);
 	assert_int_equal(refusal.max, 14);
+	assert_int_equal(box_lines(box, "the kernel has fewer pages than --pages"), 1);
 	xaring_message_finish(&message);
 	close(fd);
+}
+
+/* Its program keeps the pages of a stream that is over: that is not counted, but it is said. */
+static void pages_that_are_kept_are_named_when_there_are_no_others(void **state)
+{
+	struct xaring_refusal refusal;
+	struct xaring_message kept;
+	int fd;
+
+	(void)state;
+	box->device_pages = 14;
+	box_begin_guestd(box);
+	fd = client_open(box, 0);
+	assert_int_equal(client_receive(fd, &kept), 0);
+	assert_int_equal(kept.type, XARING_MESSAGE_ACCEPT);
+	close(fd);
+	box_wait_streams(box, 0);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.max, 5);
+	assert_int_equal(box_lines(box, "a program keeps those of streams that are over"), 1);
+	xaring_message_finish(&kept);
+	box_wait_granted(box, 0);
+	close(client_play(box, NULL));
 }
 
 /* A stream has been played and is over; the backend has not let go of its pages yet. */
@@ -1348,6 +1372,7 @@ int main(void)
 		QUIET(budget_of_a_user_is_held),
 		QUIET(pages_of_orphans_count),
 		QUIET(full_device_makes_a_smaller_offer),
+		QUIET(pages_that_are_kept_are_named_when_there_are_no_others),
 		QUIET(full_device_is_waited_for_when_a_stream_has_just_ended),
 		QUIET(who_is_asked_for_gets_one_stream),
 		QUIET(missing_module_is_named),
