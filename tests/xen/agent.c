@@ -4,6 +4,8 @@
  * save and restore would break, since the guest's kernel sets its watches anew.
  *
  *   xen-agent serve                          in the guest, as root
+ *   xen-agent wait FILE                      in the guest: prints it as soon as there is something in it;
+ *                                            a shell that looks again and again is a load in an emulator
  *   xen-agent run NAME SECONDS COMMAND       in dom0: prints what the command says, exits with its code;
  *                                            124 after the deadline, 125 when the guest does not answer
  *   xen-agent domid NAME                     in dom0: prints it, or fails
@@ -14,12 +16,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +187,38 @@ static _Noreturn void serve(void)
 	}
 }
 
+static bool print_file(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	size_t length = file ? fread(output, 1, sizeof(output), file) : 0;
+
+	if (file)
+		fclose(file);
+	fwrite(output, 1, length, stdout);
+	return length > 0;
+}
+
+/* Whoever asks has a deadline. */
+static int wait_for_file(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	int fd = inotify_init1(IN_CLOEXEC);
+	char folder[PATH_MAX], events[4096];
+
+	if (!name) {
+		errno = EINVAL;
+		die(path);
+	}
+	snprintf(folder, sizeof(folder), "%.*s", (int)(name - path), path);
+	if (fd < 0 || inotify_add_watch(fd, folder, IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
+		die(folder);
+	while (!print_file(path)) {
+		if (read(fd, events, sizeof(events)) < 0 && errno != EINTR)
+			die(folder);
+	}
+	return 0;
+}
+
 /* ---- in dom0 ---- */
 
 static void print_output(struct xs_handle *xs, const char *home, unsigned int nodes)
@@ -199,8 +235,10 @@ static void print_output(struct xs_handle *xs, const char *home, unsigned int no
 			fwrite(text, 1, size, stdout);
 		free(text);
 	}
-	snprintf(path, sizeof(path), "%s/output", home);
-	xs_rm(xs, XBT_NULL, path);
+	if (nodes > 0) {
+		snprintf(path, sizeof(path), "%s/output", home);
+		xs_rm(xs, XBT_NULL, path);
+	}
 	fflush(stdout);
 }
 
@@ -308,11 +346,13 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "serve") == 0)
 		serve();
+	if (argc == 3 && strcmp(argv[1], "wait") == 0)
+		return wait_for_file(argv[2]);
 	if (argc == 5 && strcmp(argv[1], "run") == 0)
 		return run(argv[2], (unsigned int)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 3 && strcmp(argv[1], "domid") == 0)
 		return print_domid(argv[2]);
-	fprintf(stderr, "usage: xen-agent serve | xen-agent run NAME SECONDS COMMAND | "
-			"xen-agent domid NAME\n");
+	fprintf(stderr, "usage: xen-agent serve | xen-agent wait FILE | "
+			"xen-agent run NAME SECONDS COMMAND | xen-agent domid NAME\n");
 	return 2;
 }

@@ -15,8 +15,9 @@ CACHE=$(cache_folder)/xen
 
 PACKAGES_ROOT="systemd systemd-sysv dbus libpam-systemd udev kmod util-linux procps
 	xenstore-utils alsa-utils libxenstore4 libxentoolcore1 libseccomp2 libsystemd0"
-# As a desktop's dom0: PipeWire and WirePlumber are the user's services, by their packages.
-PACKAGES_DOM0="dbus-user-session pipewire pipewire-bin pipewire-alsa wireplumber jq iproute2
+# As a desktop's dom0: PipeWire and WirePlumber are the user's services, by their packages. A start of jq
+# itself takes most of a second in the emulator.
+PACKAGES_DOM0="dbus-user-session pipewire pipewire-bin pipewire-alsa wireplumber gojq iproute2
 	init-system-helpers e2fsprogs"
 PACKAGES_GUEST="dbus-user-session"
 

@@ -150,7 +150,7 @@ no_zombies() {
 
 # guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), or debian; writes NAME.cfg.
 guest_config() {
-	local name=$1 type=$2 ramdisk=small memory=224 extra=''
+	local name=$1 type=$2 ramdisk=small memory=160 extra=''
 	shift 2
 	mkdir -p /t/guests
 	if [ "$type" = debian ]; then
@@ -239,13 +239,13 @@ quoted() {
 # guest_spawn NAME ID COMMAND: in the background, as the ordinary user; GUEST_USER=root for root.
 guest_spawn() {
 	guest_run "$1" "/payload/tests/xen/machine/spawn $2 ${GUEST_USER:-1000} $(quoted "$3")
-		until [ -s /tmp/$2.pid ]; do sleep 0.1; done"
+		$AGENT wait /tmp/$2.pid >/dev/null"
 }
 
 # guest_wait NAME ID SECONDS: for the end of what was spawned; returns its exit code.
 guest_wait() {
 	local code
-	code=$(GUEST_SECONDS=$3 guest_run "$1" "until [ -s /tmp/$2.rc ]; do sleep 0.1; done; cat /tmp/$2.rc")
+	code=$(GUEST_SECONDS=$3 guest_run "$1" "exec $AGENT wait /tmp/$2.rc")
 	return "${code:-125}"
 }
 

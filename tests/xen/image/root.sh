@@ -19,7 +19,8 @@ user() {
 everybody() {
 	echo "$name" >"$etc/hostname"
 	echo "127.0.0.1 localhost $name" >"$etc/hosts"
-	echo "SystemMaxUse=64M" >>"$etc/systemd/journald.conf"
+	printf '%s\n' Storage=volatile RuntimeMaxUse=32M >>"$etc/systemd/journald.conf"
+	echo force-unsafe-io >"$etc/dpkg/dpkg.cfg.d/unsafe-io"
 	chroot "$root" passwd -q -d root
 	ln -sf /usr/share/zoneinfo/UTC "$etc/localtime"
 	for each in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service \
@@ -103,6 +104,7 @@ dom0() {
 	cat >>"$etc/default/xen" <<-'END'
 		grep -q 'xenstored=c' /proc/cmdline && XENSTORED=$(echo /usr/lib/xen-*/bin/xenstored)
 	END
+	ln -s gojq "$root/usr/bin/jq"
 	# The consoles of guests become files.
 	echo 'XENCONSOLED_ARGS="--log=guest"' >>"$etc/default/xen"
 	echo 'autoballoon="off"' >"$etc/xen/xl.conf"

@@ -11,9 +11,10 @@ FRAMES=480000
 PROGRAMS=('debian player 1' 'pv player 2' 'pvh one 3' 'pvh two 4')
 FIGURE=''
 
-# plays NAME ID NUMBER [ARGUMENT...]
+# plays NAME ID NUMBER [ARGUMENT...]: with half a second in its buffer, for each start of a program keeps the one
+# emulated processor of its guest longer than from one quantum to the next.
 plays() {
-	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 8192 ${*:4} $3"
+	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 24000 ${*:4} $3"
 }
 
 # ends NAME ID NUMBER

@@ -33,12 +33,28 @@ same_number() {
 	END
 }
 
-# save_and_restore NAME [same]: with the same number again or, as usual, another one. RESUMED is when the
-# guest runs again.
+# save NAME MS: the guest's memory is read so long after it was asked for; at once when MS is empty.
+save() {
+	local late reader res
+	if [ -z "$2" ]; then
+		xl save "$1" "/t/$1.save"
+		return
+	fi
+	late=/t/$1.pipe
+	mkfifo "$late"
+	{ tap_go_on "$SESSION/drain.f32" "$2" >&2 && cat; } <"$late" >"/t/$1.save" &
+	reader=$!
+	xl save "$1" "$late"
+	res=$?
+	wait $reader && rm "$late" && return $res
+}
+
+# save_and_restore NAME [same] [MS]: with the same number again or, as usual, another one; MS as that of save.
+# RESUMED is when the guest runs again.
 save_and_restore() {
 	local id
 	id=$(guest_id "$1")
-	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	save "$1" "${3:-}" >>"$SESSION/log/xl" 2>&1
 	check "$1 is saved" test $? -eq 0
 	check "$1: no dead domain is left" wait_for 2 no_zombies
 	[ "${2:-}" != same ] || same_number "/t/$1.save" "$id"
@@ -64,7 +80,7 @@ restored() {
 	heard_or_die "$name"
 	tap_go_on "$SESSION/$name.f32" 2000
 	for ((round = 1; round <= rounds; round++)); do
-		[ $round -lt $rounds ] || which=same
+		[ "$round" -lt "$rounds" ] || which=same
 		save_and_restore "$name" $which
 		resumed+=("$RESUMED")
 		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
@@ -88,17 +104,17 @@ restored() {
 	GAPS+="${GAPS:+, }$name $(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
 }
 
-# Almost three seconds, in one buffer.
-DRAIN_FRAMES=23000 DRAIN_RATE=8000
+# Almost six seconds, in one buffer.
+DRAIN_FRAMES=46000 DRAIN_RATE=8000
 
-# drained NAME: saved and restored after the last write. dom0 plays all of it while the guest sleeps, and the
-# guest's clock does not count that, so a drain that lasted less than the sound was interrupted. Not exact:
-# dom0 makes 48 kHz of it.
+# drained NAME: saved and restored after the last write. dom0 plays all of it while the guest sleeps, before
+# anything of the guest is read, and the guest's clock does not count that: so a drain that lasted less than
+# the sound was interrupted. Not exact: dom0 makes 48 kHz of it.
 drained() {
 	local name=$1 drain_ms all_ms=$((DRAIN_FRAMES * 1000 / DRAIN_RATE)) heard_ms
 	tap_sink "$SESSION/drain.f32"
-	guest_player "$name" 3 -r $DRAIN_RATE -b 24000 -n $DRAIN_FRAMES
-	save_and_restore "$name"
+	guest_player "$name" 3 -f S16 -r $DRAIN_RATE -b 48000 -n $DRAIN_FRAMES
+	save_and_restore "$name" '' $((all_ms + 500))
 	check "$name: the program that drains ends well" guest_wait "$name" player 60
 	tap_go_on "$SESSION/drain.f32" 500
 	tap_end
