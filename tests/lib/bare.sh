@@ -102,6 +102,18 @@ bare_inside() {
 	' - "$1" "$BARE_WORK/archives" "${@:2}" </dev/null
 }
 
+# bare_build_tools ROOT FOLDER TARGET...: builds those of the sources in that folder of the root.
+bare_build_tools() {
+	bare_inside "$1" bash -ec '
+		cd "$0"
+		[ -e build/build.ninja ] || meson setup build -Dauto_features=disabled -Dalsa=enabled \
+			-Dpipewire=enabled -Dtests=enabled
+		ninja -C build "$@"
+	' "${@:2}" >"$BARE_WORK/tools.log" 2>&1 && return
+	tail -n 20 "$BARE_WORK/tools.log" | bare_quote
+	return 1
+}
+
 # Lines of something else's output, set off from our own.
 bare_quote() {
 	sed -u 's/^/          | /'

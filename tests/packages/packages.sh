@@ -52,16 +52,6 @@ build() {
 	return 1
 }
 
-# The tools that judge what was heard, of the same release.
-build_tools() {
-	bare_inside "$BUILD" bash -ec '
-		cd /srv/xaring
-		[ -e build/build.ninja ] || meson setup build -Dauto_features=disabled -Dalsa=enabled \
-			-Dpipewire=enabled -Dtests=enabled
-		ninja -C build tests/lib/sound-{tap,make,check}
-	' >"$BARE_WORK/tools.log" 2>&1 || { tail "$BARE_WORK/tools.log" | bare_quote && return 1; }
-}
-
 deb() {
 	echo "$BUILD/packages/first/${1}_${VERSION}_${2:-$(dpkg --print-architecture)}.deb"
 }
@@ -407,7 +397,8 @@ main() {
 	check "dpkg-buildpackage" build "$BUILD"
 	[ "$CHECK_FAILED" -eq 0 ] || check_end
 	judge_packages
-	check "the tools that listen are built" build_tools
+	check "the tools that listen are built" \
+		bare_build_tools "$BUILD" /srv/xaring tests/lib/sound-{tap,make,check}
 	check "another root is made" make_machine
 	check "it is booted" bare_boot "$MACHINE"
 	[ "$CHECK_FAILED" -eq 0 ] || check_end

@@ -62,18 +62,13 @@ build_tools() {
 	TOOLS_DIR=$BUILD_ROOT/srv/tools/build/tests
 	say "building the tools"
 	copy_sources "$BUILD_ROOT/srv/tools"
-	bare_inside "$BUILD_ROOT" bash -ec '
-		cd /srv/tools
-		[ -e build/build.ninja ] || meson setup build -Dauto_features=disabled -Dalsa=enabled \
-			-Dpipewire=enabled -Dtests=enabled
-		ninja -C build tests/lib/sound-{tap,make,check} tests/lib/coded-player \
-			tests/xen/{xen-agent,grant-count,graph}
-	' >"$WORK/tools.log" 2>&1
+	bare_build_tools "$BUILD_ROOT" /srv/tools tests/lib/sound-{tap,make,check} \
+		tests/lib/coded-player tests/xen/{xen-agent,grant-count,graph}
 }
 
 # build_all RELEASE
 build_all() {
 	build_root "$1" || return
 	build_debs || { tail -n 20 "$WORK/build.log" && return 1; }
-	build_tools || { tail -n 20 "$WORK/tools.log" && return 1; }
+	build_tools
 }

@@ -270,11 +270,28 @@ guest_player() {
 	guest_spawn "$name" player "/payload/tests/lib/coded-player -l /tmp/player.log $* $number"
 }
 
+# guest_written NAME: the frames that its player has written.
+guest_written() {
+	guest_run "$1" "tail -n 1 /tmp/player.log | cut -d' ' -f3"
+}
+
 # guest_has_written NAME FRAMES
 guest_has_written() {
 	local last
-	last=$(guest_run "$1" "tail -n 1 /tmp/player.log | cut -d' ' -f3")
+	last=$(guest_written "$1")
 	[ -n "$last" ] && [ "$last" -ge "$2" ]
+}
+
+# guest_daemon NAME: the process of its xaring-guestd.
+guest_daemon() {
+	guest_run "$1" pidof xaring-guestd
+}
+
+# guest_daemon_is_new NAME PID: another one than that.
+guest_daemon_is_new() {
+	local pid
+	pid=$(guest_daemon "$1")
+	[ -n "$pid" ] && [ "$pid" != "$2" ]
 }
 
 # guest_judge NAME NUMBER RECORDED: fetches the player's log, and reads the frame code into VERDICT.

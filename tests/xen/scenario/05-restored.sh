@@ -12,10 +12,6 @@ ROUNDS_PV=3 ROUNDS_PVH=2
 [ "$XARING_TEST" != long ] || ROUNDS_PVH=3
 LONGEST_MS=0
 
-guestd_pid() {
-	guest_run "$1" "pidof xaring-guestd"
-}
-
 # same_number FILE DOMID: what was saved there becomes that domain. xl keeps the configuration behind its
 # header (xl.h, struct save_file_header) as JSON, with its length.
 same_number() {
@@ -74,7 +70,7 @@ save_and_restore() {
 # time as the same domain.
 restored() {
 	local name=$1 number=$2 rounds=$3 daemon round resumed=() back_ms which=''
-	daemon=$(guestd_pid "$name")
+	daemon=$(guest_daemon "$name")
 	tap_sink "$SESSION/$name.f32"
 	guest_player "$name" "$number" -b 8192
 	heard_or_die "$name"
@@ -87,7 +83,7 @@ restored() {
 		tap_go_on "$SESSION/$name.f32" 4000
 	done
 	check "$name: the program still runs" guest_runs "$name" player
-	check "$name: so does the daemon" test "$(guestd_pid "$name")" = "$daemon"
+	check "$name: so does the daemon" test "$(guest_daemon "$name")" = "$daemon"
 	guest_signal "$name" player TERM
 	check "$name: the program ends well" guest_wait "$name" player 30
 	tap_go_on "$SESSION/$name.f32" 200

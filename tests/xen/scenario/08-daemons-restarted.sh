@@ -47,12 +47,12 @@ check "there is another worker" wait_for 10 worker_is_new "$worker"
 check "the broker is the same" test "$(broker_pid)" = "$broker"
 settled "the worker's death" "$began" $((began + start_ms * 1000000))
 
-daemon=$(guest_run pv pidof xaring-guestd)
+daemon=$(guest_daemon pv)
 began=$(now_ns)
 systemctl restart xaring-pw
 guest_run pv "kill $daemon"
 check "the backend is up again" wait_for 20 unit_is_up_after "$began"
-check "so is the guest's daemon" wait_for 20 guest_run pv "pidof xaring-guestd | grep -vqx $daemon"
+check "so is the guest's daemon" wait_for 20 guest_daemon_is_new pv "$daemon"
 unit_settled "a restart of both"
 
 began=$(now_ns)

@@ -24,10 +24,6 @@ has_played_on() {
 	guest_has_written pv $((WRITTEN + void_seconds * 48000))
 }
 
-written() {
-	guest_run pv "tail -n 1 /tmp/player.log | cut -d' ' -f3"
-}
-
 status() {
 	guest_user pv xaring-guestd --status >"$SESSION/status"
 }
@@ -60,7 +56,7 @@ check_number "gaps, once it is heard" "$(verdict .gaps)" -eq 0
 systemctl stop xaring-pw
 check "no process of the backend is left" test -z "$(pgrep xaring)"
 guest_player pv 2 -b 8192
-WRITTEN=$(written)
+WRITTEN=$(guest_written pv)
 check "it plays on" wait_for 30 has_played_on
 rate=$(rate_of_player 4)
 check_number "frames per second into the void" "$rate" -ge 47000

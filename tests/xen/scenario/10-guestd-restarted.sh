@@ -11,33 +11,23 @@
 # What a new daemon gives a program that does not come back, and more.
 UNKNOWN_MS=12000
 
-daemon_of() {
-	guest_run "$1" pidof xaring-guestd
-}
-
-daemon_is_new() {
-	local pid
-	pid=$(daemon_of "$1")
-	[ -n "$pid" ] && [ "$pid" != "$2" ]
-}
-
-# gone_and_back NAME COMMAND FILE: what is published, and what dom0 has mapped, stay as they are.
+# gone_and_back NAME COMMAND FILE MS: what is published, and what dom0 has mapped, stay as they are for so long.
 gone_and_back() {
 	local name=$1 daemon new streams mapped id
 	id=$(guest_id "$name")
-	daemon=$(daemon_of "$name")
+	daemon=$(guest_daemon "$name")
 	streams=$(published "$id")
 	mapped=$(mapped_grants)
 	guest_run "$name" "$2"
-	check "$name: another daemon after: $2" wait_for 20 daemon_is_new "$name" "$daemon"
-	new=$(daemon_of "$name")
+	check "$name: another daemon after: $2" wait_for 20 guest_daemon_is_new "$name" "$daemon"
+	new=$(guest_daemon "$name")
 	plays_once "$name"
 	check "$name: new streams open" test $? -eq 0
 	[ -z "$SAID" ] || note "$SAID"
-	tap_go_on "$3" $UNKNOWN_MS
+	tap_go_on "$3" "$4"
 	check "$name: the stream is known to the new one" test "$(published "$id")" = "$streams"
 	check "$name: its pages are those of before: $mapped" wait_for 5 mapped_grants_are "$mapped"
-	check "$name: the daemon is the new one still" test -n "$new" -a "$(daemon_of "$name")" = "$new"
+	check "$name: the daemon is the new one still" test -n "$new" -a "$(guest_daemon "$name")" = "$new"
 }
 
 no_gap_check() {
@@ -54,8 +44,8 @@ guest_player debian 1 -b 16384
 heard_or_die debian
 tap_go_on "$SESSION/debian.f32" 1000
 # shellcheck disable=SC2016
-gone_and_back debian 'kill -9 $(pidof xaring-guestd)' "$SESSION/debian.f32"
-gone_and_back debian 'systemctl restart xaring-guestd' "$SESSION/debian.f32"
+gone_and_back debian 'kill -9 $(pidof xaring-guestd)' "$SESSION/debian.f32" $UNKNOWN_MS
+gone_and_back debian 'systemctl restart xaring-guestd' "$SESSION/debian.f32" 2000
 player_ends debian 1 "$SESSION/debian.f32"
 no_gap_check debian
 
@@ -64,14 +54,14 @@ guest_player pv 2 -b 16384
 heard_or_die pv
 tap_go_on "$SESSION/pv.f32" 1000
 # shellcheck disable=SC2016
-gone_and_back pv 'kill -9 $(pidof xaring-guestd)' "$SESSION/pv.f32"
+gone_and_back pv 'kill -9 $(pidof xaring-guestd)' "$SESSION/pv.f32" 2000
 tap_end
 frames=$(stat -c %s "$SESSION/pv.f32")
 guest_judge pv 2 "$SESSION/pv.f32"
 no_gap_check pv
 
 tap_sink "$SESSION/restored.f32"
-daemon=$(daemon_of pv)
+daemon=$(guest_daemon pv)
 xl save pv /t/pv.save >"$SESSION/log/xl" 2>&1
 check "pv is saved" test $? -eq 0
 xl restore -p /t/pv.save >>"$SESSION/log/xl" 2>&1
@@ -81,7 +71,7 @@ resumed=$(now_ns)
 xl unpause pv
 check "pv: it is heard again" wait_for 30 guest_is_heard pv
 tap_go_on "$SESSION/restored.f32" 4000
-check "pv: the daemon is the same" test "$(daemon_of pv)" = "$daemon"
+check "pv: the daemon is the same" test "$(guest_daemon pv)" = "$daemon"
 player_ends pv 2 "$SESSION/restored.f32"
 nothing_wrong_check pv
 heard=$(heard_after "$resumed")
