@@ -404,8 +404,10 @@ void status_print(const struct status_report *report, bool json, bool colour, FI
 		print_json(report, to);
 		return;
 	}
-	for (int i = 0; i < STATUS_LINKS && report->what[i][0]; i++)
-		print_line(report, (enum status_link)i, colour, to);
+	for (int i = 0; i < STATUS_LINKS; i++) {
+		if (report->what[i][0])
+			print_line(report, (enum status_link)i, colour, to);
+	}
 }
 
 int status_run(const char *runtime_dir, bool json)

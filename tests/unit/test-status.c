@@ -294,13 +294,33 @@ static void missing_backend_is_named(void **state)
 	assert_int_equal(broken_in(w), STATUS_BACKEND);
 }
 
+static char *printed(bool json, bool colour)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&text, &bytes);
+
+	assert_non_null(file);
+	status_print(&report, json, colour, file);
+	fclose(file);
+	return text;
+}
+
 static void refusal_is_named(void **state)
 {
 	struct world w = usual();
+	char *text;
 
 	(void)state;
 	w.refusal = XARING_REASON_POLICY;
 	assert_int_equal(broken_in(w), STATUS_POLICY);
+	/* The links between are not known. */
+	text = printed(false, false);
+	assert_non_null(strstr(text, "ok      device"));
+	assert_null(strstr(text, "xenstore"));
+	assert_non_null(strstr(text, "broken  policy"));
+	assert_non_null(strstr(text, report.remedy));
+	free(text);
 }
 
 static void limit_is_named(void **state)
@@ -364,18 +384,6 @@ static void sound_server_that_takes_nothing_is_named(void **state)
 }
 
 /* ---- printing ---- */
-
-static char *printed(bool json, bool colour)
-{
-	char *text = NULL;
-	size_t bytes;
-	FILE *file = open_memstream(&text, &bytes);
-
-	assert_non_null(file);
-	status_print(&report, json, colour, file);
-	fclose(file);
-	return text;
-}
 
 static void make_report(void)
 {
