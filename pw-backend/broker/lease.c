@@ -25,6 +25,18 @@ struct lease *lease_find(const struct vm *vm, uint32_t id)
 	return NULL;
 }
 
+void lease_enforce(const struct vm *vm)
+{
+	const struct xaring_refusal refusal = {.reason = XARING_REASON_POLICY};
+	struct lease *next;
+
+	for (struct lease *l = vm->leases; l; l = next) {
+		next = l->next;
+		if (!l->ending && !policy_allows(&vm->policy, l->params.direction))
+			l->on_refused(l, &refusal);
+	}
+}
+
 static bool number_is_taken(const struct vm *vm, enum xaring_direction direction, uint32_t number)
 {
 	for (const struct lease *l = vm->leases; l; l = l->next) {

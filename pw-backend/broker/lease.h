@@ -72,6 +72,9 @@ struct lease {
 	uint32_t ending_ticks; /* in which the worker could have unmapped it */
 };
 
+/* The VM's policy is another one: streams that it does not allow at all any more are refused. */
+void lease_enforce(const struct vm *vm);
+
 /* Makes a lease and tells the worker. It is the VM's. Returns 0 or -ENOMEM. */
 int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out);
 

@@ -60,6 +60,11 @@ static int check_pages(const struct policy *policy, const struct policy_use *use
 	return -EDQUOT;
 }
 
+bool policy_allows(const struct policy *policy, uint32_t direction)
+{
+	return direction == XARING_PLAYBACK && policy->playback;
+}
+
 int policy_check(const struct policy *policy, const struct policy_use *use,
 		 const struct xaring_open *open, struct policy_grant *grant,
 		 struct xaring_refusal *refusal)
@@ -71,7 +76,7 @@ int policy_check(const struct policy *policy, const struct policy_use *use,
 	res = xaring_params_shape(&open->params, &grant->shape, refusal);
 	if (res < 0)
 		return res;
-	if (open->params.direction != XARING_PLAYBACK || !policy->playback) {
+	if (!policy_allows(policy, open->params.direction)) {
 		refuse(refusal, XARING_REASON_POLICY, 0, 0, 0);
 		return -EACCES;
 	}

@@ -49,6 +49,9 @@ struct policy_grant {
 /* What a VM may do of which nothing is said. */
 void policy_init(struct policy *policy);
 
+/* Whether it may have streams of that direction (enum xaring_direction) at all. */
+bool policy_allows(const struct policy *policy, uint32_t direction);
+
 /*
  * Judges an OPEN: version, shape, direction, streams, pages, in this order.
  *

@@ -182,6 +182,7 @@ static void local_reload(void *source)
 
 	broker_policy(l->vm->broker, &l->vm->identity, &policy);
 	vm_set_policy(l->vm, &policy);
+	lease_enforce(l->vm);
 }
 
 static const struct source_ops source_ops = {

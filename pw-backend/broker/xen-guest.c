@@ -302,6 +302,7 @@ static void on_reload(void *source)
 			n->counted = false;
 		}
 	}
+	lease_enforce(g->vm);
 	settle(g);
 	xen_guest_pump(g);
 }

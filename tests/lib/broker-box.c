@@ -356,6 +356,13 @@ static struct timespec deadline(void)
 	return at;
 }
 
+void box_set_policy(struct box *box, unsigned vm, const struct policy *policy)
+{
+	pthread_mutex_lock(&box->lock);
+	box->policies[vm - 1] = *policy;
+	pthread_mutex_unlock(&box->lock);
+}
+
 void box_reload(struct box *box)
 {
 	struct timespec until = deadline();

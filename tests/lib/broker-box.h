@@ -33,6 +33,9 @@ struct box *box_start(const struct policy *policies, unsigned vms);
 typedef void (*box_policy_fn)(const struct identity *identity, struct policy *policy);
 struct box *box_start_xen(box_policy_fn policy);
 
+/* Another policy for the VM of that number; for box_reload(). (main) */
+void box_set_policy(struct box *box, unsigned vm, const struct policy *policy);
+
 /* The rules have changed. Returns when the broker has asked for them anew. (main) */
 void box_reload(struct box *box);
 

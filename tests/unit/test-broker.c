@@ -961,6 +961,34 @@ static void broken_stream_is_refused_and_no_other(void **state)
 	box_stop(box);
 }
 
+static void vm_that_is_forbidden_is_silent_at_once(void **state)
+{
+	struct policy policy = usual_policy();
+	struct box *box = start(2);
+	int worker = box_ready_worker(box, 2);
+	int forbidden = client_play(box, 1);
+	struct ipc_message stream = expect_stream(worker), message;
+	int other = client_play(box, 2);
+
+	(void)state;
+	expect_stream(worker);
+	policy.max_streams = 1;
+	box_set_policy(box, 1, &policy);
+	box_reload(box);
+	client_expect_nothing(forbidden);
+	policy.playback = false;
+	box_set_policy(box, 1, &policy);
+	box_reload(box);
+	client_expect_refusal(forbidden, XARING_REASON_POLICY, NULL);
+	worker_expect(worker, IPC_END, &message);
+	assert_int_equal(message.stream, stream.stream);
+	worker_send(worker, IPC_GONE, 1, stream.stream);
+	client_expect_nothing(other);
+	close(other);
+	close(worker);
+	box_stop(box);
+}
+
 static void stream_that_the_worker_drops_is_refused(void **state)
 {
 	struct box *box = start(1);
@@ -1199,6 +1227,7 @@ int main(void)
 		cmocka_unit_test(wanted_socket_is_connected_and_given),
 		cmocka_unit_test(worker_of_another_user_is_replaced),
 		cmocka_unit_test(broken_stream_is_refused_and_no_other),
+		cmocka_unit_test(vm_that_is_forbidden_is_silent_at_once),
 		cmocka_unit_test(stream_that_the_worker_drops_is_refused),
 		cmocka_unit_test(worker_that_talks_nonsense_is_killed),
 		cmocka_unit_test(worker_that_falls_behind_hears_all_in_the_end),

@@ -707,6 +707,32 @@ static void new_rules_judge_anew(void **state)
 	stop(box, worker);
 }
 
+static void vm_that_is_forbidden_is_silent_at_once(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	__atomic_store_n(&generation, 1, __ATOMIC_SEQ_CST);
+	rules = rules_by_generation;
+	box = start(&worker);
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	__atomic_store_n(&generation, 0, __ATOMIC_SEQ_CST);
+	box_reload(box);
+	expect_end(worker, &stream);
+	expect_answer(3, 0, XARING_REASON_POLICY, NULL);
+	say_gone(worker, &stream);
+	worker_expect_nothing(worker);
+	__atomic_store_n(&generation, 1, __ATOMIC_SEQ_CST);
+	box_reload(box);
+	expect_stream(worker, &vm);
+	await_node("/local/domain/3/data/xaring/stream/0/answer", false, NULL, 0);
+	stop(box, worker);
+}
+
 static void what_the_worker_refuses_is_answered(void **state)
 {
 	struct ipc_message vm, stream;
@@ -1412,6 +1438,7 @@ int main(int argc, char **argv)
 		TEST(limits_are_answered),
 		TEST(who_may_not_play_is_told),
 		TEST(new_rules_judge_anew),
+		TEST(vm_that_is_forbidden_is_silent_at_once),
 		TEST(what_the_worker_refuses_is_answered),
 		TEST(nothing_is_left_of_streams_that_are_gone),
 		TEST(who_opens_too_often_is_told),
