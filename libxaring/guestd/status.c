@@ -164,13 +164,16 @@ static bool refused(struct look *l, const struct xaring_refusal *refusal)
 	xaring_refusal_text(refusal, text, sizeof(text));
 	say(l, STATUS_POLICY, "%s", text);
 	if (refusal->reason == XARING_REASON_INTERNAL)
-		return give_up(l, STATUS_POLICY, "its log says why: journalctl -u xaring-guestd");
+		return give_up(l, STATUS_POLICY,
+			       "a log says why: journalctl -u xaring-guestd here, journalctl -u "
+			       "xaring-pw in dom0");
 	if (xaring_refusal_errno(refusal) == -EBUSY)
 		return give_up(l, STATUS_POLICY,
 			       "close what plays, or raise the limit: xaring-guestd(8) here, "
 			       "xaring-pw.conf(5) in dom0");
 	return give_up(l, STATUS_POLICY,
-		       "allow this VM in dom0: xaring-pw.conf(5), actions policy");
+		       "allow this VM in dom0: xaring-pw.conf(5), actions policy; then "
+		       "systemctl reload xaring-pw");
 }
 
 static void update(struct look *l)
