@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Clients that are dropped while others are tried again; the rest of serve.h is tested through the daemons. */
+/*
+ * Clients that are dropped while others are tried again, and how many may come; the rest of serve.h is
+ * tested through the daemons.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +24,7 @@
 
 #define CLIENTS     4
 #define DEADLINE_MS 5000
+#define BURST       256 /* connections that are accepted at once */
 
 struct place {
 	char folder[32];
@@ -33,6 +37,7 @@ struct place {
 	unsigned opened;
 	unsigned first, count; /* whom the first retry drops */
 	unsigned retried[CLIENTS];
+	unsigned limits; /* how often something was limited */
 };
 
 static void on_open(void *data, struct serve_client *client, const struct xaring_open *open)
@@ -70,15 +75,30 @@ static void on_gone(void *data, struct serve_client *client)
 
 static void on_limit(void *data, const char *text)
 {
-	(void)data, (void)text;
+	struct place *p = data;
+
+	(void)text;
+	p->limits++;
 }
 
 static const struct serve_events events = {on_open, on_retry, on_kick, on_gone, on_limit};
 
+static void drop_at_once(void *data, struct serve_client *client, const struct xaring_open *open)
+{
+	struct place *p = data;
+
+	(void)open;
+	p->opened++;
+	serve_client_drop(client);
+	loop_quit(p->loop, 0);
+}
+
+static const struct serve_events fleeting = {drop_at_once, on_retry, on_kick, on_gone, on_limit};
+
 static void on_deadline(void *data)
 {
 	(void)data;
-	fail_msg("%d clients have not come in %d ms", CLIENTS, DEADLINE_MS);
+	fail_msg("the clients have not come in %d ms", DEADLINE_MS);
 }
 
 static int open_one(const char *path)
@@ -101,7 +121,7 @@ static int open_one(const char *path)
 	return fd;
 }
 
-static int begin(void **state)
+static struct place *open_place(uint32_t open_ms, const struct serve_events *served_by)
 {
 	static struct place p;
 	struct xaring_listener *listener;
@@ -113,11 +133,26 @@ static int begin(void **state)
 	assert_int_equal(loop_create(&p.loop), 0);
 	assert_int_equal(loop_add_timer(p.loop, on_deadline, &p, &p.deadline), 0);
 	loop_arm_timer(p.deadline, DEADLINE_MS, 0);
-	assert_int_equal(serve_open(p.loop, listener, 10, &events, &p, &p.serve), 0);
+	assert_int_equal(serve_open(p.loop, listener, open_ms, served_by, &p, &p.serve), 0);
+	return &p;
+}
+
+static int close_place(struct place *p)
+{
+	serve_close(p->serve);
+	loop_remove(p->deadline);
+	loop_destroy(p->loop);
+	return rmdir(p->folder);
+}
+
+static int begin(void **state)
+{
+	struct place *p = open_place(10, &events);
+
 	for (int i = 0; i < CLIENTS; i++)
-		p.fds[i] = open_one(p.path);
-	assert_int_equal(loop_run(p.loop), 0);
-	*state = &p;
+		p->fds[i] = open_one(p->path);
+	assert_int_equal(loop_run(p->loop), 0);
+	*state = p;
 	return 0;
 }
 
@@ -125,12 +160,9 @@ static int end(void **state)
 {
 	struct place *p = *state;
 
-	serve_close(p->serve);
-	loop_remove(p->deadline);
-	loop_destroy(p->loop);
 	for (int i = 0; i < CLIENTS; i++)
 		close(p->fds[i]);
-	return rmdir(p->folder);
+	return close_place(p);
 }
 
 static void all_who_wait_are_tried_in_their_order(void **state)
@@ -176,6 +208,22 @@ static void who_has_an_owner_does_not_wait(void **state)
 	serve_client_set_owner(p->clients[2], NULL);
 }
 
+/* One after the other: each time it is looked for another one, and nobody is there. */
+static void who_is_not_there_costs_nothing(void **state)
+{
+	struct place *p = open_place(60000, &fleeting);
+
+	(void)state;
+	while (p->opened < BURST) {
+		int fd = open_one(p->path);
+
+		assert_int_equal(loop_run(p->loop), 0);
+		assert_true(p->opened == BURST || p->limits == 0);
+		close(fd);
+	}
+	assert_int_equal(close_place(p), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +232,7 @@ int main(void)
 						begin, end),
 		cmocka_unit_test_setup_teardown(one_may_drop_itself, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_an_owner_does_not_wait, begin, end),
+		cmocka_unit_test(who_is_not_there_costs_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

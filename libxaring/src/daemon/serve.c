@@ -372,7 +372,7 @@ static bool accept_one(struct serve *s)
 	struct xaring_peer peer;
 	int fd;
 
-	if (s->strangers >= GREETING_MAX || !bucket_take(&s->accepts, clock_now_ms())) {
+	if (s->strangers >= GREETING_MAX || !bucket_has(&s->accepts, clock_now_ms())) {
 		s->events->on_limit(s->data, "connects too often: made to wait");
 		pause_listening(s);
 		return false;
@@ -387,6 +387,7 @@ static bool accept_one(struct serve *s)
 			pause_listening(s);
 		return false;
 	}
+	(void)bucket_take(&s->accepts, clock_now_ms());
 	take_client(s, fd, &peer);
 	return true;
 }
