@@ -1119,6 +1119,30 @@ static void one_who_is_silent_shuts_nobody_else_out(void **state)
 		close(silent[i]);
 }
 
+/* All that can be without a stream, each user within his share. */
+static void many_who_are_silent_shut_nobody_else_out(void **state)
+{
+	uint64_t begin_ms = box_now_ms();
+	int silent[96];
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("needs root, for three users more\n");
+		skip();
+	}
+	for (int i = 0; i < 96; i++) {
+		assert_int_equal(seteuid(1000 + (uid_t)i / 32), 0);
+		silent[i] = client_connect(box);
+		assert_int_equal(seteuid(0), 0);
+	}
+	close(client_play(box, NULL));
+	assert_true(box_now_ms() - begin_ms < 900);
+	client_expect_end(silent[0]);
+	assert_false(client_is_readable(silent[1], 0));
+	for (int i = 1; i < 96; i++)
+		close(silent[i]);
+}
+
 /* More than a user's share wait for what is not known yet. */
 static void one_who_asks_for_too_much_at_once_is_told_so(void **state)
 {
@@ -1378,6 +1402,7 @@ int main(void)
 		QUIET(missing_module_is_named),
 		QUIET(lines_of_the_log_are_limited),
 		TEST(one_who_is_silent_shuts_nobody_else_out),
+		TEST(many_who_are_silent_shut_nobody_else_out),
 		QUIET(one_who_asks_for_too_much_at_once_is_told_so),
 		TEST(one_who_opens_too_often_is_told_so),
 		TEST(stalled_xenstored_stops_nobody),

@@ -18,7 +18,7 @@
 
 #define GREETING_MS       1000 /* a program that connects says OPEN within */
 #define WAITING_MS        2000 /* longer than a worker may keep what has ended */
-#define GREETING_MAX      96   /* connections without a stream */
+#define GREETING_MAX      96   /* connections without a stream: more end silent ones */
 #define GREETING_USER_MAX 32   /* of one user */
 #define ACCEPTS_PER_WAKE  8
 #define MESSAGES_PER_WAKE 8
@@ -328,24 +328,37 @@ static bool is_silent(const struct serve_client *c)
 	       recv(c->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+/* The oldest connection that has said nothing, of that user or (NULL) of anybody; or NULL. */
+static struct serve_client *find_silent(const struct serve *s, const uid_t *uid)
+{
+	struct serve_client *c = s->clients;
+
+	while (c && ((uid && c->peer.uid != *uid) || !is_silent(c)))
+		c = c->next;
+	return c;
+}
+
+static uint32_t count_strangers(const struct serve *s, uid_t uid)
+{
+	uint32_t count = 0;
+
+	for (const struct serve_client *c = s->clients; c; c = c->next)
+		count += c->peer.uid == uid && c->state != CLIENT_PLAYING;
+	return count;
+}
+
 /*
- * Of the connections that a user may have without a stream, the oldest one that has said nothing
- * makes room for a new one. Returns -EBUSY when all of them wait for an answer.
+ * A new connection of that user needs room: of his own, or else of all, the oldest one that has said
+ * nothing makes it. Returns -EBUSY when all of them wait for an answer.
  */
 static int make_room(struct serve *s, uid_t uid)
 {
-	struct serve_client *silent = NULL;
-	uint32_t count = 0;
+	bool own = count_strangers(s, uid) >= GREETING_USER_MAX;
+	struct serve_client *silent;
 
-	for (struct serve_client *c = s->clients; c; c = c->next) {
-		if (c->peer.uid != uid || c->state == CLIENT_PLAYING)
-			continue;
-		count++;
-		if (!silent && is_silent(c))
-			silent = c;
-	}
-	if (count < GREETING_USER_MAX)
+	if (!own && s->strangers < GREETING_MAX)
 		return 0;
+	silent = find_silent(s, own ? &uid : NULL);
 	if (!silent)
 		return -EBUSY;
 	s->events->on_limit(s->data, "has many connections that say nothing: one is ended");
@@ -366,13 +379,20 @@ static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 	}
 }
 
+/* Whose the next connection is shows when it is accepted: there has to be room for anybody's. */
+static bool may_accept(struct serve *s)
+{
+	return bucket_has(&s->accepts, clock_now_ms()) &&
+	       (s->strangers < GREETING_MAX || find_silent(s, NULL));
+}
+
 /* Returns false when nothing more can be accepted now. */
 static bool accept_one(struct serve *s)
 {
 	struct xaring_peer peer;
 	int fd;
 
-	if (s->strangers >= GREETING_MAX || !bucket_has(&s->accepts, clock_now_ms())) {
+	if (!may_accept(s)) {
 		s->events->on_limit(s->data, "connects too often: made to wait");
 		pause_listening(s);
 		return false;
@@ -428,7 +448,7 @@ static void on_tick(void *data)
 		next = c->next;
 		busy |= client_tick(c, now_ms);
 	}
-	if (s->paused && s->strangers < GREETING_MAX && bucket_has(&s->accepts, now_ms)) {
+	if (s->paused && may_accept(s)) {
 		s->paused = false;
 		loop_update_io(s->io, EPOLLIN);
 	}

@@ -5,8 +5,9 @@
  *
  * Everything that comes from a client is hostile: what is not of the protocol ends the connection,
  * and no client makes the server work more often than the limits here say. Of the connections that
- * have no stream yet each user has a share; how fast they are accepted is one rate for all. Who may
- * have a stream, and where its pages come from, is the caller's, who answers each OPEN.
+ * have no stream yet each user has a share, and those that say nothing make room for others; how fast
+ * they are accepted is one rate for all. Who may have a stream, and where its pages come from, is the
+ * caller's, who answers each OPEN.
  *
  *   GREETING --OPEN--> WAITING --serve_client_accept()--> PLAYING
  *       |                 |                                  |
