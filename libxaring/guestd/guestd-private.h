@@ -35,7 +35,8 @@ struct guestd {
 	uint64_t start_ms;
 	uint64_t freed_ms; /* when the last stream ended; the kernel lags behind */
 
-	struct limited_log log;
+	struct limited_log log;     /* of what programs are not given */
+	struct limited_log own_log; /* of why there is nothing to give: no program silences it */
 };
 
 /* Has stream_tick() called within so many ms. */

@@ -148,9 +148,11 @@ static void refuse_error(struct guestd *g, struct serve_client *c, const struct 
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
 
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV)
-		limited_log_warn(&g->log, "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
+		limited_log_warn(&g->own_log,
+				 "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
 	else
-		limited_log_warn(&g->log, "no pages from /dev/xen/gntalloc: %s", strerror(-error));
+		limited_log_warn(&g->own_log, "no pages from /dev/xen/gntalloc: %s",
+				 strerror(-error));
 	refuse(g, c, open, &refusal);
 }
 
@@ -168,7 +170,7 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct x
 	} else if (is_settling(g)) {
 		keep_waiting(g);
 	} else {
-		limited_log_warn(&g->log,
+		limited_log_warn(&g->own_log,
 				 "the kernel has fewer pages than --pages: its limit is lower, or "
 				 "a program keeps those of streams that are over");
 		budget_offer(&g->budget, wish->shape.pages, gntalloc_room(domid, wish->shape.pages),
@@ -350,7 +352,7 @@ static void on_failed(void *owner, int error)
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
 	struct stream *s = owner;
 
-	limited_log_warn(&s->guestd->log, "xenstore refuses a stream: %s", strerror(-error));
+	limited_log_warn(&s->guestd->own_log, "xenstore refuses a stream: %s", strerror(-error));
 	stream_refuse(s, &refusal);
 }
 
@@ -406,6 +408,7 @@ int guestd_create(const struct guestd_setup *setup, struct guestd **out)
 	g->start_ms = clock_now_ms();
 	budget_init(&g->budget, setup->pages, setup->user_pages);
 	limited_log_init(&g->log);
+	limited_log_init(&g->own_log);
 	res = open_parts(g);
 	if (res < 0) {
 		guestd_destroy(g);

@@ -1083,7 +1083,32 @@ static void lines_of_the_log_are_limited(void **state)
 	box_begin_guestd(box);
 	for (int i = 0; i < 60; i++)
 		client_expect_refusal(client_open(box, 0), XARING_REASON_INTERNAL, NULL);
-	assert_in_range(box_lines(box, "of user") + box_lines(box, "modprobe"), 20, 22);
+	assert_in_range(box_lines(box, "of user"), 20, 22);
+	assert_in_range(box_lines(box, "modprobe"), 20, 22);
+}
+
+static void one_who_is_refused_often_silences_nothing_else(void **state)
+{
+	struct xaring_message open, play;
+	int fd;
+
+	(void)state;
+	box->device_pages = 14;
+	box_begin_guestd(box);
+	client_usual_open(&open);
+	open.u.open.params.rate_hz = 4000;
+	for (int i = 0; i < 40; i++) {
+		fd = client_connect(box);
+		client_send(fd, &open);
+		client_expect_refusal(fd, XARING_REASON_RATE, NULL);
+	}
+	assert_in_range(box_lines(box, "of user"), 20, 22);
+	fd = client_open(box, 0);
+	assert_int_equal(client_receive(fd, &play), 0);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, NULL);
+	assert_int_equal(box_lines(box, "the kernel has fewer pages than --pages"), 1);
+	xaring_message_finish(&play);
+	close(fd);
 }
 
 static bool is_refused_as_busy(void)
@@ -1401,6 +1426,7 @@ int main(void)
 		QUIET(who_is_asked_for_gets_one_stream),
 		QUIET(missing_module_is_named),
 		QUIET(lines_of_the_log_are_limited),
+		QUIET(one_who_is_refused_often_silences_nothing_else),
 		TEST(one_who_is_silent_shuts_nobody_else_out),
 		TEST(many_who_are_silent_shut_nobody_else_out),
 		QUIET(one_who_asks_for_too_much_at_once_is_told_so),
