@@ -19,8 +19,14 @@
 /* The smallest stream: the control page and one data page. */
 #define BUDGET_PAGES_MIN 2u
 
+/*
+ * Streams that an earlier daemon may have left (FOLDER_STREAMS_MAX): their pages are had already,
+ * whatever the maximum.
+ */
+#define BUDGET_LEFT_MAX 256u
+
 /* More than can have pages at a time. */
-#define BUDGET_USERS_MAX (XARING_GUEST_PAGES_MAX / BUDGET_PAGES_MIN + 16u)
+#define BUDGET_USERS_MAX (XARING_GUEST_PAGES_MAX / BUDGET_PAGES_MIN + BUDGET_LEFT_MAX + 16u)
 
 /* Whose pages are those of a stream whose program has not been seen yet. */
 #define BUDGET_NOBODY ((uid_t)-1)
@@ -59,7 +65,10 @@ int budget_check(const struct budget *budget, uid_t uid, uint32_t pages,
 void budget_offer(const struct budget *budget, uint32_t pages, uint32_t room,
 		  struct xaring_refusal *refusal);
 
-/* Counts pages that a stream has, and that it has given back: as many, of the same user. */
+/*
+ * Counts pages that a stream has, and that it has given back: as many, of the same user. Those that
+ * were had before may exceed the limits; nothing more is granted then.
+ */
 void budget_take(struct budget *budget, uid_t uid, uint32_t pages, uint64_t now_ms);
 void budget_give(struct budget *budget, uid_t uid, uint32_t pages);
 

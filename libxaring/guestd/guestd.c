@@ -285,6 +285,10 @@ static const struct serve_events serve_events = {
 
 /* ---- xenstore ---- */
 
+/*
+ * Its pages are there already, and their number is bounded: they count above the maximum as well, when
+ * others have come before it was known. Nothing new is given until it is below.
+ */
 static void *on_orphan(void *data, const struct offer *offer, struct rendezvous_node *node)
 {
 	struct guestd *g = data;
@@ -292,8 +296,7 @@ static void *on_orphan(void *data, const struct offer *offer, struct rendezvous_
 	struct xaring_shape shape;
 	struct stream *s;
 
-	if (xaring_params_shape(&offer->open.params, &shape, &refusal) < 0 ||
-	    budget_check(&g->budget, BUDGET_NOBODY, shape.pages, &refusal) < 0)
+	if (xaring_params_shape(&offer->open.params, &shape, &refusal) < 0)
 		return NULL;
 	return stream_adopt(g, offer, &shape, node, &s) == 0 ? s : NULL;
 }

@@ -81,6 +81,43 @@ static void nobodys_pages_are_no_users(void **state)
 	assert_granted(BOB, 10);
 }
 
+/* What was had before the start is not taken away: it is waited for. */
+static void nothing_is_granted_while_there_is_too_much(void **state)
+{
+	(void)state;
+	assert_granted(ALICE, 50);
+	budget_take(&budget, BUDGET_NOBODY, 90, 0);
+	assert_refused(BOB, 2, 142, 2, 100);
+	budget_give(&budget, BUDGET_NOBODY, 90);
+	budget_take(&budget, ALICE, 90, 0);
+	assert_refused(ALICE, 2, 142, 2, 100);
+	assert_refused(BOB, 2, 142, 2, 100);
+	budget_give(&budget, ALICE, 50);
+	assert_refused(ALICE, 2, 92, 2, 60);
+	assert_granted(BOB, 10);
+	budget_give(&budget, ALICE, 90);
+	assert_granted(ALICE, 60);
+}
+
+/* Each user has the smallest stream: of all that is given, and of all that an earlier daemon has left. */
+static void all_who_can_have_pages_are_counted(void **state)
+{
+	uid_t end = ALICE + XARING_GUEST_PAGES_MAX / BUDGET_PAGES_MIN + BUDGET_LEFT_MAX;
+
+	(void)state;
+	budget_init(&budget, XARING_GUEST_PAGES_MAX, 60);
+	for (uid_t uid = ALICE; uid < end; uid++)
+		budget_take(&budget, uid, BUDGET_PAGES_MIN, 0);
+	for (uid_t uid = ALICE; uid < end; uid++) {
+		assert_true(budget_may_open(&budget, uid, 0));
+		budget_give(&budget, uid, BUDGET_PAGES_MIN);
+	}
+	assert_int_equal(budget.pages, 0);
+	for (uint32_t i = 0; i < budget.user_count; i++)
+		assert_int_equal(budget.users[i].pages, 0);
+	assert_granted(end - 1, 60);
+}
+
 static void offer_is_what_there_is_room_for(void **state)
 {
 	struct xaring_refusal refusal;
@@ -150,6 +187,8 @@ int main(void)
 		cmocka_unit_test_setup(all_together_get_the_whole, begin),
 		cmocka_unit_test_setup(what_is_given_back_can_be_taken, begin),
 		cmocka_unit_test_setup(nobodys_pages_are_no_users, begin),
+		cmocka_unit_test_setup(nothing_is_granted_while_there_is_too_much, begin),
+		cmocka_unit_test_setup(all_who_can_have_pages_are_counted, begin),
 		cmocka_unit_test_setup(offer_is_what_there_is_room_for, begin),
 		cmocka_unit_test_setup(nothing_is_offered_without_room, begin),
 		cmocka_unit_test_setup(offer_is_less_than_what_was_refused, begin),

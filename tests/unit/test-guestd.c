@@ -960,6 +960,42 @@ static void pages_of_orphans_count(void **state)
 	close(fd);
 }
 
+/* What plays goes on, whoever took its place before it was known. */
+static void pages_of_orphans_are_theirs_whoever_comes_early(void **state)
+{
+	struct xaring_refusal refusal;
+	struct xaring_message message;
+	struct xaring_accept kept[2];
+	int fds[2], early;
+
+	(void)state;
+	box->pages = 18;
+	box_begin_guestd(box);
+	for (int i = 0; i < 2; i++)
+		fds[i] = client_play(box, &kept[i]);
+	box_wait_streams(box, 2);
+	box_end_guestd(box, SIGKILL);
+	box_store(box, "stall 7");
+	box_begin_guestd(box);
+	early = client_play(box, NULL);
+	box_store(box, "resume 7");
+	for (int i = 0; i < 2; i++) {
+		close(fds[i]);
+		fds[i] = client_open(box, kept[i].epoch);
+		client_expect(fds[i], XARING_MESSAGE_KEEP, &message);
+	}
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.value, 36);
+	assert_int_equal(refusal.max, 18);
+	close(early);
+	box_wait_streams(box, 2);
+	client_expect_refusal(client_open(box, 0), XARING_REASON_PAGES, &refusal);
+	assert_int_equal(refusal.value, 27);
+	close(fds[0]);
+	close(client_play(box, NULL));
+	close(fds[1]);
+}
+
 static void full_device_makes_a_smaller_offer(void **state)
 {
 	struct xaring_refusal refusal;
@@ -1420,6 +1456,7 @@ int main(void)
 		QUIET(budget_of_the_guest_is_held),
 		QUIET(budget_of_a_user_is_held),
 		QUIET(pages_of_orphans_count),
+		QUIET(pages_of_orphans_are_theirs_whoever_comes_early),
 		QUIET(full_device_makes_a_smaller_offer),
 		QUIET(pages_that_are_kept_are_named_when_there_are_no_others),
 		QUIET(full_device_is_waited_for_when_a_stream_has_just_ended),
