@@ -40,9 +40,11 @@ void guestd_log_refusal(struct guestd *g, uid_t uid, const char name[XARING_NAME
 		snprintf(who, sizeof(who), "a program");
 	xaring_refusal_text(refusal, reason, sizeof(reason));
 	if (uid == BUDGET_NOBODY)
-		limited_log_warn(&g->log, "%s, of before the start: %s", who, reason);
+		limited_log_line(&g->log, XARING_LOG_WARN, "%s, of before the start: %s", who,
+				 reason);
 	else
-		limited_log_warn(&g->log, "%s, of user %u: %s", who, (unsigned)uid, reason);
+		limited_log_line(&g->log, XARING_LOG_WARN, "%s, of user %u: %s", who, (unsigned)uid,
+				 reason);
 }
 
 /* ---- time ---- */
@@ -148,11 +150,11 @@ static void refuse_error(struct guestd *g, struct serve_client *c, const struct 
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
 
 	if (error == -ENOENT || error == -ENXIO || error == -ENODEV)
-		limited_log_warn(&g->own_log,
+		limited_log_line(&g->own_log, XARING_LOG_WARN,
 				 "there is no /dev/xen/gntalloc: modprobe xen-gntalloc");
 	else
-		limited_log_warn(&g->own_log, "no pages from /dev/xen/gntalloc: %s",
-				 strerror(-error));
+		limited_log_line(&g->own_log, XARING_LOG_WARN,
+				 "no pages from /dev/xen/gntalloc: %s", strerror(-error));
 	refuse(g, c, open, &refusal);
 }
 
@@ -170,7 +172,7 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct x
 	} else if (is_settling(g)) {
 		keep_waiting(g);
 	} else {
-		limited_log_warn(&g->own_log,
+		limited_log_line(&g->own_log, XARING_LOG_WARN,
 				 "the kernel has fewer pages than --pages: its limit is lower, or "
 				 "a program keeps those of streams that are over");
 		budget_offer(&g->budget, wish->shape.pages, gntalloc_room(domid, wish->shape.pages),
@@ -272,7 +274,7 @@ static void on_limit(void *data, const char *text)
 {
 	struct guestd *g = data;
 
-	limited_log_warn(&g->log, "a program %s", text);
+	limited_log_line(&g->log, XARING_LOG_WARN, "a program %s", text);
 }
 
 static const struct serve_events serve_events = {
@@ -355,7 +357,8 @@ static void on_failed(void *owner, int error)
 	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
 	struct stream *s = owner;
 
-	limited_log_warn(&s->guestd->own_log, "xenstore refuses a stream: %s", strerror(-error));
+	limited_log_line(&s->guestd->own_log, XARING_LOG_WARN, "xenstore refuses a stream: %s",
+			 strerror(-error));
 	stream_refuse(s, &refusal);
 }
 

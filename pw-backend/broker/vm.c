@@ -64,7 +64,7 @@ bool vm_may_open(struct vm *vm)
 
 void vm_log_limit(struct vm *vm, const char *text)
 {
-	limited_log_warn(&vm->log, "vm %s %s", vm->identity.key, text);
+	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
 }
 
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)
@@ -72,5 +72,5 @@ void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal
 	char reason[160];
 
 	xaring_refusal_text(refusal, reason, sizeof(reason));
-	limited_log_warn(&vm->log, "vm %s %s: %s", vm->identity.key, what, reason);
+	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s: %s", vm->identity.key, what, reason);
 }

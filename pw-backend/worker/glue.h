@@ -18,7 +18,7 @@
 #include <xaring/pages.h>
 
 #include "../ipc.h"
-#include "bucket.h"
+#include "limited-log.h"
 #include "pump.h"
 #include "session.h"
 
@@ -60,7 +60,7 @@ struct guest {
 	bool is_lost;             /* the core is dead and waits to be freed */
 	bool is_asked;            /* the broker owes us a socket */
 	bool was_linked;
-	struct bucket lines; /* of the log, about its streams */
+	struct limited_log log; /* about its streams, which it opens as often as it likes */
 };
 
 struct stream {
@@ -125,12 +125,6 @@ void guest_want(struct guest *g);
 
 /* Once a second. */
 void guest_sweep(struct guest *g);
-
-/*
- * The level of a line that the VM causes as often as it opens streams: beyond its rate of lines it is
- * for debugging only.
- */
-enum xaring_log_level guest_level(struct guest *g, enum xaring_log_level level);
 
 /* A session manager has come. */
 void guest_manager_came(struct guest *g);

@@ -20,10 +20,6 @@
 #define RETRY_MS_PLAYING 250u
 #define RETRY_MS_MAX     1000u
 
-/* 10 lines in a minute after a burst of 20. */
-#define LINES_BURST     20
-#define LINES_REFILL_MS 6000
-
 static bool is_playing(const struct guest *g)
 {
 	struct stream *s;
@@ -189,16 +185,6 @@ void guest_manager_came(struct guest *g)
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_manager_came(s);
 }
 
-static uint64_t now_ms(void)
-{
-	return worker_now_ns() / SPA_NSEC_PER_MSEC;
-}
-
-enum xaring_log_level guest_level(struct guest *g, enum xaring_log_level level)
-{
-	return bucket_take(&g->lines, now_ms()) ? level : XARING_LOG_DEBUG;
-}
-
 struct stream *guest_find_stream(struct guest *g, uint32_t id)
 {
 	struct stream *s;
@@ -220,7 +206,7 @@ int guest_create(struct worker *w, const struct ipc_message *vm, struct guest **
 	g->worker = w;
 	g->vm = *vm;
 	spa_list_init(&g->streams);
-	bucket_init(&g->lines, LINES_BURST, LINES_REFILL_MS, now_ms());
+	limited_log_init(&g->log);
 	g->timer = pw_loop_add_timer(w->loop, on_timer, g);
 	if (!g->timer) {
 		free(g);

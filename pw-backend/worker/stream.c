@@ -17,10 +17,18 @@
 #define STREAM_ALIGN 64u
 #define STREAM_BYTES SPA_ROUND_UP_N(sizeof(struct stream), STREAM_ALIGN)
 
-#define LOG(s, level, format, ...)                                                                 \
-	xaring_log(level, "vm %s %s %u: " format, (s)->guest->vm.u.vm.name,                        \
-		   (s)->open.u.stream.params.direction == XARING_CAPTURE ? "capture" : "playback", \
-		   (s)->open.u.stream.number, ##__VA_ARGS__)
+/* Who says it, and the arguments for that. */
+#define WHO "vm %s %s %u: "
+#define WHO_IS(s)                                                                               \
+	(s)->guest->vm.u.vm.name,                                                               \
+		(s)->open.u.stream.params.direction == XARING_CAPTURE ? "capture" : "playback", \
+		(s)->open.u.stream.number
+
+#define LOG(s, level, format, ...) xaring_log(level, WHO format, WHO_IS(s), ##__VA_ARGS__)
+
+/* For what the VM causes as often as it opens streams. */
+#define LOG_LIMITED(s, level, format, ...) \
+	limited_log_line(&(s)->guest->log, level, WHO format, WHO_IS(s), ##__VA_ARGS__)
 
 static void look(const struct stream *s, struct session_look *look)
 {
@@ -94,8 +102,10 @@ static void create_node(struct stream *s, bool active)
 
 	if (res < 0) {
 		/* The sweep tries again; the log says it once. */
-		LOG(s, s->is_refused ? XARING_LOG_DEBUG : guest_level(s->guest, XARING_LOG_WARN),
-		    "PipeWire refused the node (%s), trying again", spa_strerror(res));
+		if (!s->is_refused)
+			LOG_LIMITED(s, XARING_LOG_WARN,
+				    "PipeWire refused the node (%s), trying again",
+				    spa_strerror(res));
 		(void)session_failed(&s->session);
 	}
 	s->is_refused = res < 0;
@@ -167,7 +177,7 @@ static void set_flags(struct stream *s)
 void stream_node_heard(struct stream *s, const char *why_not)
 {
 	if (why_not && !s->is_told)
-		LOG(s, guest_level(s->guest, XARING_LOG_INFO), "nothing to play to: %s", why_not);
+		LOG_LIMITED(s, XARING_LOG_INFO, "nothing to play to: %s", why_not);
 	s->is_unheard = why_not != NULL;
 	s->is_told = s->is_unheard;
 	set_flags(s);
@@ -332,8 +342,7 @@ void stream_sweep(struct stream *s)
 	look(s, &l);
 	todo = session_sweep(&s->session, &l);
 	if (todo & SESSION_DO_CREATE && s->node)
-		LOG(s, guest_level(s->guest, XARING_LOG_INFO),
-		    "PipeWire does not run the node, making it anew");
+		LOG_LIMITED(s, XARING_LOG_INFO, "PipeWire does not run the node, making it anew");
 	carry_out(s, todo);
 	if (!(todo & SESSION_DO_FREE))
 		report(s, &l);

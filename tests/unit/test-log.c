@@ -11,6 +11,8 @@
 
 #include <xaring/log.h>
 
+#include "limited-log.h"
+
 static char seen[1024];
 static enum xaring_log_level seen_level;
 static unsigned seen_count;
@@ -50,6 +52,25 @@ static void the_level_holds_back(void **state)
 	xaring_log_set(NULL, XARING_LOG_DEBUG);
 	xaring_log(XARING_LOG_ERROR, "lost");
 	assert_int_equal(seen_count, 1);
+}
+
+static void lines_beyond_the_rate_are_counted(void **state)
+{
+	struct limited_log log;
+
+	(void)state;
+	seen_count = 0;
+	xaring_log_set(on_message, XARING_LOG_INFO);
+	limited_log_init(&log);
+	for (int i = 0; i < 25; i++)
+		limited_log_line(&log, XARING_LOG_INFO, "line %d", i);
+	assert_int_equal(seen_count, 20);
+	assert_string_equal(seen, "line 19");
+	assert_int_equal(seen_level, XARING_LOG_INFO);
+	log.lines.level = 1; /* some seconds later */
+	limited_log_line(&log, XARING_LOG_WARN, "one more");
+	assert_string_equal(seen, "one more (and 5 lines like this before)");
+	assert_int_equal(seen_level, XARING_LOG_WARN);
 }
 
 static void a_long_message_is_cut(void **state)
@@ -163,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_reaches_the_handler),
 		cmocka_unit_test(the_level_holds_back),
+		cmocka_unit_test(lines_beyond_the_rate_are_counted),
 		cmocka_unit_test(a_long_message_is_cut),
 		cmocka_unit_test(text_is_cleaned),
 		cmocka_unit_test(text_is_cut_at_a_character),

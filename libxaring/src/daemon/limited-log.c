@@ -21,7 +21,7 @@ void limited_log_init(struct limited_log *log)
 	log->unsaid = 0;
 }
 
-void limited_log_warn(struct limited_log *log, const char *format, ...)
+void limited_log_line(struct limited_log *log, enum xaring_log_level level, const char *format, ...)
 {
 	char line[LINE_BYTES];
 	va_list args;
@@ -34,9 +34,8 @@ void limited_log_warn(struct limited_log *log, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	if (log->unsaid > 0)
-		xaring_log(XARING_LOG_WARN, "%s (and %u lines like this before)", line,
-			   log->unsaid);
+		xaring_log(level, "%s (and %u lines like this before)", line, log->unsaid);
 	else
-		xaring_log(XARING_LOG_WARN, "%s", line);
+		xaring_log(level, "%s", line);
 	log->unsaid = 0;
 }

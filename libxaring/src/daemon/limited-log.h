@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Warnings whose number is up to somebody else: 10 in a minute after a burst of 20. Those beyond
+ * Lines whose number is up to somebody else: 10 in a minute after a burst of 20. Those beyond
  * are counted, and the next one that is logged says how many there were.
  *
  * Thread: one per object. Blocks: no. Logs: that is what it is for.
@@ -9,6 +9,8 @@
 #define XARING_DAEMON_LIMITED_LOG_H
 
 #include <stdint.h>
+
+#include <xaring/log.h>
 
 #include "bucket.h"
 
@@ -20,7 +22,8 @@ struct limited_log {
 void limited_log_init(struct limited_log *log);
 
 /* Logs a line of at most 320 bytes. */
-__attribute__((format(printf, 2, 3))) void limited_log_warn(struct limited_log *log,
+__attribute__((format(printf, 3, 4))) void limited_log_line(struct limited_log *log,
+							    enum xaring_log_level level,
 							    const char *format, ...);
 
 #endif
