@@ -339,6 +339,9 @@ static void on_kick_rest(void *data)
 
 void rendezvous_kick(struct rendezvous *r)
 {
+	/* One is due already: the timer runs, or what is waited for begins it. */
+	if (r->kicks.wanted)
+		return;
 	r->kicks.wanted = true;
 	begin_kick(r);
 }
