@@ -274,6 +274,27 @@ static void link_refused(struct xaring_client *c, const struct xaring_refusal *r
 	try_again_in(c, wait_ms);
 }
 
+/*
+ * "Too often" in answer to an OPEN that has presented kept pages says nothing about these: they are
+ * presented again.
+ */
+static bool is_put_off(const struct xaring_client *c, const struct xaring_refusal *refusal)
+{
+	return refusal->reason == XARING_REASON_BUSY && c->link == LINK_ASKED &&
+	       c->linked.control && c->epoch != 0 && is_worth_keeping(c);
+}
+
+static void take_refusal(struct xaring_client *c, const struct xaring_refusal *refusal,
+			 uint64_t now_ns)
+{
+	if (!is_put_off(c, refusal)) {
+		link_refused(c, refusal, now_ns);
+		return;
+	}
+	disconnect(c);
+	try_again_in(c, RETRY_MAX_MS);
+}
+
 static bool accept_fits(const struct xaring_client *c, const struct xaring_accept *accept)
 {
 	return accept->version >= XARING_PROTOCOL_VERSION_MIN &&
@@ -378,7 +399,7 @@ static void handle_message(struct xaring_client *c, const struct xaring_message 
 			client_link_broken(c, now_ns);
 		break;
 	case XARING_MESSAGE_REFUSE:
-		link_refused(c, &message->u.refusal, now_ns);
+		take_refusal(c, &message->u.refusal, now_ns);
 		break;
 	case XARING_MESSAGE_OPEN:
 	case XARING_MESSAGE_KICK:

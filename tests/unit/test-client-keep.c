@@ -505,6 +505,72 @@ static void a_refusal_ends_it(void **state)
 	assert_true(f->link.open.epoch == 0);
 }
 
+/* Many come back at once to a server that was restarted, and some are told to come later. */
+static void being_told_to_come_later_keeps_the_pages(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin;
+
+	lose(f);
+	listen_again(f);
+	for (int i = 0; i < 3; i++) {
+		local_link_take_back(&f->server, &f->link);
+		assert_true(f->link.open.epoch == f->link.epoch);
+		local_link_refuse(&f->link, XARING_REASON_BUSY);
+		local_link_hang_up(&f->link);
+		begin = f->now;
+		cycle(f);
+		assert_false(f->state.linked);
+		assert_false(f->state.refused);
+		while (!local_server_waits(&f->server))
+			cycle(f);
+		assert_in_range(f->now - begin, 450 * MS, 600 * MS);
+	}
+	come_back(f);
+	update(f);
+	assert_true(f->state.linked && f->state.attached);
+	cycle(f);
+}
+
+/* One that plays is told by the backend: there is nothing to come back to. */
+static void being_busy_while_linked_ends_it(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f);
+	cycle(f);
+	local_link_refuse(&f->link, XARING_REASON_BUSY);
+	wake(f);
+	assert_false(f->state.linked || f->state.attached);
+	f->now += 500 * MS;
+	update(f);
+	f->now += 500 * MS;
+	update(f);
+	local_link_drop(&f->link);
+	local_link_take(&f->server, &f->link);
+	assert_true(f->link.open.epoch == 0);
+}
+
+/* And for no longer than the backend goes on. */
+static void being_told_to_come_later_ends_with_the_records(void **state)
+{
+	struct fixture *f = *state;
+
+	lose(f);
+	listen_again(f);
+	local_link_take_back(&f->server, &f->link);
+	local_link_refuse(&f->link, XARING_REASON_BUSY);
+	update(f);
+	for (int i = 0; i < 200 && !local_server_waits(&f->server); i++) {
+		f->now += 10 * MS;
+		update(f);
+	}
+	assert_false(f->state.attached);
+	local_link_drop(&f->link);
+	local_link_take(&f->server, &f->link);
+	assert_true(f->link.open.epoch == 0);
+}
+
 /* The page speaks for the backend, also without a server. */
 static void a_backend_that_breaks_it_is_heard(void **state)
 {
@@ -703,6 +769,9 @@ int main(void)
 		FAR(a_keep_that_was_not_asked_for_breaks_the_link),
 		FAR(a_server_that_does_not_know_it_gives_new_pages),
 		FAR(a_refusal_ends_it),
+		FAR(being_told_to_come_later_keeps_the_pages),
+		FAR(being_busy_while_linked_ends_it),
+		FAR(being_told_to_come_later_ends_with_the_records),
 		FAR(a_backend_that_breaks_it_is_heard),
 		FAR(a_pause_keeps_the_pages),
 		FAR(a_stream_at_rest_keeps_them_for_ten_seconds),
