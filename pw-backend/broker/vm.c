@@ -5,6 +5,8 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lease.h"
@@ -62,9 +64,20 @@ bool vm_may_open(struct vm *vm)
 	return bucket_take(&vm->opens, clock_now_ms());
 }
 
+void vm_log(struct vm *vm, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
+}
+
 void vm_log_limit(struct vm *vm, const char *text)
 {
-	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
+	vm_log(vm, "%s", text);
 }
 
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)

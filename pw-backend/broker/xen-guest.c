@@ -88,11 +88,8 @@ static void on_lease_refused(struct lease *lease, const struct xaring_refusal *r
 /* It is dom0 that cannot; how often it says so is up to the guest all the same. */
 static void log_no_pages(const struct xen_guest *g, const struct xen_node *node, int res)
 {
-	char text[96];
-
-	snprintf(text, sizeof(text), "stream %u: its pages cannot be taken: %s", node->text.number,
-		 strerror(-res));
-	vm_log_limit(g->vm, text);
+	vm_log(g->vm, "stream %u: its pages cannot be taken: %s", node->text.number,
+	       strerror(-res));
 }
 
 /* The pages as the worker gets them. The two descriptors are of one file. */
@@ -352,14 +349,12 @@ static void rest(struct xen_guest *g, unsigned looks)
 static void tell_ignored(struct xen_guest *g, unsigned ignored)
 {
 	char count[16] = "all";
-	char text[96];
 
 	if (ignored > 0 && g->ignored == 0) {
 		if (ignored != SCAN_UNLISTED)
 			snprintf(count, sizeof(count), "%u", ignored);
-		snprintf(text, sizeof(text),
-			 "publishes too much: %s names below " OFFER_STREAMS " are ignored", count);
-		vm_log_limit(g->vm, text);
+		vm_log(g->vm, "publishes too much: %s names below " OFFER_STREAMS " are ignored",
+		       count);
 	}
 	g->ignored = ignored;
 }
