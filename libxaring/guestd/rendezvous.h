@@ -6,7 +6,8 @@
  * dom0 naming another backend, an earlier guestd that left streams there.
  *
  * Each node has at most one operation under way, whatever happens to its stream meanwhile, so that
- * a xenstored that stands still costs no memory.
+ * a xenstored that stands still costs no memory. All of them together are slower than what makes the
+ * backend stop listening to this guest for a while: beyond a burst they come one after the other.
  *
  * Thread: the loop's. Blocks: no. Logs: what xenstore refuses, once each; a restore.
  */

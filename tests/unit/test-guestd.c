@@ -213,6 +213,43 @@ static void kicks_of_many_programs_are_few(void **state)
 		close(fds[i]);
 }
 
+/* What guestd asks for when it starts is over. Returns how much it has asked for. */
+static unsigned wait_calm(void)
+{
+	uint64_t until_ms = box_now_ms() + BOX_DEADLINE_MS;
+	unsigned count = box_operations(box), last;
+
+	do {
+		assert_true(box_now_ms() < until_ms);
+		last = count;
+		poll(NULL, 0, 100);
+		count = box_operations(box);
+	} while (count != last);
+	return count;
+}
+
+/* Nor to one whose programs begin and end as many streams. */
+static void nodes_of_many_streams_are_not_written_at_once(void **state)
+{
+	unsigned before = wait_calm(), done;
+	uint64_t begin_ms = box_now_ms();
+	struct xaring_accept accept;
+	struct offer offer;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 110; i++)
+		close(client_play(box, NULL));
+	done = box_operations(box) - before;
+	assert_in_range(done, 1, 70 + (box_now_ms() - begin_ms) / 14 + 1);
+	fd = client_play(box, &accept);
+	box_wait_streams(box, 1);
+	box_offer(box, accept.epoch, &offer);
+	done = box_operations(box) - before;
+	assert_in_range(done, 2, 70 + (box_now_ms() - begin_ms) / 14 + 1);
+	close(fd);
+}
+
 static void kick_that_follows_another_one_comes(void **state)
 {
 	int fd = client_play(box, NULL);
@@ -1420,6 +1457,7 @@ int main(void)
 		TEST(pages_are_the_programs_alone),
 		TEST(kicks_are_counted_and_many_are_few),
 		TEST(kicks_of_many_programs_are_few),
+		TEST(nodes_of_many_streams_are_not_written_at_once),
 		TEST(kick_that_follows_another_one_comes),
 		TEST(stream_costs_few_operations),
 		TEST(impossible_stream_is_refused_with_what_is_possible),
