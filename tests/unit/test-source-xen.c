@@ -23,6 +23,7 @@
 #include <xenstore.h>
 
 #include <xaring/pages.h>
+#include <xaring/shared.h>
 
 #include "broker-box.h"
 #include "fake-grants.h"
@@ -1079,9 +1080,15 @@ static void answers_outlive_xenstored(void **state)
 	struct ipc_message vm, stream;
 	uint64_t used_ns;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box;
 
 	(void)state;
+#ifdef XARING_TSAN
+	print_message(
+		"libxenstore may close its socket twice, at which the sanitizer itself fails\n");
+	skip();
+#endif
+	box = start(&worker);
 	publish(&work, 0);
 	vm = expect_vm(worker, "work", 3);
 	stream = expect_stream(worker, &vm);
