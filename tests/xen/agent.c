@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,26 +62,43 @@ static void write_node(struct xs_handle *xs, const char *path, const char *text,
 		fprintf(stderr, "xen-agent: %s: %s\n", path, strerror(errno));
 }
 
-/* Returns the process, whose standard output and error come out of the pipe. */
+/* What the command has open, and a session of its own, which ends as a whole. */
+static int spawn_shell(const char *text, int out, pid_t *pid)
+{
+	char name[] = "sh", option[] = "-c";
+	char *argv[] = {name, option, (char *)text, NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	int res;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, out, 1);
+	posix_spawn_file_actions_adddup2(&files, out, 2);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+	res = posix_spawn(pid, "/bin/sh", &files, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+	return -res;
+}
+
+/*
+ * Returns the process, whose standard output and error come out of the pipe. A fork copies tables of pages, and
+ * each of them is a hypercall in a PV guest.
+ */
 static pid_t start_command(const char *text, int pipe_fd[2])
 {
 	pid_t pid;
+	int res;
 
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDONLY);
-
-		setsid();
-		dup2(null, 0);
-		dup2(pipe_fd[1], 1);
-		dup2(pipe_fd[1], 2);
-		execl("/bin/sh", "sh", "-c", text, NULL);
-		_exit(127);
-	}
+	res = spawn_shell(text, pipe_fd[1], &pid);
 	close(pipe_fd[1]);
-	return pid;
+	if (res < 0)
+		close(pipe_fd[0]);
+	return res < 0 ? res : pid;
 }
 
 /* Reads what the command says until it ends or its time is over; what does not fit is lost. */

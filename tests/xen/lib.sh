@@ -150,7 +150,7 @@ no_zombies() {
 
 # guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), or debian; writes NAME.cfg.
 guest_config() {
-	local name=$1 type=$2 ramdisk=small memory=160 extra=''
+	local name=$1 type=$2 ramdisk=small memory=128 extra=''
 	shift 2
 	mkdir -p /t/guests
 	if [ "$type" = debian ]; then

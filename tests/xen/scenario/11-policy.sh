@@ -63,6 +63,16 @@ guest_player pv 1 -b 8192
 heard_or_die pv
 refused_check "a second stream" 'stream number 2 of this machine is refused: 1 is accepted'
 check "the first one is heard" guest_is_heard pv
+
+# While it plays.
+allow 'playback = false'
+check "a VM that is forbidden is silent" wait_for 5 guest_is_silent pv
+check "its program goes on" guest_runs pv player
+said=$(guest_user pv xaring-guestd --status)
+note "$said"
+check "--status says why" grep -qE "^broken +policy +$POLICY" <<<"$said"
+rule_remove
+check "it is heard when it may play again" wait_for 20 guest_is_heard pv
 guest_signal pv player KILL
 wait_for 5 streams_are_gone
 
