@@ -17,12 +17,6 @@
 
 #include "policy.h"
 
-/*
- * Pages that the worker does not unmap in this time are taken from it by killing it. Counted in ticks
- * of the broker: when the whole machine stands still, that is one.
- */
-#define LEASE_GONE_MS 1000
-
 struct lease;
 struct vm;
 

@@ -149,7 +149,7 @@ static void on_limit(void *data, const char *text)
 {
 	struct local *l = data;
 
-	vm_log_limit(l->vm, text);
+	vm_log(l->vm, "%s", text);
 }
 
 static const struct serve_events serve_events = {

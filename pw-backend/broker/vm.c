@@ -75,11 +75,6 @@ void vm_log(struct vm *vm, const char *format, ...)
 	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s", vm->identity.key, text);
 }
 
-void vm_log_limit(struct vm *vm, const char *text)
-{
-	vm_log(vm, "%s", text);
-}
-
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)
 {
 	char reason[160];

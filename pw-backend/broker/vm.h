@@ -69,7 +69,6 @@ bool vm_may_open(struct vm *vm);
 
 /* Logs one line about what this VM is not given; lines beyond the rate are only counted. */
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal);
-void vm_log_limit(struct vm *vm, const char *text);
 __attribute__((format(printf, 2, 3))) void vm_log(struct vm *vm, const char *format, ...);
 
 #endif

@@ -11,7 +11,7 @@
 FLOOD_S=10
 [ "$XARING_TEST" != quick ] || FLOOD_S=3
 [ "$XARING_TEST" != long ] || FLOOD_S=30
-# Of vm.c: a burst, and one in so many seconds.
+# Of limited-log.c: a burst, and one in so many seconds.
 LINES_BURST=20
 LINES_REFILL_S=6
 GROWTH_KIB=8192
