@@ -70,10 +70,14 @@ static snd_pcm_format_t alsa_format(enum samples_format format)
 		return SND_PCM_FORMAT_S24_LE;
 	case SAMPLES_S24_3:
 		return SND_PCM_FORMAT_S24_3LE;
+	case SAMPLES_S32:
+		return SND_PCM_FORMAT_S32_LE;
 	case SAMPLES_FLOAT:
 		return SND_PCM_FORMAT_FLOAT_LE;
 	default:
-		return SND_PCM_FORMAT_S32_LE;
+		fprintf(stderr, "coded-player: the code of a frame takes 24 bits: S24, S24_3, S32 "
+				"and FLOAT are accepted\n");
+		exit(2);
 	}
 }
 

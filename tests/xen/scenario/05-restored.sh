@@ -100,8 +100,8 @@ restored() {
 	GAPS+="${GAPS:+, }$name $(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
 }
 
-# Almost six seconds, in one buffer.
-DRAIN_FRAMES=46000 DRAIN_RATE=8000
+# Almost four seconds, in one buffer.
+DRAIN_FRAMES=31000 DRAIN_RATE=8000
 
 # drained NAME: saved and restored after the last write. dom0 plays all of it while the guest sleeps, before
 # anything of the guest is read, and the guest's clock does not count that: so a drain that lasted less than
@@ -109,7 +109,7 @@ DRAIN_FRAMES=46000 DRAIN_RATE=8000
 drained() {
 	local name=$1 drain_ms all_ms=$((DRAIN_FRAMES * 1000 / DRAIN_RATE)) heard_ms
 	tap_sink "$SESSION/drain.f32"
-	guest_player "$name" 3 -f S16 -r $DRAIN_RATE -b 48000 -n $DRAIN_FRAMES
+	guest_player "$name" 3 -f S24_3 -r $DRAIN_RATE -b 32000 -n $DRAIN_FRAMES
 	save_and_restore "$name" '' $((all_ms + 500))
 	check "$name: the program that drains ends well" guest_wait "$name" player 60
 	tap_go_on "$SESSION/drain.f32" 500
