@@ -125,8 +125,9 @@ check_end() {
 	exit 0
 }
 
-# A reason why this machine cannot run the test.
+# A reason why this machine cannot run the test, or the rest of it.
 skip() {
+	[ "$CHECK_FAILED" -eq 0 ] || check_end
 	printf '%8s skipped: %s\n' "$(check_clock)" "$*"
 	exit 77
 }
