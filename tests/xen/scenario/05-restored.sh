@@ -29,41 +29,45 @@ same_number() {
 	END
 }
 
-# save NAME MS: the guest's memory is read so long after it was asked for; at once when MS is empty.
-save() {
-	local late reader res
-	if [ -z "$2" ]; then
-		xl save "$1" "/t/$1.save"
-		return
-	fi
-	late=/t/$1.pipe
-	mkfifo "$late"
-	{ tap_go_on "$SESSION/drain.f32" "$2" >&2 && cat; } <"$late" >"/t/$1.save" &
-	reader=$!
-	xl save "$1" "$late"
-	res=$?
-	wait $reader && rm "$late" && return $res
-}
-
-# save_and_restore NAME [same] [MS]: with the same number again or, as usual, another one; MS as that of save.
-# RESUMED is when the guest runs again.
-save_and_restore() {
-	local id
-	id=$(guest_id "$1")
-	save "$1" "${3:-}" >>"$SESSION/log/xl" 2>&1
-	check "$1 is saved" test $? -eq 0
+# resume NAME DOMID [same]: restores what was saved of that domain, with the same number again or, as usual,
+# another one. RESUMED is when the guest runs again.
+resume() {
 	check "$1: no dead domain is left" wait_for 2 no_zombies
-	[ "${2:-}" != same ] || same_number "/t/$1.save" "$id"
+	[ "${3:-}" != same ] || same_number "/t/$1.save" "$2"
 	LIBXL_DOMID_REUSE_TIMEOUT=0 xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
 	check "$1 is restored" test $? -eq 0
 	rm -f "/t/$1.save"
-	if [ "${2:-}" = same ]; then
-		check_number "$1: the number of its domain" "$(guest_id "$1")" -eq "$id"
+	if [ "${3:-}" = same ]; then
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -eq "$2"
 	else
-		check_number "$1: the number of its domain" "$(guest_id "$1")" -ne "$id"
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -ne "$2"
 	fi
 	RESUMED=$(now_ns)
 	xl unpause "$1"
+}
+
+# save_and_restore NAME [same]
+save_and_restore() {
+	local id
+	id=$(guest_id "$1")
+	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is saved" test $? -eq 0
+	resume "$1" "$id" "${2:-}"
+}
+
+# save_prepare NAME: all of a save that is slow is done; xl waits for somebody who reads.
+save_prepare() {
+	mkfifo "/t/$1.pipe"
+	xl save "$1" "/t/$1.pipe" >>"$SESSION/log/xl" 2>&1 &
+	SAVER=$!
+}
+
+# save_now NAME FILE MS: the guest is suspended, and its memory is read so many ms of the recording FILE later.
+save_now() {
+	{ tap_go_on "$2" "$3" >&2 && cat; } <"/t/$1.pipe" >"/t/$1.save"
+	wait $SAVER
+	check "$1 is saved" test $? -eq 0
+	rm "/t/$1.pipe"
 }
 
 # restored NAME NUMBER ROUNDS: with one program, which waits in a write whenever it is not writing; the last
@@ -107,10 +111,14 @@ DRAIN_FRAMES=31000 DRAIN_RATE=8000
 # anything of the guest is read, and the guest's clock does not count that: so a drain that lasted less than
 # the sound was interrupted. Not exact: dom0 makes 48 kHz of it.
 drained() {
-	local name=$1 drain_ms all_ms=$((DRAIN_FRAMES * 1000 / DRAIN_RATE)) heard_ms
+	local name=$1 drain_ms all_ms=$((DRAIN_FRAMES * 1000 / DRAIN_RATE)) heard_ms id
+	id=$(guest_id "$name")
 	tap_sink "$SESSION/drain.f32"
+	save_prepare "$name"
 	guest_player "$name" 3 -f S24_3 -r $DRAIN_RATE -b 32000 -n $DRAIN_FRAMES
-	save_and_restore "$name" '' $((all_ms + 500))
+	check "$name: what it has in its buffer is heard" wait_for 5 guest_is_heard "$name"
+	save_now "$name" "$SESSION/drain.f32" $((all_ms + 500))
+	resume "$name" "$id"
 	check "$name: the program that drains ends well" guest_wait "$name" player 60
 	tap_go_on "$SESSION/drain.f32" 500
 	tap_end
