@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Guests that are saved and restored. Sourced after lib.sh.
+
+# same_number FILE DOMID: what was saved there becomes that domain. xl keeps the configuration behind its
+# header (xl.h, struct save_file_header) as JSON, with its length.
+same_number() {
+	python3 - "$1" "$2" <<-'END'
+		import json, struct, sys
+		with open(sys.argv[1], "r+b") as file:
+		    file.seek(48)
+		    length, = struct.unpack("=I", file.read(4))
+		    config = json.loads(file.read(length).rstrip(b"\0"))
+		    config["c_info"]["domid"] = int(sys.argv[2])
+		    text = json.dumps(config, separators=(",", ":")).encode()
+		    assert len(text) < length
+		    file.seek(52)
+		    file.write(text.ljust(length - 1) + b"\0")
+	END
+}
+
+# resume NAME DOMID [same]: restores what was saved of that domain, with the same number again or, as usual,
+# another one. RESUMED is when the guest runs again.
+resume() {
+	check "$1: no dead domain is left" wait_for 2 no_zombies
+	[ "${3:-}" != same ] || same_number "/t/$1.save" "$2"
+	LIBXL_DOMID_REUSE_TIMEOUT=0 xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is restored" test $? -eq 0
+	rm -f "/t/$1.save"
+	if [ "${3:-}" = same ]; then
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -eq "$2"
+	else
+		check_number "$1: the number of its domain" "$(guest_id "$1")" -ne "$2"
+	fi
+	RESUMED=$(now_ns)
+	xl unpause "$1"
+}
+
+# save_and_restore NAME [same]
+save_and_restore() {
+	local id
+	id=$(guest_id "$1")
+	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
+	check "$1 is saved" test $? -eq 0
+	resume "$1" "$id" "${2:-}"
+}
+
+# restored NAME NUMBER ROUNDS: so often in a row, with one program, which waits in a write whenever it is not
+# writing; the last time as the same domain. Sets the figure.
+restored() {
+	local name=$1 number=$2 rounds=$3 daemon round resumed=() back_ms longest_ms=0 which=''
+	daemon=$(guest_daemon "$name")
+	tap_sink "$SESSION/$name.f32"
+	guest_player "$name" "$number" -b 8192
+	heard_or_die "$name"
+	tap_go_on "$SESSION/$name.f32" 2000
+	for ((round = 1; round <= rounds; round++)); do
+		[ "$round" -lt "$rounds" ] || which=same
+		save_and_restore "$name" $which
+		resumed+=("$RESUMED")
+		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
+		tap_go_on "$SESSION/$name.f32" 3000
+	done
+	check "$name: the program still runs" guest_runs "$name" player
+	check "$name: so does the daemon" test "$(guest_daemon "$name")" = "$daemon"
+	guest_signal "$name" player TERM
+	check "$name: the program ends well" guest_wait "$name" player 30
+	tap_go_on "$SESSION/$name.f32" 200
+	tap_end
+	guest_judge "$name" "$number" "$SESSION/$name.f32"
+	check "$name: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
+		"\(.damaged) damaged, \(.foreign) foreign"')" \
+		verdict_holds ".gaps >= $rounds and .jumps + .repeated + .damaged + .foreign == 0"
+	for RESUMED in "${resumed[@]}"; do
+		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
+		check_number "$name: ms from the resume to sound" "$back_ms" -le $((3000 + SLACK_MS))
+		[ "$back_ms" -le "$longest_ms" ] || longest_ms=$back_ms
+	done
+	figure "$rounds restores of $name, heard at most $longest_ms ms after the resume; longest gap:" \
+		"$(verdict '[.runs[1:][].silent_before] | max / 48 | floor') ms"
+}

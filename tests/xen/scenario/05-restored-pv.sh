@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A PV guest is saved and restored while it plays: the same program goes on, is heard within three seconds of
+# the resume, and exact from there; no process ends, and no kernel complains.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-restore.sh
+. /payload/tests/xen/machine/lib-restore.sh
+
+ROUNDS=3
+[ "$XARING_TEST" != quick ] || ROUNDS=1
+
+session_need
+guest_need pv pv
+restored pv 1 $ROUNDS
+check_end
