@@ -8,23 +8,23 @@ CHECK_FAILED=0
 CHECK_STARTED=${EPOCHREALTIME/./}
 CHECK_AT_EXIT=()
 
-# Milliseconds since the script began.
-check_clock() {
-	local now=${EPOCHREALTIME/./}
-	printf '%d.%03d' $(((now - CHECK_STARTED) / 1000000)) $(((now - CHECK_STARTED) / 1000 % 1000))
+# check_say WORD TEXT: with the seconds since the script began.
+check_say() {
+	local ms=$(((${EPOCHREALTIME/./} - CHECK_STARTED) / 1000))
+	printf '%4d.%03d %-7s %s\n' $((ms / 1000)) $((ms % 1000)) "$1" "$2"
 }
 
 pass() {
-	printf '%8s ok      %s\n' "$(check_clock)" "$*"
+	check_say ok "$*"
 }
 
 fail() {
-	printf '%8s FAILED  %s\n' "$(check_clock)" "$*"
+	check_say FAILED "$*"
 	CHECK_FAILED=$((CHECK_FAILED + 1))
 }
 
 note() {
-	printf '%8s         %s\n' "$(check_clock)" "$*"
+	check_say '' "$*"
 }
 
 # check TEXT COMMAND...: says TEXT, and whether the command succeeded; returns that.
@@ -119,7 +119,7 @@ trap 'exit 143' TERM
 
 check_end() {
 	if [ "$CHECK_FAILED" -gt 0 ]; then
-		printf '%8s %d failed\n' "$(check_clock)" "$CHECK_FAILED"
+		check_say '' "$CHECK_FAILED failed"
 		exit 1
 	fi
 	exit 0
@@ -128,6 +128,6 @@ check_end() {
 # A reason why this machine cannot run the test, or the rest of it.
 skip() {
 	[ "$CHECK_FAILED" -eq 0 ] || check_end
-	printf '%8s skipped: %s\n' "$(check_clock)" "$*"
+	check_say '' "skipped: $*"
 	exit 77
 }
