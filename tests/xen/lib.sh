@@ -12,7 +12,6 @@ XARING_TEST=$(cat /payload/level)
 export XARING_TEST
 SESSION=/t/$SCENARIO
 AGENT=/payload/tests/xen/xen-agent
-GRAPH=/payload/tests/xen/graph
 
 # shellcheck source=tests/lib/check.sh
 . /payload/tests/lib/check.sh
@@ -67,6 +66,17 @@ figure() {
 session_need() {
 	wait_or_die 60 "the session's PipeWire" test -S "$XDG_RUNTIME_DIR/pipewire-0"
 	wait_or_die 60 "the default sink" sink_is_default
+	graph_follow
+	wait_or_die 20 "the graph" test -s "$GRAPH"
+}
+
+# What is in that PipeWire is in the file GRAPH, from here on and in later scenarios.
+graph_follow() {
+	GRAPH=/t/graph${XDG_RUNTIME_DIR//\//-}
+	[ ! -e "$GRAPH.pid" ] || return 0
+	setsid /payload/tests/xen/graph "$GRAPH" >>/out/graph 2>&1 </dev/null &
+	echo $! >"$GRAPH.pid"
+	disown
 }
 
 as_alice() {
@@ -74,41 +84,56 @@ as_alice() {
 		DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@"
 }
 
+# The graph as it is, into the array GRAPH_LINES: a line for each client and node, as of graph.c.
+graph_read() {
+	GRAPH_LINES=()
+	[ ! -e "$GRAPH" ] || mapfile -t GRAPH_LINES <"$GRAPH"
+}
+
 # clients: the names of PipeWire's clients, one a line.
 clients() {
-	local kind name
-	while IFS=$'\t' read -r kind _ name _; do
-		[ "$kind" != client ] || echo "$name"
-	done < <("$GRAPH")
+	local line
+	graph_read
+	for line in "${GRAPH_LINES[@]}"; do
+		[[ $line != client$'\t'* ]] || echo "${line##*$'\t'}"
+	done
 }
 
 client_exists() {
-	grep -qxF "$1" <<<"$(clients)"
+	local line
+	graph_read
+	for line in "${GRAPH_LINES[@]}"; do
+		[[ $line != client$'\t'*$'\t'"$1" ]] || return 0
+	done
+	return 1
 }
 
-# guest_nodes NAME: a line for each of its nodes: number, name, class.
-guest_nodes() {
-	local kind rest
-	while IFS=$'\t' read -r kind rest; do
-		[ "$kind" != node ] || [[ $rest != *$'\t'"xen.$1.playback."* ]] || echo "$rest"
-	done < <("$GRAPH")
+# guest_look NAME: its nodes, into the array NODES: number, name, class and volume of each, separated by tabs.
+guest_look() {
+	local line
+	NODES=()
+	graph_read
+	for line in "${GRAPH_LINES[@]}"; do
+		[[ $line != node$'\t'*$'\t'"xen.$1.playback."* ]] || NODES+=("${line#*$'\t'}")
+	done
 }
 
 # guest_nodes_are NAME COUNT
 guest_nodes_are() {
-	[ "$(guest_nodes "$1" | wc -l)" -eq "$2" ]
+	guest_look "$1"
+	[ ${#NODES[@]} -eq "$2" ]
 }
 
 # guest_node NAME: the number of its first node, or nothing.
 guest_node() {
-	local id
-	read -r id _ < <(guest_nodes "$1") || :
-	echo "$id"
+	guest_look "$1"
+	[ ${#NODES[@]} -eq 0 ] || echo "${NODES[0]%%$'\t'*}"
 }
 
 # guest_volume_is NAME THOUSANDTHS: of its first node, whatever its number is now.
 guest_volume_is() {
-	[ "$("$GRAPH" volume "$(guest_node "$1")")" = "$2" ]
+	guest_look "$1"
+	[ ${#NODES[@]} -gt 0 ] && [ "${NODES[0]##*$'\t'}" = "$2" ]
 }
 
 # How many pages of guests dom0's programs have mapped.
@@ -178,15 +203,20 @@ guest_answers() {
 	[ "$(GUEST_SECONDS=2 guest_run "$1" echo yes 2>/dev/null)" = yes ]
 }
 
-# guest_start NAME TYPE [LINE OF THE CONFIGURATION...]: returns when the guest takes commands.
-guest_start() {
+# guest_create NAME TYPE [LINE OF THE CONFIGURATION...]
+guest_create() {
 	local name=$1
 	guest_config "$@"
 	xl -t create -q "/t/guests/$name.cfg" >"$SESSION/log/xl-$name" 2>&1 </dev/null || {
 		fail "xl create $name: $(tail -n 2 "$SESSION/log/xl-$name")"
 		check_end
 	}
-	guest_await "$name" 120
+}
+
+# guest_start NAME TYPE [LINE OF THE CONFIGURATION...]: returns when the guest takes commands.
+guest_start() {
+	guest_create "$@"
+	guest_await "$1" 120
 }
 
 # guest_await NAME SECONDS
@@ -343,7 +373,8 @@ whole_check() {
 }
 
 guest_is_heard() {
-	[ -n "$(guest_node "$1")" ]
+	guest_look "$1"
+	[ ${#NODES[@]} -gt 0 ]
 }
 
 # heard_or_die NAME: what guest says plays to dom0; what is broken is said by the guest itself.
@@ -358,7 +389,7 @@ heard_or_die() {
 }
 
 guest_is_silent() {
-	[ -z "$(guest_node "$1")" ]
+	! guest_is_heard "$1"
 }
 
 # As those of session.sh, without a process for each look.

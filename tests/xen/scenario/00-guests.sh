@@ -22,8 +22,8 @@ saved_and_restored() {
 	guest_signal "$1" counter KILL
 }
 
-# Systemd and dpkg take a minute in the emulator, and one of its processors.
-(guest_need debian debian && check_end) &
+# It was created when dom0 was up. Its dpkg takes a minute in the emulator, and one of its processors.
+(guest_await debian 150 && guest_need debian debian && check_end) &
 debian=$!
 guest_need pv pv
 note "pv is up"
