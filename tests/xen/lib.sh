@@ -136,6 +136,18 @@ guest_volume_is() {
 	[ ${#NODES[@]} -gt 0 ] && [ "${NODES[0]##*$'\t'}" = "$2" ]
 }
 
+# guest_set_volume NAME VOLUME THOUSANDTHS: of its first node. WirePlumber gives a node the volume that it
+# remembers when the node can be seen already, and may take what was set just before with it.
+guest_set_volume() {
+	local try
+	for try in 1 2 3 4 5; do
+		wpctl set-volume "$(guest_node "$1")" "$2"
+		wait_for 2 guest_volume_is "$1" "$3" && break
+		note "$1: its volume is not $2 after attempt $try"
+	done
+	check "$1: its volume is set to $2" guest_volume_is "$1" "$3"
+}
+
 # How many pages of guests dom0's programs have mapped.
 mapped_grants() {
 	local range pages=0

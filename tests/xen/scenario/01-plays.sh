@@ -15,13 +15,9 @@ guest_has_slider() {
 
 # The slider is moved there and back before anything is judged by it.
 slider_check() {
-	local id
-	id=$(guest_node debian)
 	check "its node is a stream of its own" guest_has_slider
-	wpctl set-volume "$id" 0.5
-	check "its slider moves" wait_for 5 guest_volume_is debian 125
-	wpctl set-volume "$id" 1.0
-	check "and back" wait_for 5 guest_volume_is debian 1000
+	guest_set_volume debian 0.5 125
+	guest_set_volume debian 1.0 1000
 }
 
 session_need

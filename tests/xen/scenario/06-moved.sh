@@ -46,8 +46,7 @@ saved_ms=$(verdict '[0, .runs[1:][].silent_before] | max / 48 | floor')
 # Its slider, at half the volume, at which the frame code cannot be read.
 guest_player mover 2 -b 8192
 heard_or_die mover
-wpctl set-volume "$(guest_node mover)" 0.5
-check "its volume is set" wait_for 5 guest_volume_is mover 125
+guest_set_volume mover 0.5 125
 limited_check "before"
 uuid=$(xenstore-read "/local/domain/$id/vm")
 migrate
@@ -67,8 +66,7 @@ guest_signal mover player KILL
 # Once more at full volume, for what is heard.
 guest_player mover 3 -b 8192
 heard_or_die mover
-wpctl set-volume "$(guest_node mover)" 1.0
-check "its volume is full" wait_for 5 guest_volume_is mover 1000
+guest_set_volume mover 1.0 1000
 tap_sink "$SESSION/moved.f32"
 tap_go_on "$SESSION/moved.f32" 2000
 id=$(guest_id mover)

@@ -28,8 +28,7 @@ mapped=$(mapped_grants)
 guest_start loop pv 'on_reboot = "restart"'
 guest_player loop 1 -b 8192
 heard_or_die loop
-wpctl set-volume "$(guest_node loop)" 0.5
-check "its volume is set" wait_for 5 guest_volume_is loop 125
+guest_set_volume loop 0.5 125
 used=$(($(mapped_grants) - mapped))
 for ((round = 1; round <= REBOOTS; round++)); do
 	id=$(guest_id loop)
@@ -49,7 +48,7 @@ guest_start loop pvh
 guest_player loop 1 -b 8192
 check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
 check "its volume is that of the name" wait_for 5 guest_volume_is loop 125
-wpctl set-volume "$(guest_node loop)" 1.0
+guest_set_volume loop 1.0 1000
 destroyed loop "$mapped"
 figure "$REBOOTS reboots, destroyed: $FIGURE"
 check_end
