@@ -307,9 +307,11 @@ static void garbage_is_survived(void **state)
 	suffer(garbage);
 }
 
+/* Of one user's, the oldest that has said nothing makes room: it may be that of the attacked just then. */
 static void silent_connections_are_survived(void **state)
 {
 	(void)state;
+	demand_another_user();
 	suffer(silence);
 }
 
