@@ -52,16 +52,17 @@ is_exact() {
 
 # exact_tried TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
 # When the recorder itself has missed cycles a difference proves nothing: it is tried again, five times
-# at most, and 2 is returned when it was never without. RAMP frames may follow when the program lets the
-# stream run dry at its end.
+# at most, and 2 is returned when it was never without. A program that fails is not tried again. RAMP frames may follow
+# when the program lets the stream run dry at its end.
 exact_tried() {
 	local text=$1 format=$2 channels=$3 played=$4 try
 	local recorded=$SESSION/heard.f32
 	shift 4
+	RESULT=''
 	for try in 1 2 3 4 5 6; do
-		hear "$recorded" "$@" && is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" &&
-			return
-		tap_has_lost || return
+		hear "$recorded" "$@" || return 1
+		! is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" || return 0
+		tap_has_lost || return 1
 		note "$text: the recorder missed cycles in attempt $try"
 	done
 	return 2
@@ -72,7 +73,7 @@ exact_judged() {
 	if [ "$2" -eq 0 ]; then
 		pass "$1: $RESULT"
 	else
-		head -n 5 "$SESSION/log/exact"
+		[ -z "$RESULT" ] || head -n 5 "$SESSION/log/exact"
 		fail "$1: ${RESULT:-not played}"
 	fi
 }
