@@ -136,8 +136,8 @@ guest_volume_is() {
 	[ ${#NODES[@]} -gt 0 ] && [ "${NODES[0]##*$'\t'}" = "$2" ]
 }
 
-# guest_set_volume NAME VOLUME THOUSANDTHS: of its first node. WirePlumber gives a node the volume that it
-# remembers when the node can be seen already, and may take what was set just before with it.
+# guest_set_volume NAME VOLUME THOUSANDTHS: of its first node. Once, what was set as soon as the node could be
+# seen did not hold; it is set again then, and said.
 guest_set_volume() {
 	local try
 	for try in 1 2 3 4 5; do
