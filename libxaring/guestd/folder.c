@@ -136,7 +136,7 @@ static int read_stream(struct folder_home *home, struct store_link *link, uint32
 		home->stream_count++;
 		return 0;
 	}
-	return res == -ENOTCONN ? res : store_remove(link, path);
+	return store_is_lost(res) ? res : store_remove(link, path);
 }
 
 static int read_streams(struct folder_home *home, struct store_link *link)

@@ -153,7 +153,7 @@ static bool end_op(struct rendezvous *r, int res)
 	r->ops_ms = clock_now_ms();
 	if (r->is_closing)
 		return false;
-	if (res == -ENOTCONN) {
+	if (store_is_lost(res)) {
 		tell_reach(r, false);
 		lose_home(r);
 	} else if (r->is_home) {
@@ -188,8 +188,8 @@ static void on_node_done(struct store_job *job, int res)
 		return;
 	if (op->text_bytes == 0) {
 		/* What cannot be removed stays until the next fresh folder. */
-		node->there = res == -ENOTCONN;
-	} else if (res == -ENOTCONN) {
+		node->there = store_is_lost(res);
+	} else if (store_is_lost(res)) {
 		node->changed = true;
 	} else if (res < 0 && node->wanted) {
 		r->events->on_failed(node->owner, res);
@@ -569,11 +569,11 @@ static void arrive(struct rendezvous *r)
 
 static void tell_failure(struct rendezvous *r, int res)
 {
-	if (!r->is_told && res != -ENOTCONN)
+	if (!r->is_told && !store_is_lost(res))
 		xaring_log(XARING_LOG_ERROR,
 			   "xenstore refuses this guest's folder " OFFER_HOME ": %s",
 			   strerror(-res));
-	r->is_told = r->is_told || res != -ENOTCONN;
+	r->is_told = r->is_told || !store_is_lost(res);
 }
 
 static void on_home_done(struct store_job *job, int res)

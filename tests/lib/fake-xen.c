@@ -13,16 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/*
- * When xenstored goes, the library's own thread closes the socket while ours may be writing to it: a
- * race within the library, which ThreadSanitizer sees because it knows descriptors.
- */
-__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
-
-const char *__tsan_default_suppressions(void)
-{
-	return "race:libxenstore.so\n";
-}
+#include <xen/io/xs_wire.h>
 
 static void demand(bool holds, const char *what)
 {
@@ -81,21 +72,48 @@ void fake_xen_be(const struct fake_xen *xen, uint32_t domid)
 	demand(setenv("XENSTORED_PATH", path, 1) == 0, "setenv");
 }
 
-static int control_connect(const struct fake_xen *xen)
+static int connect_to(const struct fake_xen *xen, const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", xen->folder);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", xen->folder, name);
 	demand(fd >= 0, "socket");
 	demand(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, address.sun_path);
+	return fd;
+}
+
+static void read_message(int fd, uint32_t type)
+{
+	struct xsd_sockmsg header;
+	char body[XENSTORE_PAYLOAD_MAX];
+
+	demand(recv(fd, &header, sizeof(header), MSG_WAITALL) == (ssize_t)sizeof(header),
+	       "a header");
+	demand(header.type == type && header.len <= sizeof(body), "what was expected");
+	demand(recv(fd, body, header.len, MSG_WAITALL) == (ssize_t)header.len, "a body");
+}
+
+int fake_xen_watch(const struct fake_xen *xen, uint32_t domid, const char *path)
+{
+	struct xsd_sockmsg header = {.type = XS_WATCH};
+	char name[16], body[512];
+	int fd;
+
+	(void)snprintf(name, sizeof(name), "%u", domid);
+	fd = connect_to(xen, name);
+	header.len = (uint32_t)snprintf(body, sizeof(body), "%s%c%s", path, 0, "token") + 1;
+	demand(send(fd, &header, sizeof(header), MSG_NOSIGNAL) == (ssize_t)sizeof(header), "send");
+	demand(send(fd, body, header.len, MSG_NOSIGNAL) == (ssize_t)header.len, "send");
+	read_message(fd, XS_WATCH);
+	read_message(fd, XS_WATCH_EVENT);
 	return fd;
 }
 
 static bool ask(const struct fake_xen *xen, char *answer, size_t bytes, const char *format,
 		va_list args)
 {
-	int fd = control_connect(xen);
+	int fd = connect_to(xen, "control");
 	char text[8192];
 	size_t have = 0;
 	ssize_t res;

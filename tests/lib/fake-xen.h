@@ -20,8 +20,11 @@ struct fake_xen {
 void fake_xen_start(struct fake_xen *xen);
 void fake_xen_stop(struct fake_xen *xen);
 
-/* From here on libxenstore in this process, and in what it starts, connects as the domain. */
+/* From here on what connects in this process, and in what it starts, does so as the domain. */
 void fake_xen_be(const struct fake_xen *xen, uint32_t domid);
+
+/* A connection of the domain's that watches the path, and has read the first event. A descriptor. */
+int fake_xen_watch(const struct fake_xen *xen, uint32_t domid, const char *path);
 
 /* One command (fake-xenstored.c). Returns whether it succeeded; answer, NULL or not, is what it said. */
 bool fake_xen_ask(const struct fake_xen *xen, char *answer, size_t bytes, const char *format, ...)

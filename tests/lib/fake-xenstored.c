@@ -26,6 +26,9 @@
  *   write PATH VALUE
  *   stall DOMID, resume DOMID  whether requests of the domain are answered
  *   whole DOMID              long lists come as oxenstored sends them: beyond what the protocol allows
+ *   deaf DOMID               the domain does not read what comes, and as in oxenstored a few events wait for
+ *                            it: who causes one more is not read from then on, not even when the domain is
+ *                            gone
  *   kill DOMID               ends its connections
  *   down, up                 xenstored is gone with all its sockets; it is back, with its tree
  *   count DOMID              operations so far, watches, transactions, connections
@@ -58,6 +61,7 @@
 #define QUOTA_WATCHES      128
 #define QUOTA_TRANSACTIONS 10
 #define QUOTA_BYTES        2048
+#define DEAF_EVENTS        16 /* that wait; 1024 in oxenstored, and as many more for each watch */
 #define ALL                UINT32_MAX
 
 /* A socket, and which domain connects there. */
@@ -68,6 +72,7 @@ struct domain {
 	bool introduced;
 	bool stalled;
 	bool whole;
+	bool deaf;
 	int listener; /* -1 = none */
 	unsigned operations;
 	char uuid[64];
@@ -116,6 +121,7 @@ struct client {
 	int fd; /* -1 = free */
 	struct domain *domain;
 	bool dead;
+	bool left; /* not read any more: has caused an event for somebody deaf */
 	size_t have;
 	char input[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX];
 	struct output *output, **output_tail;
@@ -129,6 +135,7 @@ static bool down;
 static struct tree_node *store;
 static struct domain domains[DOMAINS_MAX];
 static struct client clients[CLIENTS_MAX];
+static struct client *asking; /* whose request is carried out; NULL = the control socket's */
 
 static void *must(void *memory)
 {
@@ -266,6 +273,20 @@ static void reply_result(struct client *c, const struct xsd_sockmsg *request, in
 
 /* ---- watches ---- */
 
+/* Those of one who is deaf wait up to a number; then it is the one who has caused it that waits. */
+static bool has_room(const struct client *c)
+{
+	unsigned count = 0;
+
+	for (const struct output *out = c->output; out && c->domain->deaf; out = out->next)
+		count += out->event;
+	if (count < DEAF_EVENTS)
+		return true;
+	if (asking)
+		asking->left = true;
+	return false;
+}
+
 static void send_event(struct client *c, const char *path, const char *token)
 {
 	struct xsd_sockmsg header = {.type = XS_WATCH_EVENT};
@@ -275,12 +296,13 @@ static void send_event(struct client *c, const char *path, const char *token)
 	memcpy(body, path, path_bytes);
 	memcpy(body + path_bytes, token, token_bytes);
 	header.len = (uint32_t)(path_bytes + token_bytes);
-	for (const struct output *out = c->output; out; out = out->next) {
+	for (const struct output *out = c->output; out && !c->domain->deaf; out = out->next) {
 		if (out->event && out->sent == 0 && out->bytes == sizeof(header) + header.len &&
 		    memcmp(out->data + sizeof(header), body, header.len) == 0)
 			return;
 	}
-	send_later(c, &header, body);
+	if (has_room(c))
+		send_later(c, &header, body);
 }
 
 static void home_of(const struct client *c, char *home, size_t bytes)
@@ -877,7 +899,9 @@ static void take_request(struct client *c)
 	memmove(c->input, c->input + bytes, c->have - bytes);
 	c->have -= bytes;
 	c->domain->operations++;
+	asking = c;
 	res = handle_request(c, &r);
+	asking = NULL;
 	if (res <= 0)
 		reply_result(c, &r.header, res);
 	free(r.body);
@@ -955,7 +979,7 @@ static void client_read(struct client *c)
 		c->dead = true;
 	if (res > 0)
 		c->have += (size_t)res;
-	while (!c->dead && has_request(c))
+	while (!c->dead && !c->left && has_request(c))
 		take_request(c);
 }
 
@@ -1178,6 +1202,14 @@ static void stall(uint32_t domid, bool stalled)
 	}
 }
 
+static void be_deaf(uint32_t domid)
+{
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domid == ALL || domains[i].domid == domid)
+			domains[i].deaf = true;
+	}
+}
+
 static void send_whole(uint32_t domid)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
@@ -1276,6 +1308,8 @@ static bool do_service_command(const char *command, char **words)
 		stall(domid, true);
 	else if (strcmp(command, "whole") == 0)
 		send_whole(domid);
+	else if (strcmp(command, "deaf") == 0)
+		be_deaf(domid);
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)
@@ -1335,6 +1369,16 @@ static void control_accept(int listener)
 
 /* ---- main ---- */
 
+static bool is_read(const struct client *c)
+{
+	return !c->domain->stalled && !c->left;
+}
+
+static bool is_written(const struct client *c)
+{
+	return !c->domain->stalled && !c->domain->deaf;
+}
+
 static void handle_clients(struct pollfd *fds, unsigned count)
 {
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
@@ -1343,12 +1387,12 @@ static void handle_clients(struct pollfd *fds, unsigned count)
 		for (unsigned k = 0; k < count && c->fd >= 0; k++) {
 			if (fds[k].fd != c->fd || !fds[k].revents)
 				continue;
-			if (!c->domain->stalled)
+			if (is_read(c))
 				client_read(c);
 			else if (fds[k].revents & (POLLHUP | POLLERR))
 				c->dead = true;
 		}
-		if (c->fd >= 0 && !c->dead && !c->domain->stalled)
+		if (c->fd >= 0 && !c->dead && is_written(c))
 			client_write(c);
 		if (c->fd >= 0 && c->dead)
 			client_close(c);
@@ -1372,8 +1416,10 @@ static unsigned gather(struct pollfd *fds, int control, int term)
 
 		if (c->fd < 0)
 			continue;
-		if (!c->domain->stalled)
-			events = c->output ? POLLIN | POLLOUT : POLLIN;
+		if (is_read(c))
+			events |= POLLIN;
+		if (c->output && is_written(c))
+			events |= POLLOUT;
 		fds[count++] = (struct pollfd){.fd = c->fd, .events = events};
 	}
 	return count;

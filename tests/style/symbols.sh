@@ -46,14 +46,14 @@ else
 fi
 
 if [ -e "$BACKEND" ]; then
-	needs "$BACKEND" | grep -E '^lib(asound|xen)' | grep -v '^libxenstore\.so' |
-		none "the backend needs no ALSA, and of Xen's libraries libxenstore only"
+	needs "$BACKEND" | grep -E '^lib(asound|xen)' | none "the backend needs neither ALSA nor Xen's libraries"
 else
 	note "the backend is not built"
 fi
 
 if [ -e "$GUESTD" ]; then
-	needs "$GUESTD" | grep -E '^lib(asound|pipewire)' | none "the guest's daemon needs neither ALSA nor PipeWire"
+	needs "$GUESTD" | grep -E '^lib(asound|pipewire|xen)' |
+		none "the guest's daemon needs neither ALSA nor PipeWire nor Xen's libraries"
 else
 	note "the guest's daemon is not built"
 fi

@@ -3,6 +3,7 @@
  * The thread that waits for xenstore, against an xenstored of the test's own (lib/fake-xenstored.c):
  * jobs in their order, watches, an xenstored that stalls, goes and comes back, and floods.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -22,6 +23,7 @@
 
 #include "descriptors.h"
 #include "fake-xen.h"
+#include "level.h"
 #include "loop.h"
 #include "now.h"
 #include "store.h"
@@ -228,6 +230,31 @@ static int do_exists(struct job *j, struct store_link *link)
 	return store_domain_exists(link, j->number);
 }
 
+struct watched {
+	struct fixture *f;
+	struct store_watch *watch;
+	uint32_t fired;
+	bool remove;
+};
+
+static void on_fired(void *data)
+{
+	struct watched *w = data;
+
+	w->fired++;
+	if (w->remove) {
+		store_remove_watch(w->watch);
+		w->watch = NULL;
+	}
+	check_count(w->f);
+}
+
+static void watch(struct fixture *f, struct watched *w, const char *path, const char *suffix)
+{
+	*w = (struct watched){.f = f};
+	assert_int_equal(store_add_watch(f->store, path, suffix, on_fired, w, &w->watch), 0);
+}
+
 static void values_are_written_and_read(void **state)
 {
 	struct fixture *f = *state;
@@ -289,19 +316,50 @@ static void children_are_listed(void **state)
 	free(j.names);
 }
 
-/* More than a message holds: the library reads it in parts. */
+/* More than a message holds: it is read in parts. */
 static void many_children_are_listed(void **state)
 {
 	struct fixture *f = *state;
 	struct job j = {.path = HOME "list"};
+	char name[64];
 
 	connect_store(f);
 	for (uint32_t i = 0; i < 900; i++)
 		fake_xen_do(&f->xen, "write " HOME "list/stream-%03u x", i);
-	assert_int_equal(finish_job(f, &j, do_list), 900);
-	assert_string_equal(j.names[0], "stream-000");
-	assert_string_equal(j.names[899], "stream-899");
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(finish_job(f, &j, do_list), 900);
+		for (uint32_t k = 0; k < 900; k++) {
+			(void)snprintf(name, sizeof(name), "stream-%03u", k);
+			assert_string_equal(j.names[k], name);
+		}
+	}
 	free(j.names);
+	assert_true(fake_xen_ask(&f->xen, name, sizeof(name), "count 0"));
+	assert_non_null(strstr(name, " 0 0 1")); /* no transaction is left */
+}
+
+/* The connection is what it was, and so are its watches. */
+static void a_list_beyond_the_protocol_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = {.path = HOME "list"};
+	struct watched w;
+
+	connect_store(f);
+	watch(f, &w, HOME "x", NULL);
+	run_until(f, &w.fired, 1);
+	for (uint32_t i = 0; i < 500; i++)
+		fake_xen_do(&f->xen, "write " HOME "list/stream-%03u x", i);
+	fake_xen_do(&f->xen, "whole 0");
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(finish_job(f, &j, do_list), -E2BIG);
+	fake_xen_do(&f->xen, "write " HOME "x 1");
+	run_until(f, &w.fired, 2);
+	j.path = HOME "list/stream-000";
+	assert_int_equal(finish_job(f, &j, do_read), 0);
+	free(j.value);
+	assert_int_equal(f->connections, 1);
+	assert_string_equal(log_text, "");
 }
 
 static void domains_exist_or_not(void **state)
@@ -451,7 +509,8 @@ static int give_up(void *data, struct store_link *link)
 	struct job *j = data;
 	int res = store_write(link, j->path, "999", 3);
 
-	if (res < 0 || store_transaction(link, give_up, j) != -EINVAL)
+	if (res < 0 || store_transaction(link, give_up, j) != -EINVAL ||
+	    store_list(link, j->path, &j->names) != -EINVAL)
 		return -EPROTO;
 	j->bytes++;
 	return j->number ? -EAGAIN : -EBUSY;
@@ -490,7 +549,7 @@ static void transactions_are_done_again(void **state)
 	assert_int_equal(finish_job(f, &j, do_raise), -EAGAIN);
 	assert_int_equal(j.bytes, 5);
 	assert_true(fake_xen_ask(&f->xen, answer, sizeof(answer), "count 0"));
-	assert_non_null(strstr(answer, " 0 0 2"));
+	assert_non_null(strstr(answer, " 0 0 1"));
 }
 
 static void transactions_are_given_up(void **state)
@@ -509,31 +568,6 @@ static void transactions_are_given_up(void **state)
 }
 
 /* ---- watches ---- */
-
-struct watched {
-	struct fixture *f;
-	struct store_watch *watch;
-	uint32_t fired;
-	bool remove;
-};
-
-static void on_fired(void *data)
-{
-	struct watched *w = data;
-
-	w->fired++;
-	if (w->remove) {
-		store_remove_watch(w->watch);
-		w->watch = NULL;
-	}
-	check_count(w->f);
-}
-
-static void watch(struct fixture *f, struct watched *w, const char *path, const char *suffix)
-{
-	*w = (struct watched){.f = f};
-	assert_int_equal(store_add_watch(f->store, path, suffix, on_fired, w, &w->watch), 0);
-}
 
 static void watches_fire_at_first_and_then(void **state)
 {
@@ -630,8 +664,34 @@ static void a_removed_watch_is_silent(void **state)
 	run_until(f, &marker.fired, 3);
 	assert_int_equal(w.fired, 1);
 	assert_true(fake_xen_ask(&f->xen, answer, sizeof(answer), "count 0"));
-	assert_non_null(strstr(answer, " 1 0 2")); /* one watch, no transaction, two connections */
+	assert_non_null(strstr(answer, " 1 0 1")); /* one watch, no transaction, one connection */
 	store_remove_watch(NULL);
+}
+
+static uint32_t threads(void)
+{
+	DIR *folder = opendir("/proc/self/task");
+	uint32_t count = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* One that reads would close what we close as well, when xenstored goes. */
+static void watches_have_no_thread_of_their_own(void **state)
+{
+	struct fixture *f = *state;
+	struct watched w;
+	uint32_t before;
+
+	connect_store(f);
+	before = threads();
+	watch(f, &w, HOME "x", NULL);
+	run_until(f, &w.fired, 1);
+	assert_int_equal(threads(), before);
 }
 
 static sem_t removed;
@@ -744,7 +804,7 @@ static void a_job_sees_the_loss(void **state)
 		assert_int_equal(finish_job(f, &j, do_read_after_loss), -ENOTCONN);
 		fake_xen_do(&f->xen, "up");
 		run_until(f, &f->connections, 2 + i);
-		/* The second time with a watch, and so with the library's thread. */
+		/* The second time with a watch. */
 		if (i == 0) {
 			watch(f, &w, HOME "x", NULL);
 			run_until(f, &w.fired, 1);
@@ -798,6 +858,96 @@ static void a_stall_blocks_no_loop(void **state)
 	run_until(f, &w.fired, 1);
 	assert_int_equal(f->connections, 1);
 }
+
+/* Until xenstored answers again, which a connection alone does not say. */
+static void a_stall_that_lasts_is_a_loss(void **state)
+{
+	struct fixture *f = *state;
+	struct watched w;
+	struct job j = {.path = HOME "x"}, second = {.path = HOME "y"};
+	uint64_t before_ms;
+
+	connect_store(f);
+	watch(f, &w, HOME "x", NULL);
+	run_until(f, &w.fired, 1);
+	fake_xen_do(&f->xen, "stall all");
+	before_ms = clock_now_ms();
+	run_job(f, &j, do_read);
+	run_job(f, &second, do_read);
+	run_until(f, &second.done, 1);
+	assert_in_range(clock_now_ms() - before_ms, 10000, 16000);
+	/* Nobody is answered: it is nothing that we have done. */
+	assert_int_equal(j.res, -ENOTCONN);
+	assert_int_equal(second.res, -ENOTCONN);
+	assert_false(second.worked);
+	run_for(f, 2000);
+	assert_int_equal(logged("no connection to xenstore (Connection timed out)"), 1);
+	assert_int_equal(logged("xenstore is there again"), 0);
+	assert_int_equal(f->connections, 1);
+	fake_xen_do(&f->xen, "resume all");
+	run_until(f, &f->connections, 2);
+	run_until(f, &w.fired, 2);
+	assert_int_equal(finish_job(f, &j, do_read), -ENOENT);
+	assert_int_equal(logged("xenstore is there again"), 1);
+}
+
+/* ---- somebody who does not read ---- */
+
+static int do_write_and_read(struct job *j, struct store_link *link)
+{
+	int res = do_write(j, link);
+
+	j->number = (uint32_t)-res;
+	return res < 0 ? res : do_read(j, link);
+}
+
+/* A connection of the guest's that watches its home, and 16 events wait for it. */
+static int be_deaf(struct fixture *f)
+{
+	int fd = fake_xen_watch(&f->xen, 5, "/local/domain/5/data");
+
+	fake_xen_do(&f->xen, "deaf 5");
+	for (uint32_t i = 0; i < 20; i++)
+		fake_xen_do(&f->xen, "write " HOME "flood %u", i);
+	return fd;
+}
+
+/* The long run goes on with it: each of these connections may have cost xenstored a descriptor. */
+static void who_writes_to_the_deaf_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct watched w;
+	struct job j = {.path = HOME "x", .text = "1"}, second = {.path = HOME "x"};
+	uint64_t before_ms;
+	int deaf;
+
+	connect_store(f);
+	watch(f, &w, HOME "y", NULL);
+	run_until(f, &w.fired, 1);
+	deaf = be_deaf(f);
+	for (uint32_t i = 0; i < (level_count(2) > 1 ? 3 : 1); i++) {
+		before_ms = clock_now_ms();
+		run_job(f, &j, do_write_and_read);
+		run_job(f, &second, do_read);
+		run_until(f, &second.done, 1);
+		assert_in_range(clock_now_ms() - before_ms, 10000, 16000);
+		assert_int_equal(j.number, 0);
+		assert_int_equal(j.res, -ETIMEDOUT);
+		assert_int_equal(second.res, -ENOTCONN);
+		before_ms = clock_now_ms();
+		run_until(f, &f->connections, 2 + i);
+		assert_in_range(clock_now_ms() - before_ms, 900u << i, (1000u << i) + 900);
+		run_until(f, &w.fired, 2 + i);
+		assert_int_equal(logged("no connection to xenstore (Connection timed out)"), 1 + i);
+	}
+	/* Others are written to as before. */
+	j.path = "/local/domain/0/data/x";
+	assert_int_equal(finish_job(f, &j, do_write_and_read), 0);
+	free(j.value);
+	close(deaf);
+}
+
+/* ---- the end ---- */
 
 static void destroying_finishes_what_waits(void **state)
 {
@@ -969,6 +1119,7 @@ int main(void)
 		TEST(a_long_value_is_refused),
 		TEST(children_are_listed),
 		TEST(many_children_are_listed),
+		TEST(a_list_beyond_the_protocol_is_refused),
 		TEST(domains_exist_or_not),
 		TEST(a_guest_is_confined),
 		TEST(nodes_are_opened_to_others),
@@ -980,6 +1131,7 @@ int main(void)
 		TEST(relative_watches_are_the_guests_own),
 		TEST(domains_come_and_go),
 		TEST(a_removed_watch_is_silent),
+		TEST(watches_have_no_thread_of_their_own),
 		TEST(a_removed_watch_may_fire_unheard),
 		TEST(jobs_fail_without_xenstored),
 		TEST(watches_are_set_again),
@@ -987,6 +1139,8 @@ int main(void)
 		TEST(a_job_sees_the_loss),
 		TEST(a_transaction_ends_with_the_loss),
 		TEST(a_stall_blocks_no_loop),
+		TEST(a_stall_that_lasts_is_a_loss),
+		TEST(who_writes_to_the_deaf_is_told),
 		TEST(destroying_finishes_what_waits),
 		TEST(destroying_leaves_what_is_stuck),
 		TEST(a_flood_costs_neither_memory_nor_wakes),

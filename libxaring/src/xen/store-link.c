@@ -1,252 +1,202 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The connection to xenstore, and its operations. Everything here may block; it runs on the store's
- * thread. libxenstore (4.17 to 4.20) has its own ways, which are met here and nowhere else:
+ * The operations: what is asked for each, and what the answer says. Everything here may block; it runs
+ * on the store's thread.
  *
- *  - with the first watch it starts a thread that reads, and keeps events in a list without end: it
- *    is emptied after every operation, and by the store's thread whenever the library's pipe says so;
- *  - the end of the connection does not show in that pipe: a second connection, on which nothing is
- *    ever said, shows that xenstored went while nothing was asked;
- *  - its thread closes the socket then, while ours may be writing there. All that can be done about
- *    it is to look at the second connection before every operation;
- *  - after that end an operation fails with EINVAL, which xenstored answers as well: the list of
- *    events tells the two apart;
- *  - an answer is waited for without end. Nothing can be done about that here;
- *  - 4.17 sets the handling of SIGPIPE for the whole process during each operation, and back after it.
+ * oxenstored keeps, for each connection, 1024 events, and as many more for each watch. Whoever causes
+ * one beyond that is not read any more until there is room: for good, where a guest watches something
+ * and does not read its ring, and even when that guest has died. The operation that caused it is
+ * answered as usual; the next one is not.
  */
 #include "store-link.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#define DRAIN_MAX         1024 /* events in one go, so that jobs get their turn */
+#define REQUEST_MS        10000
+#define PROBE_MS          2000
+#define LATE_MS           1000
 #define TRANSACTION_TRIES 5
 #define PERMISSIONS_MAX   8
-#define READER_ENDS_MS    100
+#define LIST_BYTES_MAX    (256u << 10)
 
-void link_drain(struct store_link *link)
+/* ---- one request ---- */
+
+static struct request *begin(struct store_link *link, uint32_t type)
 {
-	if (!link->xs)
-		return;
-	for (int i = 0; i < DRAIN_MAX; i++) {
-		char **event = xs_check_watch(link->xs);
-
-		if (!event) {
-			if (errno != EAGAIN)
-				link->lost = true;
-			return;
-		}
-		link->on_event(link->data, event[XS_WATCH_PATH], event[XS_WATCH_TOKEN]);
-		free(event);
-	}
+	request_begin(&link->connection.request, type, link->transaction);
+	return &link->connection.request;
 }
 
-void link_look(struct store_link *link)
+static struct request *begin_at(struct store_link *link, uint32_t type, const char *path)
 {
-	char byte;
+	struct request *request = begin(link, type);
 
-	if (link->canary_fd < 0)
-		return;
-	if (recv(link->canary_fd, &byte, 1, MSG_DONTWAIT) >= 0 ||
-	    (errno != EAGAIN && errno != EINTR))
-		link->lost = true;
+	request_add_text(request, path);
+	return request;
+}
+
+/* Something that everybody may ask. Whatever is said, it is an answer. */
+static int greet(struct connection *c, uint32_t timeout_ms)
+{
+	int res;
+
+	request_begin(&c->request, XS_READ, 0);
+	request_add_text(&c->request, "domid");
+	res = connection_ask(c, timeout_ms);
+	return store_is_lost(res) ? res : 0;
+}
+
+static void on_no_event(void *data, const char *path, const char *token)
+{
+	(void)data;
+	(void)path;
+	(void)token;
+}
+
+/* Asked by another connection: is it there, and does it have time? */
+static bool is_answering(const char *path)
+{
+	struct connection probe;
+	bool answered;
+
+	connection_init(&probe, path, on_no_event, NULL);
+	answered = connection_open(&probe) == 0 && greet(&probe, PROBE_MS) == 0;
+	connection_close(&probe);
+	return answered;
 }
 
 /*
- * Before every operation. Also because the library, when it fails to write, closes a descriptor that
- * its reading thread is closing as well: it is not let near a connection that has ended.
+ * Whether nobody is answered, or only we are not: somebody will be blamed for that, so it has to be
+ * true. What comes while we find out is not too late.
  */
-static bool is_ready(struct store_link *link)
+static int await_late(struct store_link *link)
 {
-	link_look(link);
-	return !link->lost;
+	int res = -ENOTCONN;
+
+	if (is_answering(link->connection.path))
+		res = connection_await(&link->connection, LATE_MS);
+	link->is_silent = store_is_lost(res);
+	return res;
 }
 
-static bool is_loss(int error)
+static int ask(struct store_link *link)
 {
-	return error == EBADF || error == EPIPE || error == ECONNRESET || error == ENOTCONN;
-}
+	int res;
 
-/* After every operation: 0, or what its errno means. */
-static int operation_result(struct store_link *link, bool success, int error)
-{
-	link_drain(link);
-	if (success)
-		return 0;
-	if (is_loss(error))
-		link->lost = true;
 	if (link->lost)
-		return -ENOTCONN;
-	return error ? -error : -EIO;
+		return link->lost;
+	res = connection_ask(&link->connection, REQUEST_MS);
+	if (res == -ETIMEDOUT)
+		res = await_late(link);
+	if (store_is_lost(res))
+		link->lost = res;
+	return res;
+}
+
+/* For what may be long. */
+static int ask_for_data(struct store_link *link)
+{
+	int res = ask(link);
+
+	return res == -EMSGSIZE ? -E2BIG : res;
+}
+
+/* ---- nodes ---- */
+
+static int copy_answer(const struct store_link *link, char **value, size_t *bytes)
+{
+	const struct connection *c = &link->connection;
+	char *copy = malloc(c->answer_bytes + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, c->answer, c->answer_bytes + 1);
+	*value = copy;
+	*bytes = c->answer_bytes;
+	return 0;
 }
 
 int store_read(struct store_link *link, const char *path, size_t max, char **value, size_t *bytes)
 {
-	unsigned length = 0;
-	char *read;
 	int res;
 
-	if (!is_ready(link))
-		return -ENOTCONN;
-	read = xs_read(link->xs, link->transaction, path, &length);
-	res = operation_result(link, read != NULL, errno);
-	if (res == 0 && length > max)
-		res = -E2BIG;
-	if (res < 0) {
-		free(read);
+	begin_at(link, XS_READ, path);
+	res = ask_for_data(link);
+	if (res < 0)
 		return res;
-	}
-	*value = read;
-	*bytes = length;
-	return 0;
+	return link->connection.answer_bytes > max ? -E2BIG : copy_answer(link, value, bytes);
 }
 
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes)
 {
-	bool success;
-
-	if (bytes > UINT16_MAX)
-		return -E2BIG;
-	if (!is_ready(link))
-		return -ENOTCONN;
-	success = xs_write(link->xs, link->transaction, path, value, (unsigned)bytes);
-	return operation_result(link, success, errno);
+	request_add(begin_at(link, XS_WRITE, path), value, bytes);
+	return ask(link);
 }
 
 int store_remove(struct store_link *link, const char *path)
 {
-	bool success;
 	int res;
 
-	if (!is_ready(link))
-		return -ENOTCONN;
-	success = xs_rm(link->xs, link->transaction, path);
-	res = operation_result(link, success, errno);
+	begin_at(link, XS_RM, path);
+	res = ask(link);
 	return res == -ENOENT ? 0 : res;
 }
 
-static int transaction_start(struct store_link *link)
+static void add_permission(struct request *request, uint32_t domid, bool read, bool write)
 {
-	if (!is_ready(link))
-		return -ENOTCONN;
-	link->transaction = xs_transaction_start(link->xs);
-	return operation_result(link, link->transaction != XBT_NULL, errno);
-}
+	char text[16];
 
-static int transaction_end(struct store_link *link, bool abort)
-{
-	xs_transaction_t transaction = link->transaction;
-	bool success;
-
-	link->transaction = XBT_NULL;
-	if (!is_ready(link))
-		return -ENOTCONN;
-	success = xs_transaction_end(link->xs, transaction, abort);
-	return operation_result(link, success, errno);
-}
-
-static int list_names(struct store_link *link, const char *path, char ***names)
-{
-	unsigned count = 0;
-	char **list = xs_directory(link->xs, link->transaction, path, &count);
-	int res = operation_result(link, list != NULL, errno);
-
-	if (res < 0)
-		return res;
-	*names = list;
-	return (int)count;
-}
-
-/*
- * In a transaction, because the library reads a long list in pieces and begins anew whenever it has
- * changed meanwhile: its writer could keep us there for good.
- */
-int store_list(struct store_link *link, const char *path, char ***names)
-{
-	int res;
-
-	if (!is_ready(link))
-		return -ENOTCONN;
-	if (link->transaction != XBT_NULL)
-		return list_names(link, path, names);
-	res = transaction_start(link);
-	if (res < 0)
-		return res;
-	res = list_names(link, path, names);
-	transaction_end(link, true);
-	return res;
-}
-
-static int list_over(struct xs_handle *xs, const char *path, char ***names)
-{
-	xs_transaction_t transaction = xs_transaction_start(xs);
-	unsigned count = 0;
-	int error;
-
-	if (transaction == XBT_NULL)
-		return errno ? -errno : -EIO;
-	*names = xs_directory(xs, transaction, path, &count);
-	error = errno;
-	xs_transaction_end(xs, transaction, true);
-	if (*names)
-		return (int)count;
-	return error ? -error : -EIO;
-}
-
-int store_list_foreign(struct store_link *link, const char *path, char ***names)
-{
-	struct xs_handle *xs;
-	int res;
-
-	if (!is_ready(link))
-		return -ENOTCONN;
-	xs = xs_open(0);
-	if (!xs)
-		return errno ? -errno : -EIO;
-	res = list_over(xs, path, names);
-	xs_close(xs);
-	if (res != -E2BIG && !is_loss(-res))
-		return res;
-	return is_ready(link) ? -E2BIG : -ENOTCONN;
+	(void)snprintf(text, sizeof(text), "%c%u", "nrwb"[(read ? 1 : 0) + (write ? 2 : 0)], domid);
+	request_add_text(request, text);
 }
 
 int store_permit(struct store_link *link, const char *path, uint32_t owner, bool others_read,
 		 const struct store_permission *permissions, unsigned count)
 {
-	struct xs_permissions list[1 + PERMISSIONS_MAX] = {0};
-	bool success;
+	struct request *request = begin_at(link, XS_SET_PERMS, path);
 
 	if (count > PERMISSIONS_MAX)
 		return -EINVAL;
-	if (!is_ready(link))
-		return -ENOTCONN;
-	list[0].id = owner;
-	list[0].perms = others_read ? XS_PERM_READ : XS_PERM_NONE;
-	for (unsigned i = 0; i < count; i++) {
-		list[i + 1].id = permissions[i].domid;
-		list[i + 1].perms = (permissions[i].read ? XS_PERM_READ : 0) |
-				    (permissions[i].write ? XS_PERM_WRITE : 0);
-	}
-	success = xs_set_permissions(link->xs, link->transaction, path, list, count + 1);
-	return operation_result(link, success, errno);
+	add_permission(request, owner, others_read, false);
+	for (unsigned i = 0; i < count; i++)
+		add_permission(request, permissions[i].domid, permissions[i].read,
+			       permissions[i].write);
+	return ask(link);
 }
 
 int store_domain_exists(struct store_link *link, uint32_t domid)
 {
-	bool exists;
+	char text[16];
 	int res;
 
-	if (!is_ready(link))
-		return -ENOTCONN;
-	errno = 0;
-	exists = xs_is_domain_introduced(link->xs, domid);
-	res = operation_result(link, exists || errno == 0, errno);
-	return res < 0 ? res : exists;
+	(void)snprintf(text, sizeof(text), "%u", domid);
+	begin_at(link, XS_IS_DOMAIN_INTRODUCED, text);
+	res = ask(link);
+	return res < 0 ? res : link->connection.answer[0] == 'T';
+}
+
+/* ---- transactions ---- */
+
+static int transaction_start(struct store_link *link)
+{
+	int res;
+
+	begin_at(link, XS_TRANSACTION_START, "");
+	res = ask(link);
+	if (res < 0)
+		return res;
+	link->transaction = (uint32_t)strtoul(link->connection.answer, NULL, 10);
+	return link->transaction ? 0 : -EIO;
+}
+
+static int transaction_end(struct store_link *link, bool commit)
+{
+	begin_at(link, XS_TRANSACTION_END, commit ? "T" : "F");
+	link->transaction = 0;
+	return ask(link);
 }
 
 int store_transaction(struct store_link *link, int (*work)(void *data, struct store_link *link),
@@ -254,7 +204,7 @@ int store_transaction(struct store_link *link, int (*work)(void *data, struct st
 {
 	int res = -EAGAIN;
 
-	if (link->transaction != XBT_NULL)
+	if (link->transaction)
 		return -EINVAL;
 	for (int i = 0; i < TRANSACTION_TRIES && res == -EAGAIN; i++) {
 		int ended;
@@ -263,98 +213,190 @@ int store_transaction(struct store_link *link, int (*work)(void *data, struct st
 		if (res < 0)
 			return res;
 		res = work(data, link);
-		ended = transaction_end(link, res < 0);
-		if (ended == -ENOTCONN || (res >= 0 && ended < 0))
+		ended = transaction_end(link, res >= 0);
+		if (store_is_lost(ended) || (res >= 0 && ended < 0))
 			res = ended;
 	}
 	return res;
 }
 
+/* ---- lists ---- */
+
+/* Names, one behind the other. */
+struct list {
+	const char *path;
+	char *text;
+	size_t bytes;
+};
+
+static int add_names(struct list *list, const char *names, size_t bytes)
+{
+	char *text;
+
+	if (list->bytes + bytes > LIST_BYTES_MAX)
+		return -E2BIG;
+	text = realloc(list->text, list->bytes + bytes + 1);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text + list->bytes, names, bytes);
+	list->text = text;
+	list->bytes += bytes;
+	text[list->bytes] = 0;
+	return 0;
+}
+
+/* The names follow a number, and an empty one the last of them. Returns 1 at the end. */
+static int add_part(struct list *list, const struct connection *c)
+{
+	size_t number_bytes = strlen(c->answer) + 1;
+	const char *names = c->answer + number_bytes;
+	size_t bytes = c->answer_bytes > number_bytes ? c->answer_bytes - number_bytes : 0;
+	bool is_last = bytes > 0 && names[bytes - 1] == 0 && (bytes == 1 || names[bytes - 2] == 0);
+	int res;
+
+	if (bytes == 0)
+		return -EIO;
+	res = add_names(list, names, is_last ? bytes - 1 : bytes);
+	return res < 0 ? res : is_last;
+}
+
+static int list_parts(struct store_link *link, struct list *list)
+{
+	char offset[16];
+	int res = 0;
+
+	while (res == 0) {
+		(void)snprintf(offset, sizeof(offset), "%zu", list->bytes);
+		request_add_text(begin_at(link, XS_DIRECTORY_PART, list->path), offset);
+		res = ask(link);
+		if (res >= 0)
+			res = add_part(list, &link->connection);
+	}
+	/* oxenstored does not know of parts. */
+	return res == -ENOSYS ? -E2BIG : res;
+}
+
+/* In a transaction, which sees one and the same list, however often its writer changes it. */
+static int list_in_parts(struct store_link *link, struct list *list)
+{
+	int res = transaction_start(link), ended;
+
+	if (res < 0)
+		return res;
+	res = list_parts(link, list);
+	ended = transaction_end(link, false);
+	return store_is_lost(ended) ? ended : res;
+}
+
+static int list_text(struct store_link *link, struct list *list)
+{
+	int res;
+
+	begin_at(link, XS_DIRECTORY, list->path);
+	res = ask(link);
+	if (res == -E2BIG)
+		return list_in_parts(link, list);
+	if (res < 0)
+		return res == -EMSGSIZE ? -E2BIG : res;
+	return add_names(list, link->connection.answer, link->connection.answer_bytes);
+}
+
+static int count_names(const struct list *list)
+{
+	int count = 0;
+
+	for (size_t at = 0; at < list->bytes; at += strlen(list->text + at) + 1)
+		count++;
+	return count;
+}
+
+/* The names and the pointers to them are one piece of memory. */
+static int split_names(const struct list *list, char ***names)
+{
+	int count = count_names(list);
+	size_t pointer_bytes = ((size_t)count + 1) * sizeof(char *);
+	char **split = malloc(pointer_bytes + list->bytes + 1);
+	char *at;
+
+	if (!split)
+		return -ENOMEM;
+	at = (char *)split + pointer_bytes;
+	memcpy(at, list->text, list->bytes + 1);
+	for (int i = 0; i < count; i++) {
+		split[i] = at;
+		at += strlen(at) + 1;
+	}
+	*names = split;
+	return count;
+}
+
+int store_list(struct store_link *link, const char *path, char ***names)
+{
+	struct list list = {.path = path};
+	int res;
+
+	if (link->transaction)
+		return -EINVAL;
+	res = list_text(link, &list);
+	if (res >= 0)
+		res = split_names(&list, names);
+	free(list.text);
+	return res;
+}
+
+/* ---- watches ---- */
+
+static int ask_watch(struct store_link *link, uint32_t type, const char *path, const char *token)
+{
+	request_add_text(begin_at(link, type, path), token);
+	return ask(link);
+}
+
 int link_watch(struct store_link *link, const char *path, const char *token)
 {
-	bool success;
-
-	if (!is_ready(link))
-		return -ENOTCONN;
-	success = xs_watch(link->xs, path, token);
-	return operation_result(link, success, errno);
+	return ask_watch(link, XS_WATCH, path, token);
 }
 
 int link_unwatch(struct store_link *link, const char *path, const char *token)
 {
-	bool success;
-
-	if (!is_ready(link))
-		return -ENOTCONN;
-	success = xs_unwatch(link->xs, path, token);
-	return operation_result(link, success, errno);
+	return ask_watch(link, XS_UNWATCH, path, token);
 }
 
-/* Where there is no socket, the connection is the kernel's, and does not end. */
-static int canary_open(void)
+void link_hear(struct store_link *link)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const char *path = xs_daemon_socket();
-	int fd;
-
-	if (!path || strlen(path) >= sizeof(address.sun_path))
-		return -1;
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	if (!link->lost && connection_hear(&link->connection) < 0)
+		link->lost = -ENOTCONN;
 }
 
-void link_init(struct store_link *link, link_event_fn on_event, void *data)
+/* ---- open and close ---- */
+
+void link_init(struct store_link *link, const char *path, connection_event_fn on_event, void *data)
 {
-	*link = (struct store_link){.canary_fd = -1,
-				    .lost = true,
-				    .on_event = on_event,
-				    .data = data};
+	connection_init(&link->connection, path, on_event, data);
+	link->transaction = 0;
+	link->lost = -ENOTCONN; /* until it is open */
+	link->is_silent = false;
 }
 
-/*
- * xs_close() cancels the library's thread. Where that finds it about to close the socket, as it does at
- * the end of the connection, the descriptor would stay open for good: it is let finish.
- */
 void link_close(struct store_link *link)
 {
-	if (!link->xs)
-		return;
-	if (link->lost)
-		(void)poll(NULL, 0, READER_ENDS_MS);
-	xs_close(link->xs);
-	if (link->canary_fd >= 0)
-		close(link->canary_fd);
-	link->xs = NULL;
-	link->transaction = XBT_NULL;
-	link->canary_fd = -1;
-	link->lost = true; /* operations fail from here on */
+	connection_close(&link->connection);
+	link->transaction = 0;
+	link->lost = -ENOTCONN;
+	link->is_silent = false;
 }
 
 int link_open(struct store_link *link)
 {
-	errno = 0;
-	link->xs = xs_open(0);
-	if (!link->xs)
-		return errno ? -errno : -EIO;
-	if (xs_fileno(link->xs) < 0) {
-		xs_close(link->xs);
-		link->xs = NULL;
-		return -EMFILE;
-	}
-	link->canary_fd = canary_open();
-	link->lost = false;
-	return 0;
-}
+	int res = connection_open(&link->connection);
 
-void link_fds(const struct store_link *link, struct pollfd fds[LINK_FDS])
-{
-	fds[0] = (struct pollfd){.fd = link->xs ? xs_fileno(link->xs) : -1, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = link->canary_fd, .events = POLLIN};
+	if (res < 0)
+		return res;
+	res = greet(&link->connection, REQUEST_MS);
+	if (res < 0) {
+		link_close(link);
+		return res;
+	}
+	link->lost = 0;
+	return 0;
 }

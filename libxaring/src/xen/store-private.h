@@ -80,10 +80,12 @@ struct store {
 	uint64_t busy_since_ms; /* an operation is under way; 0 = none */
 
 	/* The thread's. */
+	char *path; /* instead of xenstored's usual one; NULL = none */
 	struct store_link link;
 	uint64_t linked_ms;
 	uint64_t retry_ms;
-	uint32_t retry_delay_ms;
+	uint32_t retry_delay_ms;  /* when a connection has ended */
+	uint32_t silent_delay_ms; /* when one was not answered */
 	bool loss_told;
 };
 
@@ -137,8 +139,8 @@ static inline void watch_free(struct store_watch *watch)
 /* Frees what both sides had, when neither of them needs it any more. */
 void store_free(struct store *s);
 
-/* Prepares what is the thread's. */
-void store_thread_init(struct store *s);
+/* Prepares what is the thread's. Returns 0 or -ENOMEM. */
+int store_thread_init(struct store *s);
 
 /* The thread: takes the store, and ends when told to. */
 void *store_thread_run(void *store);

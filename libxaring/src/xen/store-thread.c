@@ -14,10 +14,12 @@
 #define RETRY_FIRST_MS  100
 #define RETRY_LAST_MS   2000
 #define SETTLED_MS      2000 /* a connection that lasted so long makes the next wait short */
-#define FLOOD_EVENTS    200  /* of one watch, in */
+#define SILENT_FIRST_MS 1000
+#define SILENT_LAST_MS  60000
+#define HEARD_MS        300000 /* the same of one that was answered so long */
+#define FLOOD_EVENTS    200    /* of one watch, in */
 #define FLOOD_WINDOW_MS 1000
 #define AWAY_MS         5000
-#define LOOK_MS         10000 /* for a connection that ended without a sign */
 #define SAY_MS          60000
 
 /* Locked. */
@@ -143,7 +145,7 @@ static void set_watch(struct store *s, struct store_watch *watch)
 	watch->events = 0;
 	watch->set = true; /* its first event may come before the answer */
 	res = link_watch(&s->link, watch->path, watch->token);
-	if (res == 0 || res == -ENOTCONN)
+	if (res == 0 || store_is_lost(res))
 		return;
 	watch->set = false;
 	watch->due_ms = clock_now_ms() + AWAY_MS;
@@ -185,12 +187,21 @@ static void handle_watches(struct store *s)
 
 /* ---- the connection ---- */
 
+/* The next wait is twice as long, up to a limit. */
+static uint32_t take_delay(uint32_t *delay_ms, uint32_t last_ms)
+{
+	uint32_t ms = *delay_ms;
+
+	*delay_ms = ms * 2 < last_ms ? ms * 2 : last_ms;
+	return ms;
+}
+
+/* oxenstored does not see the end of a connection that it does not read any more. */
 static void retry_later(struct store *s, int error)
 {
-	s->retry_ms = clock_now_ms() + s->retry_delay_ms;
-	s->retry_delay_ms *= 2;
-	if (s->retry_delay_ms > RETRY_LAST_MS)
-		s->retry_delay_ms = RETRY_LAST_MS;
+	s->retry_ms = clock_now_ms() + (error == ETIMEDOUT
+						? take_delay(&s->silent_delay_ms, SILENT_LAST_MS)
+						: take_delay(&s->retry_delay_ms, RETRY_LAST_MS));
 	if (s->loss_told)
 		return;
 	s->loss_told = true;
@@ -219,11 +230,8 @@ static void connect_to_xenstore(struct store *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void handle_loss(struct store *s)
+static void forget_watches(struct store *s)
 {
-	if (!s->link.xs || !s->link.lost)
-		return;
-	link_close(&s->link);
 	pthread_mutex_lock(&s->lock);
 	for (struct store_watch *watch = s->watches; watch; watch = watch->next) {
 		watch->set = false;
@@ -231,9 +239,22 @@ static void handle_loss(struct store *s)
 		watch->due_ms = 0;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (clock_now_ms() - s->linked_ms >= SETTLED_MS)
+}
+
+static void handle_loss(struct store *s)
+{
+	uint64_t lasted_ms = clock_now_ms() - s->linked_ms;
+	bool is_silent = s->link.is_silent;
+
+	if (!link_is_open(&s->link) || !s->link.lost)
+		return;
+	link_close(&s->link);
+	forget_watches(s);
+	if (lasted_ms >= SETTLED_MS)
 		s->retry_delay_ms = RETRY_FIRST_MS;
-	retry_later(s, ENOTCONN);
+	if (lasted_ms >= HEARD_MS)
+		s->silent_delay_ms = SILENT_FIRST_MS;
+	retry_later(s, is_silent ? ETIMEDOUT : ENOTCONN);
 }
 
 /* ---- jobs ---- */
@@ -287,8 +308,6 @@ static uint64_t next_due(struct store *s)
 	if (s->link.lost)
 		return s->retry_ms;
 	pthread_mutex_lock(&s->lock);
-	if (s->watches)
-		due_ms = clock_now_ms() + LOOK_MS;
 	for (struct store_watch *watch = s->watches; watch; watch = watch->next) {
 		if (!watch->set)
 			due_ms = earlier(due_ms, watch->due_ms);
@@ -308,12 +327,12 @@ static int timeout_until(uint64_t due_ms)
 
 static void wait_for_something(struct store *s)
 {
-	struct pollfd fds[1 + LINK_FDS] = {{.fd = s->wake_fd, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = s->wake_fd, .events = POLLIN},
+			       {.fd = link_fd(&s->link), .events = POLLIN}};
 
-	link_fds(&s->link, fds + 1);
-	poll(fds, 1 + LINK_FDS, timeout_until(next_due(s)));
+	if (poll(fds, 2, timeout_until(next_due(s))) < 0 && errno != EINTR && !s->link.lost)
+		s->link.lost = -ENOTCONN;
 	event_clear(s->wake_fd);
-	link_look(&s->link);
 }
 
 static bool is_quitting(struct store *s)
@@ -328,9 +347,9 @@ static bool is_quitting(struct store *s)
 
 static void step(struct store *s)
 {
-	if (!s->link.xs && clock_now_ms() >= s->retry_ms)
+	if (!link_is_open(&s->link) && clock_now_ms() >= s->retry_ms)
 		connect_to_xenstore(s);
-	link_drain(&s->link);
+	link_hear(&s->link);
 	handle_watches(s);
 	handle_loss(s);
 	if (!run_job(s))
@@ -338,10 +357,17 @@ static void step(struct store *s)
 	handle_loss(s);
 }
 
-void store_thread_init(struct store *s)
+int store_thread_init(struct store *s)
 {
+	const char *path = getenv("XENSTORED_PATH");
+
+	s->path = path ? strdup(path) : NULL;
+	if (path && !s->path)
+		return -ENOMEM;
 	s->retry_delay_ms = RETRY_FIRST_MS;
-	link_init(&s->link, on_event, s);
+	s->silent_delay_ms = SILENT_FIRST_MS;
+	link_init(&s->link, s->path, on_event, s);
+	return 0;
 }
 
 void *store_thread_run(void *data)

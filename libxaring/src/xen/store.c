@@ -20,7 +20,7 @@
 #include "now.h"
 #include "store-private.h"
 
-#define SLOW_MS    10000
+#define SLOW_MS    15000 /* more than one request may take */
 #define DESTROY_MS 2000
 
 void store_free(struct store *s)
@@ -35,6 +35,7 @@ void store_free(struct store *s)
 	close(s->wake_fd);
 	pthread_cond_destroy(&s->exit);
 	pthread_mutex_destroy(&s->lock);
+	free(s->path);
 	free(s);
 }
 
@@ -206,10 +207,12 @@ static int store_alloc(struct store **out)
 	queue_init(&s->waiting);
 	queue_init(&s->finished);
 	s->fired.tail = &s->fired.head;
-	store_thread_init(s);
-	res = open_events(s);
+	res = store_thread_init(s);
 	if (res < 0)
 		goto err_store;
+	res = open_events(s);
+	if (res < 0)
+		goto err_path;
 	res = init_threads(s);
 	if (res < 0)
 		goto err_events;
@@ -219,6 +222,8 @@ static int store_alloc(struct store **out)
 err_events:
 	close(s->told_fd);
 	close(s->wake_fd);
+err_path:
+	free(s->path);
 err_store:
 	free(s);
 	return res;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Xenstore, without ever waiting for it on the loop: one thread owns the connection, executes jobs
- * in their order and reads watch events. It connects again when xenstored was restarted, and
- * registers all watches anew then.
+ * in their order and reads watch events. It connects again when xenstored was restarted, or has not
+ * answered for 10 s, and registers all watches anew then: less and less often where answers are
+ * missing, because each connection that is not read any more may cost xenstored a descriptor.
  *
  * Watch events are not queued: each watch has one bit "something happened", so no guest fills
  * memory by writing. A watch that fires more than 200 times in a second is taken away for 5 s and
@@ -11,16 +12,18 @@
  * of them wait for the other ones.
  *
  * In a guest the connection is the kernel's (/dev/xen/xenbus), which keeps it over save and restore
- * and then fires every watch once.
+ * and then fires every watch once. XENSTORED_PATH, at the time of store_create(), names another socket
+ * or device.
  *
  * All functions and all callbacks but store_job.work are the loop's thread's; callbacks come from
  * the loop, never from within a function here but store_destroy(). Logs: the loss and the return of
- * xenstored, an xenstored that has not answered for 10 s, once each; a watch that is taken away or
- * cannot be set, once in a minute.
+ * xenstored, a job or a watch of a guest that takes more than 15 s, once each; a watch that is taken
+ * away or cannot be set, once in a minute.
  */
 #ifndef XARING_XEN_STORE_H
 #define XARING_XEN_STORE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,23 +80,30 @@ void store_remove_watch(struct store_watch *watch);
 
 /*
  * For jobs: one operation of xenstore each, on the store's thread. Paths that are relative belong to
- * the own domain. A lost connection is -ENOTCONN; then errno of xenstore: -ENOENT, -EACCES, ...
+ * the own domain. A negative errno is xenstore's: -ENOENT, -EACCES, ... or says that the connection is
+ * lost, which all operations of the job do from then on:
+ *
+ *  -ENOTCONN   it has ended, or xenstored answers nobody;
+ *  -ETIMEDOUT  xenstored answers others, and not us: something that was written before, with success,
+ *              has caused an event for somebody who does not read it. Who wants to know by what it
+ *              was, asks for something more within the same job.
  */
+static inline bool store_is_lost(int res)
+{
+	return res == -ENOTCONN || res == -ETIMEDOUT;
+}
 
 /* Reads a node; *value (terminated beyond *bytes) is the caller's, free(3). Longer than max: -E2BIG. */
 int store_read(struct store_link *link, const char *path, size_t max, char **value, size_t *bytes);
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes);
 int store_remove(struct store_link *link, const char *path); /* with all below; 0 when absent */
 
-/* Names of the children; *names is the caller's, one free(3). Returns their number. Costs three. */
-int store_list(struct store_link *link, const char *path, char ***names);
-
 /*
- * The same of a node whose owner is not trusted, over a connection of its own, and not as a part of a
- * transaction. oxenstored (of 4.17) sends a list beyond the 4096 bytes that the protocol allows as a
- * whole, at which libxenstore gives the connection up: here it is -E2BIG, and nothing is lost.
+ * Names of the children; *names is the caller's, one free(3). Returns their number. Not within a
+ * transaction. A list beyond the 4096 bytes of a message costs one of its own, and oxenstored (of 4.17)
+ * cannot send it: -E2BIG.
  */
-int store_list_foreign(struct store_link *link, const char *path, char ***names);
+int store_list(struct store_link *link, const char *path, char ***names);
 
 /*
  * Permissions of a node that exists: the owner may do all; the others nothing, or read; up to 8
