@@ -29,6 +29,8 @@
 #define THROTTLE_MS 20
 #define WITHDRAW_MS 1000
 
+#define PRESENCE_BYTES 48
+
 /* What is known of our own domain, and what is said there. */
 struct presence {
 	struct store_job job;
@@ -155,7 +157,7 @@ static void on_roster(struct store_job *job, int res)
 		x->roster = NULL;
 		if (res == 0)
 			take_roster(x, roster);
-		else if (res != -ENOTCONN)
+		else if (!store_is_lost(res))
 			xaring_log(XARING_LOG_DEBUG, "domains cannot be listed: %s",
 				   strerror(-res));
 	}
@@ -198,17 +200,40 @@ static void on_list_changed(void *data)
 
 /* ---- our own domain ---- */
 
+static void presence_text(char text[PRESENCE_BYTES])
+{
+	snprintf(text, PRESENCE_BYTES, "version=%d version-min=%d", XARING_PROTOCOL_VERSION,
+		 XARING_PROTOCOL_VERSION_MIN);
+}
+
+/* Returns 1 when the node says what it has to, or is not there when it must not be. */
+static int is_said(const struct presence *p, struct store_link *link)
+{
+	char text[PRESENCE_BYTES];
+	char *value;
+	size_t bytes;
+	int res = store_read(link, OFFER_BACKEND, PRESENCE_BYTES, &value, &bytes);
+
+	if (res == -ENOENT)
+		return !p->wanted;
+	if (res < 0)
+		return store_is_lost(res) ? res : 0;
+	presence_text(text);
+	res = p->wanted && strcmp(value, text) == 0;
+	free(value);
+	return res;
+}
+
 /* What is left of an earlier life there is ours as well: written once more, or taken away. */
 static int write_presence(void *data, struct store_link *link)
 {
 	const struct presence *p = data;
-	char text[48];
+	char text[PRESENCE_BYTES];
 	int res;
 
 	if (!p->wanted)
 		return store_remove(link, OFFER_BACKEND);
-	snprintf(text, sizeof(text), "version=%d version-min=%d", XARING_PROTOCOL_VERSION,
-		 XARING_PROTOCOL_VERSION_MIN);
+	presence_text(text);
 	res = store_write(link, OFFER_BACKEND, text, strlen(text));
 	return res < 0 ? res : store_permit(link, OFFER_BACKEND, p->own_domid, true, NULL, 0);
 }
@@ -229,6 +254,11 @@ static int read_own_domid(struct presence *p, struct store_link *link)
 	return res;
 }
 
+/*
+ * All guests may watch the node, and one that does not read what it is told makes xenstored leave us
+ * for it (store.h): so it is written when it has to be and not with each connection, and read
+ * afterwards, lest a job that comes later takes that for its own doing.
+ */
 static int presence_work(struct store_job *job, struct store_link *link)
 {
 	struct presence *p = (struct presence *)job;
@@ -237,7 +267,13 @@ static int presence_work(struct store_job *job, struct store_link *link)
 	if (res < 0)
 		return res;
 	p->is_known = true;
-	return store_transaction(link, write_presence, p);
+	res = is_said(p, link);
+	if (res != 0)
+		return res < 0 ? res : 0;
+	res = store_transaction(link, write_presence, p);
+	if (res == 0)
+		res = is_said(p, link);
+	return res < 0 ? res : 0;
 }
 
 static int watch_domains(struct xen *x)
@@ -295,7 +331,7 @@ static void on_presence(struct store_job *job, int res)
 		x->presence = NULL;
 		if (p->is_known)
 			take_place(x, p->own_domid);
-		if (res < 0 && res != -ENOTCONN)
+		if (res < 0 && !store_is_lost(res))
 			xaring_log(XARING_LOG_WARN,
 				   "guests cannot be told of us: " OFFER_BACKEND ": %s",
 				   strerror(-res));
@@ -369,7 +405,7 @@ static void on_connected(void *data)
 
 bool xen_is_usable(void)
 {
-	/* libxenstore's own way to another one. */
+	/* Another one than usual: see store.h. */
 	return access("/dev/xen/gntdev", R_OK | W_OK) == 0 || getenv("XENSTORED_PATH");
 }
 

@@ -189,7 +189,7 @@ static void judge(struct xen_guest *g, struct xen_node *node)
 	struct offer offer;
 	int res;
 
-	if (node->last_lease)
+	if (node->last_lease || g->is_deaf)
 		return;
 	res = check(g, node, &offer, &grant, &refusal);
 	if (res == -EDQUOT && vm_has_ending(g->vm))
@@ -243,6 +243,7 @@ static void leave(struct xen_guest *g)
 	end_leases(g);
 	g->is_stale = g->scan != NULL;
 	g->knows_kick = false;
+	g->is_deaf = false;
 	g->ignored = 0;
 	if (!g->vm)
 		return;
@@ -452,6 +453,16 @@ static void owe_again(struct xen_guest *g, const struct scan_answers *answers)
 		n->owes_answer |= is_about(answers, &n->text);
 }
 
+/* Said once in its life, which is dom0's to begin. */
+static void mark_deaf(struct xen_guest *g)
+{
+	xaring_log(XARING_LOG_WARN,
+		   "domain %u does not read what it watches in xenstore, which was no longer served "
+		   "because of that: its new streams are ignored",
+		   g->domid);
+	g->is_deaf = true;
+}
+
 static void on_answers(struct store_job *job, int res)
 {
 	struct scan_answers *answers = (struct scan_answers *)job;
@@ -462,6 +473,8 @@ static void on_answers(struct store_job *job, int res)
 		rest(g, answers->count / ANSWERS_PER_LOOK);
 		if (res == -ENOTCONN)
 			owe_again(g, answers);
+		else if (res == -ETIMEDOUT)
+			mark_deaf(g);
 	}
 	scan_answers_free(answers);
 	if (g)
@@ -505,7 +518,7 @@ static void start_scan(struct xen_guest *g)
 void xen_guest_pump(struct xen_guest *g)
 {
 	uint64_t now_ms = clock_now_ms();
-	bool answers = !g->is_cut && owes_answers(g);
+	bool answers = !g->is_cut && !g->is_deaf && owes_answers(g);
 
 	g->throttled = false;
 	if (g->scan || g->answers || g->leaving || (!answers && !g->dirty))

@@ -187,7 +187,7 @@ static int read_streams(struct scan *s, struct store_link *link)
 	int listed, count, res = 0;
 
 	scan_path(path, sizeof(path), s->domid, OFFER_STREAMS);
-	listed = store_list_foreign(link, path, &names);
+	listed = store_list(link, path, &names);
 	if (listed == -E2BIG)
 		s->ignored = SCAN_UNLISTED;
 	if (listed < 0)
@@ -320,6 +320,21 @@ static int answer_in_transaction(void *data, struct store_link *link)
 	return store_write(link, path, text, (size_t)res);
 }
 
+/* What the last answer has done to the connection shows when something more is asked. */
+static int ask_more(const struct scan_answers *a, struct store_link *link)
+{
+	char path[PATH_BYTES];
+	char *value;
+	size_t bytes;
+	int res;
+
+	scan_path(path, sizeof(path), a->domid, OFFER_TOKEN);
+	res = store_read(link, path, SMALL_READ_MAX, &value, &bytes);
+	if (res == 0)
+		free(value);
+	return store_is_lost(res) ? res : 0;
+}
+
 /* An answer that cannot be written, because the guest has no room for it, is the guest's loss. */
 static int answers_work(struct store_job *job, struct store_link *link)
 {
@@ -331,10 +346,10 @@ static int answers_work(struct store_job *job, struct store_link *link)
 
 		stream_path(one.path, a->domid, one.item->text.number);
 		res = store_transaction(link, answer_in_transaction, &one);
-		if (res == -ENOTCONN)
+		if (store_is_lost(res))
 			return res;
 	}
-	return 0;
+	return ask_more(a, link);
 }
 
 void scan_answers_start(struct store *store, struct scan_answers *a,
@@ -394,7 +409,7 @@ static int roster_work(struct store_job *job, struct store_link *link)
 
 		if (exists >= 0)
 			r->domains[i].exists = exists;
-		if (exists == -ENOTCONN)
+		if (store_is_lost(exists))
 			res = exists;
 	}
 	return res;

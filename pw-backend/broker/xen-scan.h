@@ -57,7 +57,7 @@ struct scan {
 	struct xen_text texts[SCAN_STREAMS_MAX];
 };
 
-/* Reads it; done() gets 0, -ENOTCONN, -ECANCELED or another errno, and then frees the scan. */
+/* Reads it; done() gets 0, a lost connection (store.h), -ECANCELED or another errno, and frees the scan. */
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
 	       void (*done)(struct store_job *job, int res), void *owner, struct scan **out);
 void scan_free(struct scan *scan);
@@ -86,7 +86,8 @@ int scan_answers_add(struct scan_answers *answers, const struct xen_text *text,
 
 /*
  * Writes those whose streams still have the same text, so that nothing is left behind of streams
- * that are gone. done() then frees the set.
+ * that are gone. done() then frees the set; it gets -ETIMEDOUT when xenstored does not serve us any
+ * more because of them (store.h): the guest has asked to be told, and does not listen.
  */
 void scan_answers_start(struct store *store, struct scan_answers *answers,
 			void (*done)(struct store_job *job, int res), void *owner);

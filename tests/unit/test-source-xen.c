@@ -23,7 +23,6 @@
 #include <xenstore.h>
 
 #include <xaring/pages.h>
-#include <xaring/shared.h>
 
 #include "broker-box.h"
 #include "fake-grants.h"
@@ -1080,15 +1079,9 @@ static void answers_outlive_xenstored(void **state)
 	struct ipc_message vm, stream;
 	uint64_t used_ns;
 	int worker;
-	struct box *box;
+	struct box *box = start(&worker);
 
 	(void)state;
-#ifdef XARING_TSAN
-	print_message(
-		"libxenstore may close its socket twice, at which the sanitizer itself fails\n");
-	skip();
-#endif
-	box = start(&worker);
 	publish(&work, 0);
 	vm = expect_vm(worker, "work", 3);
 	stream = expect_stream(worker, &vm);
@@ -1359,7 +1352,7 @@ static void await_lines(struct box *box, const char *text)
 	}
 }
 
-/* oxenstored sends it all the same, and libxenstore ends the connection. */
+/* oxenstored sends it all the same. */
 static void a_list_that_breaks_the_protocol_harms_nobody(void **state)
 {
 	struct ipc_message vm, stream;
@@ -1382,6 +1375,115 @@ static void a_list_that_breaks_the_protocol_harms_nobody(void **state)
 	vm = expect_vm(worker, "play", 4);
 	expect_stream(worker, &vm);
 	assert_int_equal(box_lines(box, "no connection to xenstore"), 0);
+	stop(box, worker);
+}
+
+/* Of an answer that does not come in 10 s. */
+static void await_late_lines(struct box *box, const char *text)
+{
+	uint64_t until_ms = box_now_ms() + 30000;
+
+	while (box_lines(box, text) == 0) {
+		poll(NULL, 0, 20);
+		assert_true(box_now_ms() < until_ms);
+	}
+}
+
+/* From here on it has all the events that wait for anybody. */
+static void be_deaf(uint32_t domid)
+{
+	fake_xen_do(&xen, "deaf %u", domid);
+	for (int i = 0; i < 20; i++)
+		fake_xen_do(&xen, "write /local/domain/%u/data/xaring/other %d", domid, i);
+}
+
+static void who_does_not_read_harms_nobody_else(void **state)
+{
+	struct ipc_message vm, stream, other;
+	int worker, deaf = fake_xen_watch(&xen, 3, "/local/domain/3/data/xaring");
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	be_deaf(3);
+	publish_text(3, 1, "nonsense");
+	expect_answer(3, 1, XARING_REASON_MESSAGE, NULL);
+	await_late_lines(box, "domain 3 does not read what it watches in xenstore");
+	publish(&play, 0);
+	other = expect_vm(worker, "play", 4);
+	expect_stream(worker, &other);
+
+	/* What it has goes on; what it wants is not seen, and it is told nothing. */
+	publish(&work, 2);
+	publish_text(3, 3, "nonsense");
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_WORD);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	worker_expect_nothing(worker);
+	await_quiet();
+	assert_false(node_exists("/local/domain/%u/data/xaring/stream/%u/answer", 3, 3));
+	assert_false(node_exists("/local/domain/%u/data/xaring/stream/%u/answer", 3, 0));
+	publish_text(4, 1, "nonsense");
+	expect_answer(4, 1, XARING_REASON_MESSAGE, NULL);
+	assert_int_equal(box_lines(box, "no connection to xenstore"), 1);
+
+	/* The domain that comes after it is another one. */
+	fake_xen_do(&xen, "destroy 3");
+	fake_xen_do(&xen, "create 3 work " UUID_B);
+	publish_text(3, 1, "nonsense");
+	expect_answer(3, 1, XARING_REASON_MESSAGE, NULL);
+	assert_int_equal(box_lines(box, "does not read what it watches"), 1);
+	stop(box, worker);
+	close(deaf);
+}
+
+/* The one node of ours that everybody may watch. */
+static void who_does_not_read_of_us_costs_one_connection(void **state)
+{
+	struct ipc_message vm;
+	int worker, deaf = fake_xen_watch(&xen, 3, "/");
+	struct box *box;
+
+	(void)state;
+	be_deaf(3);
+	box = start(&worker);
+	await_late_lines(box, "xenstore is there again");
+	publish(&play, 0);
+	vm = expect_vm(worker, "play", 4);
+	expect_stream(worker, &vm);
+	publish_text(4, 1, "nonsense");
+	expect_answer(4, 1, XARING_REASON_MESSAGE, NULL);
+	assert_int_equal(box_lines(box, "no connection to xenstore"), 1);
+	assert_int_equal(box_lines(box, "does not read"), 0);
+	/* Otherwise the end costs one more, and a thread that is left with it. */
+	fake_xen_do(&xen, "destroy 3");
+	stop(box, worker);
+	close(deaf);
+}
+
+/* Nobody is blamed for an xenstored that answers nobody. */
+static void a_long_stall_is_nobodys_fault(void **state)
+{
+	struct ipc_message vm, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	await_quiet();
+	fake_xen_do(&xen, "stall 0");
+	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	await_late_lines(box, "no connection to xenstore");
+	fake_xen_do(&xen, "resume 0");
+	await_late_lines(box, "xenstore is there again");
+	expect_answer(3, 0, XARING_REASON_COUNTER, NULL);
+	assert_int_equal(box_lines(box, "does not read"), 0);
 	stop(box, worker);
 }
 
@@ -1466,6 +1568,9 @@ int main(int argc, char **argv)
 		TEST(names_that_are_no_numbers_are_ignored),
 		TEST(of_too_many_streams_the_first_are_seen),
 		TEST(a_list_that_breaks_the_protocol_harms_nobody),
+		TEST(who_does_not_read_harms_nobody_else),
+		TEST(who_does_not_read_of_us_costs_one_connection),
+		TEST(a_long_stall_is_nobodys_fault),
 		TEST(an_audio_domain_has_the_guests_of_its_list),
 		/* Last, because it leaves a thread behind, which still has to close what it opened. */
 		TEST(the_end_does_not_wait_for_xenstored),
