@@ -6,10 +6,11 @@
  *       Every frame of PLAYED (raw samples) is in RECORDED once, in order, without a gap, and
  *       nothing but silence around it, or a ramp of at most RAMP frames after it. Last line:
  *       "exact: N of M frames"; exit 0 when N = M.
- *   sound-check coded VM RATE RECORDED [LOG]
+ *   sound-check coded VM RATE RECORDED [LOG [GAIN]]
  *       Reads the frame code. Prints one JSON object: runs of consecutive frames, gaps, frames
  *       lost at gaps, jumps, frames skipped in jumps, repeated, foreign and damaged frames; with
- *       the LOG of coded-player the latency of each run. Always exit 0: the caller judges.
+ *       the LOG of coded-player the latency of each run. What was recorded is multiplied by GAIN
+ *       before, a power of two, so that nothing is lost. Always exit 0: the caller judges.
  *   sound-check level CHANNELS RECORDED [FROM_NS TO_NS]
  *       Prints the level in dB of the recording, or of the part between two times.
  *   sound-check end-level CHANNELS FRAMES RECORDED
@@ -32,13 +33,14 @@
 #define RAMP_US       2500   /* damaged frames after a run that may be a ramp */
 
 struct file {
-	const uint8_t *bytes;
+	uint8_t *bytes; /* a private copy */
 	size_t size;
 };
 
 static struct file map_file(const char *path)
 {
-	struct file file = {.bytes = (const uint8_t *)""};
+	static uint8_t nothing[1];
+	struct file file = {.bytes = nothing};
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -48,7 +50,7 @@ static struct file map_file(const char *path)
 	}
 	file.size = (size_t)st.st_size;
 	if (file.size)
-		file.bytes = mmap(NULL, file.size, PROT_READ, MAP_PRIVATE, fd, 0);
+		file.bytes = mmap(NULL, file.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	close(fd);
 	if (file.bytes == MAP_FAILED)
 		exit(2);
@@ -423,7 +425,16 @@ static struct moments read_times(const char *recorded)
 	return read_moments(path, false);
 }
 
-static int check_coded(const char *vm, const char *rate, const char *recorded, const char *log)
+static void amplify(const struct file *file, float gain)
+{
+	float *samples = (float *)(void *)file->bytes;
+
+	for (size_t i = 0; i < file->size / sizeof(float); i++)
+		samples[i] *= gain;
+}
+
+static int check_coded(const char *vm, const char *rate, const char *recorded, const char *log,
+		       const char *gain)
 {
 	struct file file = map_file(recorded);
 	struct coded c = {
@@ -436,6 +447,8 @@ static int check_coded(const char *vm, const char *rate, const char *recorded, c
 
 	if (log)
 		written = read_moments(log, true);
+	if (gain)
+		amplify(&file, strtof(gain, NULL));
 	scan_runs(&c);
 	print_totals(&c);
 	print_runs(&c, &times, &written);
@@ -502,8 +515,9 @@ int main(int argc, char **argv)
 	if ((argc == 6 || argc == 7) && strcmp(argv[1], "exact") == 0)
 		return check_exact(argv[2], argv[3], argv[4], argv[5],
 				   argc == 7 ? strtoul(argv[6], NULL, 10) : 0);
-	if ((argc == 5 || argc == 6) && strcmp(argv[1], "coded") == 0)
-		return check_coded(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : NULL);
+	if (argc >= 5 && argc <= 7 && strcmp(argv[1], "coded") == 0)
+		return check_coded(argv[2], argv[3], argv[4], argc >= 6 ? argv[5] : NULL,
+				   argc == 7 ? argv[6] : NULL);
 	if (argc == 5 && strcmp(argv[1], "end-level") == 0)
 		return check_end_level(argv[2], argv[3], argv[4]);
 	if (argc == 4 && strcmp(argv[1], "level") == 0)
@@ -512,7 +526,7 @@ int main(int argc, char **argv)
 		return check_level(argv[2], argv[3], strtoull(argv[4], NULL, 10),
 				   strtoull(argv[5], NULL, 10));
 	fprintf(stderr, "usage: sound-check exact FORMAT CHANNELS PLAYED RECORDED [RAMP] |\n"
-			"       sound-check coded VM RATE RECORDED [LOG] |\n"
+			"       sound-check coded VM RATE RECORDED [LOG [GAIN]] |\n"
 			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS] |\n"
 			"       sound-check end-level CHANNELS FRAMES RECORDED\n");
 	return 2;

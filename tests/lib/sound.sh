@@ -101,10 +101,10 @@ player_has_written() {
 	[ -n "$last" ] && [ "$last" -ge "$2" ]
 }
 
-# judge VM NUMBER RECORDED: reads the frame code into VERDICT (JSON).
+# judge VM NUMBER RECORDED [GAIN]: reads the frame code into VERDICT (JSON).
 judge() {
 	VERDICT=$SESSION/verdict-$1.json
-	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" "$SESSION/player-$1.log" >"$VERDICT"
+	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" "$SESSION/player-$1.log" "${4:-1}" >"$VERDICT"
 }
 
 verdict() {

@@ -336,7 +336,7 @@ guest_daemon_is_new() {
 	[ -n "$pid" ] && [ "$pid" != "$2" ]
 }
 
-# guest_judge NAME NUMBER RECORDED: fetches the player's log, and reads the frame code into VERDICT.
+# guest_judge NAME NUMBER RECORDED [GAIN]: fetches the player's log, and reads the frame code into VERDICT.
 guest_judge() {
 	guest_fetch "$1" /tmp/player.log "$SESSION/player-$1.log"
 	guest_fetch "$1" /tmp/player.out "$SESSION/player-$1.json"

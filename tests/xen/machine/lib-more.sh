@@ -97,7 +97,7 @@ player_says() {
 	tail -n 1 "$SESSION/player-$1.json" | jq -r "$2"
 }
 
-# player_ends NAME NUMBER FILE: it is the one that was started, ends well, and has seen no error. VERDICT is
+# player_ends NAME NUMBER FILE [GAIN]: it is the one that was started, ends well, and has seen no error. VERDICT is
 # what was heard of it.
 player_ends() {
 	check "$1: the program still runs" guest_runs "$1" player
@@ -105,7 +105,7 @@ player_ends() {
 	check "$1: the program ends well" guest_wait "$1" player 30
 	tap_go_on "$3" 200
 	tap_end
-	guest_judge "$1" "$2" "$3"
+	guest_judge "$1" "$2" "$3" "${4:-1}"
 	check "$1: it has seen no error" test "$(player_says "$1" .errors)" = 0
 	note "$1: $(player_says "$1" '"\(.written) frames written, \(.xruns) xruns"')," \
 		"$(verdict '"\(.coded) heard, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated"')"

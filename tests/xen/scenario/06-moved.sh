@@ -15,21 +15,16 @@ limited_check() {
 	check "a second stream is refused $1" grep -q 'stream number 2 of this machine is refused' <<<"$SAID"
 }
 
-# migrate: instead of ssh, the shell; what receives is this host.
-migrate() {
-	xl migrate -s '' mover 'exec xl migrate-receive' >"$SESSION/log/migrate" 2>&1 </dev/null
-	check "it is moved" test $? -eq 0 || return
-	grep -i 'error\|fail' "$SESSION/log/migrate"
-}
-
 session_need
 guest_destroy mover
 rule '{ matches = [ { xen.domain.name = mover } ] actions = { policy = { max-streams = 1 } } }'
 # Of a PV guest the emulated Xen cannot log what it writes.
 guest_start mover pvh
-tap_sink "$SESSION/saved.f32"
 guest_player mover 1 -b 8192
 heard_or_die mover
+# An earlier attempt may have left another volume.
+guest_set_volume mover 1.0 1000
+tap_sink "$SESSION/saved.f32"
 tap_go_on "$SESSION/saved.f32" 2000
 id=$(guest_id mover)
 xl save -c mover /t/mover.save >"$SESSION/log/save" 2>&1
@@ -43,13 +38,18 @@ nothing_wrong_check mover
 check_number "gaps" "$(verdict .gaps)" -le 1
 saved_ms=$(verdict '[0, .runs[1:][].silent_before] | max / 48 | floor')
 
-# Its slider, at half the volume, at which the frame code cannot be read.
+# Its slider, at half the volume: an eighth, since it is cubic.
 guest_player mover 2 -b 8192
 heard_or_die mover
 guest_set_volume mover 0.5 125
 limited_check "before"
 uuid=$(xenstore-read "/local/domain/$id/vm")
-migrate
+tap_sink "$SESSION/moved.f32"
+tap_go_on "$SESSION/moved.f32" 2000
+# Instead of ssh, the shell; what receives is this host.
+xl migrate -s '' mover 'exec xl migrate-receive' >"$SESSION/log/migrate" 2>&1 </dev/null
+check "it is moved" test $? -eq 0
+MOVED=$(now_ns)
 check "it is another domain" wait_for 10 guest_is_another mover "$id"
 id=$(guest_id mover)
 check "its UUID is that of before" test "$(xenstore-read "/local/domain/$id/vm")" = "$uuid"
@@ -60,22 +60,8 @@ check "one node" guest_nodes_are mover 1
 check "no client has a name of the way" test "$(clients | grep -cE -- '--(incoming|migratedaway)')" -eq 0
 check "its volume is that of before" wait_for 5 guest_volume_is mover 125
 limited_check "after"
-check "the program still runs" guest_runs mover player
-guest_signal mover player KILL
-
-# Once more at full volume, for what is heard.
-guest_player mover 3 -b 8192
-heard_or_die mover
-guest_set_volume mover 1.0 1000
-tap_sink "$SESSION/moved.f32"
 tap_go_on "$SESSION/moved.f32" 2000
-id=$(guest_id mover)
-migrate
-MOVED=$(now_ns)
-check "it is another domain" wait_for 10 guest_is_another mover "$id"
-check "it is heard" wait_for 30 guest_is_heard mover
-tap_go_on "$SESSION/moved.f32" 4000
-player_ends mover 3 "$SESSION/moved.f32"
+player_ends mover 2 "$SESSION/moved.f32" 8
 nothing_wrong_check mover
 check_number "gaps" "$(verdict .gaps)" -ge 1
 # xl itself returns when the guest has been running for a while.
