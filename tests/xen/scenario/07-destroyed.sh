@@ -6,8 +6,8 @@
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 
-REBOOTS=5
-[ "$XARING_TEST" != quick ] || REBOOTS=2
+REBOOTS=2
+[ "$XARING_TEST" != long ] || REBOOTS=5
 
 # destroyed NAME MAPPED: while it plays.
 destroyed() {
