@@ -3,8 +3,8 @@
 # The images that a run boots: hypervisor and kernel, the root of dom0, the root of the Debian guest,
 # and the small guests' initramfs. Sourced after install.sh and debian.sh. Needs XARING_SOURCE.
 #
-# They hold Debian's packages only, nothing of the project: that comes with each run, on a disk of its
-# own. Kept in $CACHE/xen, in folders whose names are a hash of what they are made of:
+# What is kept holds Debian's packages only, nothing of the project: its packages are installed in a copy of the
+# roots for each run (disks.sh). Kept in $CACHE/xen, in folders whose names are a hash of what they are made of:
 #   RELEASE-packages-HASH   roots as tar files, kernel, hypervisor: of the package lists
 #   RELEASE-images-HASH     what is booted: of that, and of the scripts in image/
 
