@@ -16,6 +16,7 @@
 #include <xaring/protocol.h>
 
 #include "broker-private.h"
+#include "deaf.h"
 #include "loop.h"
 #include "offer.h"
 #include "store.h"
@@ -38,6 +39,7 @@ struct presence {
 	uint32_t own_domid;
 	bool is_known; /* own_domid was read */
 	bool wanted;   /* to be there */
+	bool is_first; /* write it, whatever is there */
 };
 
 struct xen {
@@ -45,7 +47,8 @@ struct xen {
 	struct scan_place place;
 	struct xen_guest_setup guest_setup;
 	struct xen_guest *guests; /* in the order of their ids */
-	bool is_placed;           /* place is known, and watched */
+	struct deaf deaf;
+	bool is_placed; /* place is known, and watched */
 
 	struct store_watch *introduced, *released; /* or, by_list, one of the list */
 	struct loop_source *sweep, *throttle, *overdue;
@@ -57,6 +60,7 @@ struct xen {
 	struct presence *presence; /* under way */
 	bool presence_wanted;      /* the node is to be there */
 	bool presence_stale;       /* it has to be written once more */
+	bool is_announced;         /* it was, by us */
 	void (*withdrawn)(void *data);
 	void *withdrawn_data;
 };
@@ -256,8 +260,8 @@ static int read_own_domid(struct presence *p, struct store_link *link)
 
 /*
  * All guests may watch the node, and one that does not read what it is told makes xenstored leave us
- * for it (store.h): so it is written when it has to be and not with each connection, and read
- * afterwards, lest a job that comes later takes that for its own doing.
+ * for it (store.h): so, but for the first time, it is written when it has to be and not with each
+ * connection.
  */
 static int presence_work(struct store_job *job, struct store_link *link)
 {
@@ -267,13 +271,11 @@ static int presence_work(struct store_job *job, struct store_link *link)
 	if (res < 0)
 		return res;
 	p->is_known = true;
-	res = is_said(p, link);
+	res = p->is_first ? 0 : is_said(p, link);
 	if (res != 0)
 		return res < 0 ? res : 0;
 	res = store_transaction(link, write_presence, p);
-	if (res == 0)
-		res = is_said(p, link);
-	return res < 0 ? res : 0;
+	return res < 0 ? res : store_confirm(link);
 }
 
 static int watch_domains(struct xen *x)
@@ -329,6 +331,7 @@ static void on_presence(struct store_job *job, int res)
 
 	if (x) {
 		x->presence = NULL;
+		x->is_announced |= res != -ENOTCONN;
 		if (p->is_known)
 			take_place(x, p->own_domid);
 		if (res < 0 && !store_is_lost(res))
@@ -362,6 +365,7 @@ static void start_presence(struct xen *x)
 	p->own_domid = x->place.own_domid;
 	p->is_known = x->is_placed;
 	p->wanted = x->presence_wanted;
+	p->is_first = !x->is_announced;
 	x->presence = p;
 	store_run(x->store, &p->job);
 }
@@ -438,6 +442,7 @@ int xen_open(struct broker *broker, struct xen **out)
 	x->guest_setup = (struct xen_guest_setup){.broker = broker,
 						  .store = x->store,
 						  .place = &x->place,
+						  .deaf = &x->deaf,
 						  .throttled = on_throttled,
 						  .data = x};
 	*out = x;

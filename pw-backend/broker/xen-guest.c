@@ -15,6 +15,7 @@
 #include <xaring/log.h>
 
 #include "broker-private.h"
+#include "deaf.h"
 #include "gntdev.h"
 #include "lease.h"
 #include "now.h"
@@ -31,6 +32,13 @@
 /* What costs as much as one look more. */
 #define STREAMS_PER_LOOK 8u
 #define ANSWERS_PER_LOOK 4u
+
+/*
+ * What makes others wait is paid for with so many times as long, up to a limit: all of xenstored may have
+ * been slow, and beyond a second it is found out whether it was.
+ */
+#define WAITS_PER_WAIT 9u
+#define WAIT_MAX_MS    1000u
 
 bool xen_guest_has_vm(const struct xen_guest *g)
 {
@@ -181,6 +189,11 @@ static int check(struct xen_guest *g, struct xen_node *node, struct offer *offer
 	return policy_check(&g->vm->policy, &g->vm->use, &offer->open, grant, refusal);
 }
 
+static bool is_deaf(const struct xen_guest *g)
+{
+	return g->vm && deaf_has(g->setup->deaf, g->vm->identity.key, clock_now_ms());
+}
+
 /* Judges a node that waits, or leaves it waiting when room is about to come. */
 static void judge(struct xen_guest *g, struct xen_node *node)
 {
@@ -189,7 +202,7 @@ static void judge(struct xen_guest *g, struct xen_node *node)
 	struct offer offer;
 	int res;
 
-	if (node->last_lease || g->is_deaf)
+	if (node->last_lease || is_deaf(g))
 		return;
 	res = check(g, node, &offer, &grant, &refusal);
 	if (res == -EDQUOT && vm_has_ending(g->vm))
@@ -243,7 +256,6 @@ static void leave(struct xen_guest *g)
 	end_leases(g);
 	g->is_stale = g->scan != NULL;
 	g->knows_kick = false;
-	g->is_deaf = false;
 	g->ignored = 0;
 	if (!g->vm)
 		return;
@@ -339,9 +351,9 @@ static void make_vm(struct xen_guest *g, const struct identity *identity,
 
 /* ---- looking ---- */
 
-static void rest(struct xen_guest *g, unsigned looks)
+static void rest(struct xen_guest *g, uint64_t ms)
 {
-	uint64_t until_ms = clock_now_ms() + (uint64_t)looks * LOOKS_REFILL_MS;
+	uint64_t until_ms = clock_now_ms() + ms;
 
 	if (until_ms > g->rest_until_ms)
 		g->rest_until_ms = until_ms;
@@ -426,7 +438,7 @@ static void on_scan(struct store_job *job, int res)
 	}
 	g->scan = NULL;
 	g->failed = res < 0;
-	rest(g, scan->count / STREAMS_PER_LOOK);
+	rest(g, scan->count / STREAMS_PER_LOOK * LOOKS_REFILL_MS);
 	if (g->leaving || g->is_stale)
 		g->dirty = true;
 	else if (res == 0)
@@ -453,14 +465,23 @@ static void owe_again(struct xen_guest *g, const struct scan_answers *answers)
 		n->owes_answer |= is_about(answers, &n->text);
 }
 
-/* Said once in its life, which is dom0's to begin. */
-static void mark_deaf(struct xen_guest *g)
+/* It may have rebooted since. */
+static void mark_deaf(struct deaf *deaf, const struct scan_answers *answers)
 {
-	xaring_log(XARING_LOG_WARN,
-		   "domain %u does not read what it watches in xenstore, which was no longer served "
-		   "because of that: its new streams are ignored",
-		   g->domid);
-	g->is_deaf = true;
+	xaring_log(
+		XARING_LOG_WARN,
+		"vm %s (domain %u) does not read what it watches in xenstore, and we were not answered "
+		"any more because of that: its new streams are ignored for %u minutes",
+		answers->key, answers->domid, DEAF_MS / 60000);
+	deaf_add(deaf, answers->key, clock_now_ms());
+}
+
+static void rest_from_answers(struct xen_guest *g, const struct scan_answers *answers)
+{
+	uint32_t took_ms = answers->took_ms < WAIT_MAX_MS ? answers->took_ms : WAIT_MAX_MS;
+
+	rest(g, answers->count / ANSWERS_PER_LOOK * LOOKS_REFILL_MS);
+	rest(g, (uint64_t)took_ms * WAITS_PER_WAIT);
 }
 
 static void on_answers(struct store_job *job, int res)
@@ -468,13 +489,14 @@ static void on_answers(struct store_job *job, int res)
 	struct scan_answers *answers = (struct scan_answers *)job;
 	struct xen_guest *g = answers->owner;
 
+	if (res == -ETIMEDOUT)
+		mark_deaf(answers->deaf, answers);
 	if (g) {
 		g->answers = NULL;
-		rest(g, answers->count / ANSWERS_PER_LOOK);
 		if (res == -ENOTCONN)
 			owe_again(g, answers);
-		else if (res == -ETIMEDOUT)
-			mark_deaf(g);
+		else
+			rest_from_answers(g, answers);
 	}
 	scan_answers_free(answers);
 	if (g)
@@ -496,6 +518,8 @@ static void start_answers(struct xen_guest *g)
 
 	if (!answers)
 		return;
+	answers->deaf = g->setup->deaf;
+	memcpy(answers->key, g->vm->identity.key, sizeof(answers->key));
 	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
 		if (!n->owes_answer)
 			continue;
@@ -518,7 +542,7 @@ static void start_scan(struct xen_guest *g)
 void xen_guest_pump(struct xen_guest *g)
 {
 	uint64_t now_ms = clock_now_ms();
-	bool answers = !g->is_cut && !g->is_deaf && owes_answers(g);
+	bool answers = g->vm && !g->is_cut && owes_answers(g) && !is_deaf(g);
 
 	g->throttled = false;
 	if (g->scan || g->answers || g->leaving || (!answers && !g->dirty))

@@ -6,8 +6,9 @@
  * At most one job about a domain is in xenstore's queue, and a domain that makes us look again and
  * again is looked at less often: none keeps the others waiting.
  *
- * A domain that watches its answers and does not read what it is told is written to no more, as that
- * has cost us the connection to xenstore: what it plays goes on, and nothing new begins.
+ * A VM that watches its answers and does not read what it is told is written to no more (deaf.h), as
+ * that has cost us the connection to xenstore: what it plays goes on, and nothing new begins. One that
+ * reads late waits for its next answers longer than it has made others wait.
  *
  * A VM is of one creation of a domain, and of one identity: when either changes, all leases end,
  * and when the last one has been given back the VM is removed and the domain is looked at anew.
@@ -26,6 +27,7 @@
 #include "xen-nodes.h"
 
 struct broker;
+struct deaf;
 struct scan;
 struct scan_answers;
 struct scan_place;
@@ -38,6 +40,7 @@ struct xen_guest_setup {
 	struct broker *broker;
 	struct store *store;
 	const struct scan_place *place;
+	struct deaf *deaf;
 	void (*throttled)(void *data); /* one has to wait: xen_guest_pump() in a few ms */
 	void *data;
 };
@@ -59,8 +62,7 @@ struct xen_guest {
 	struct scan *scan;      /* under way; at most one of the two */
 	bool is_stale;          /* what the scan finds is not true any more */
 	struct scan_answers *answers;
-	bool is_cut;  /* answers wait for the connection, which brings a look */
-	bool is_deaf; /* does not read events: gets no answers */
+	bool is_cut; /* answers wait for the connection, which brings a look */
 
 	/* What was found. */
 	bool exists;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "now.h"
+
 #define PATH_BYTES     96
 #define NAME_READ_MAX  1024 /* bytes of a domain's name: dom0's */
 #define SMALL_READ_MAX 64
@@ -320,25 +322,9 @@ static int answer_in_transaction(void *data, struct store_link *link)
 	return store_write(link, path, text, (size_t)res);
 }
 
-/* What the last answer has done to the connection shows when something more is asked. */
-static int ask_more(const struct scan_answers *a, struct store_link *link)
-{
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
-	int res;
-
-	scan_path(path, sizeof(path), a->domid, OFFER_TOKEN);
-	res = store_read(link, path, SMALL_READ_MAX, &value, &bytes);
-	if (res == 0)
-		free(value);
-	return store_is_lost(res) ? res : 0;
-}
-
 /* An answer that cannot be written, because the guest has no room for it, is the guest's loss. */
-static int answers_work(struct store_job *job, struct store_link *link)
+static int write_answers(const struct scan_answers *a, struct store_link *link)
 {
-	struct scan_answers *a = (struct scan_answers *)job;
 	int res;
 
 	for (unsigned i = 0; i < a->count; i++) {
@@ -349,7 +335,17 @@ static int answers_work(struct store_job *job, struct store_link *link)
 		if (store_is_lost(res))
 			return res;
 	}
-	return ask_more(a, link);
+	return store_confirm(link);
+}
+
+static int answers_work(struct store_job *job, struct store_link *link)
+{
+	struct scan_answers *a = (struct scan_answers *)job;
+	uint64_t began_ms = clock_now_ms();
+	int res = write_answers(a, link);
+
+	a->took_ms = (uint32_t)(clock_now_ms() - began_ms);
+	return res;
 }
 
 void scan_answers_start(struct store *store, struct scan_answers *a,

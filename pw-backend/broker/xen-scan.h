@@ -23,7 +23,7 @@
 
 #define SCAN_STREAMS_MAX 128      /* that are read; the rest of a domain is ignored */
 #define SCAN_UNLISTED    UINT_MAX /* so many that xenstored cannot list them: none is known */
-#define SCAN_ANSWERS_MAX 16       /* that are written by one job: others wait behind it */
+#define SCAN_ANSWERS_MAX 4        /* that are written by one job: others wait behind it */
 
 /* Where dom0 says who is a guest. In dom0 those are all domains. */
 struct scan_place {
@@ -73,6 +73,10 @@ struct scan_answers {
 	struct store_job job;
 	void *owner;
 	uint32_t domid;
+	/* The caller's, for one who turns out to be deaf when the owner is gone: by what name, and where. */
+	char key[IPC_VM_NAME_BYTES];
+	struct deaf *deaf;
+	uint32_t took_ms; /* others waited for it so long */
 	unsigned count;
 	struct scan_answer items[SCAN_ANSWERS_MAX];
 };

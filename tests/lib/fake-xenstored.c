@@ -29,6 +29,7 @@
  *   deaf DOMID               the domain does not read what comes, and as in oxenstored a few events wait for
  *                            it: who causes one more is not read from then on, not even when the domain is
  *                            gone
+ *   hear DOMID               it reads what comes again, and those who were not read are
  *   kill DOMID               ends its connections
  *   down, up                 xenstored is gone with all its sockets; it is back, with its tree
  *   count DOMID              operations so far, watches, transactions, connections
@@ -1210,6 +1211,16 @@ static void be_deaf(uint32_t domid)
 	}
 }
 
+static void hear(uint32_t domid)
+{
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domid == ALL || domains[i].domid == domid)
+			domains[i].deaf = false;
+	}
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		clients[i].left = false;
+}
+
 static void send_whole(uint32_t domid)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
@@ -1310,6 +1321,8 @@ static bool do_service_command(const char *command, char **words)
 		send_whole(domid);
 	else if (strcmp(command, "deaf") == 0)
 		be_deaf(domid);
+	else if (strcmp(command, "hear") == 0)
+		hear(domid);
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)

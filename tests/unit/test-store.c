@@ -912,7 +912,6 @@ static int be_deaf(struct fixture *f)
 	return fd;
 }
 
-/* The long run goes on with it: each of these connections may have cost xenstored a descriptor. */
 static void who_writes_to_the_deaf_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -930,13 +929,11 @@ static void who_writes_to_the_deaf_is_told(void **state)
 		run_job(f, &j, do_write_and_read);
 		run_job(f, &second, do_read);
 		run_until(f, &second.done, 1);
-		assert_in_range(clock_now_ms() - before_ms, 10000, 16000);
+		assert_in_range(clock_now_ms() - before_ms, 1500, 4000);
 		assert_int_equal(j.number, 0);
 		assert_int_equal(j.res, -ETIMEDOUT);
 		assert_int_equal(second.res, -ENOTCONN);
-		before_ms = clock_now_ms();
 		run_until(f, &f->connections, 2 + i);
-		assert_in_range(clock_now_ms() - before_ms, 900u << i, (1000u << i) + 900);
 		run_until(f, &w.fired, 2 + i);
 		assert_int_equal(logged("no connection to xenstore (Connection timed out)"), 1 + i);
 	}

@@ -23,6 +23,7 @@
 #define DEVICE "/dev/xen/xenbus"
 #define DOM0   "/dev/xen/xenbus_backend" /* there in the domain that starts the others only */
 
+#define CONNECT_S 1
 #define READS_MAX 16 /* in one go, so that others get their turn */
 
 /* ---- open and close ---- */
@@ -39,19 +40,22 @@ void connection_init(struct connection *c, const char *path, connection_event_fn
 	messages_init(&c->messages);
 }
 
-/* It connects at once, or xenstored has too many who wait already: -EAGAIN. */
+/* xenstored lets few wait: who comes later waits here for a while, and then gets -EAGAIN. */
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval wait = {.tv_sec = CONNECT_S};
 	int fd, error;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0 &&
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	error = errno;
 	close(fd);
@@ -120,11 +124,17 @@ static void take_body(struct connection *c, const struct message *m)
 	set_result(c, 0);
 }
 
+/* Kernels before 4.16 answer with numbers of their own. */
+static bool is_expected(const struct connection *c, const struct message *m)
+{
+	return c->is_asked && (c->is_device || m->header.req_id == c->last_id);
+}
+
 static int take_answer(struct connection *c, const struct message *m)
 {
 	bool is_error = m->header.type == XS_ERROR;
 
-	if (!c->is_asked || m->header.req_id != c->last_id)
+	if (!is_expected(c, m))
 		return -ENOTCONN;
 	if (!is_error && m->header.type != c->request.header.type)
 		return -ENOTCONN;

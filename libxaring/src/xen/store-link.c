@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_MS        10000
-#define PROBE_MS          2000
-#define LATE_MS           1000
+#define PATIENCE_MS       1000  /* then another connection is asked, */
+#define PROBE_MS          2000  /* for so long; */
+#define LATE_MS           500   /* if that is answered, we should be by now, */
+#define SILENCE_MS        10000 /* or else nobody is, for so long */
 #define TRANSACTION_TRIES 5
 #define PERMISSIONS_MAX   8
 #define LIST_BYTES_MAX    (256u << 10)
@@ -38,17 +39,6 @@ static struct request *begin_at(struct store_link *link, uint32_t type, const ch
 	return request;
 }
 
-/* Something that everybody may ask. Whatever is said, it is an answer. */
-static int greet(struct connection *c, uint32_t timeout_ms)
-{
-	int res;
-
-	request_begin(&c->request, XS_READ, 0);
-	request_add_text(&c->request, "domid");
-	res = connection_ask(c, timeout_ms);
-	return store_is_lost(res) ? res : 0;
-}
-
 static void on_no_event(void *data, const char *path, const char *token)
 {
 	(void)data;
@@ -63,7 +53,9 @@ static bool is_answering(const char *path)
 	bool answered;
 
 	connection_init(&probe, path, on_no_event, NULL);
-	answered = connection_open(&probe) == 0 && greet(&probe, PROBE_MS) == 0;
+	request_begin(&probe.request, XS_READ, 0);
+	request_add_text(&probe.request, "domid");
+	answered = connection_open(&probe) == 0 && !store_is_lost(connection_ask(&probe, PROBE_MS));
 	connection_close(&probe);
 	return answered;
 }
@@ -74,12 +66,11 @@ static bool is_answering(const char *path)
  */
 static int await_late(struct store_link *link)
 {
-	int res = -ENOTCONN;
+	bool others = is_answering(link->connection.path);
+	int res = connection_await(&link->connection, others ? LATE_MS : SILENCE_MS);
 
-	if (is_answering(link->connection.path))
-		res = connection_await(&link->connection, LATE_MS);
-	link->is_silent = store_is_lost(res);
-	return res;
+	link->is_silent = res == -ETIMEDOUT;
+	return link->is_silent && !others ? -ENOTCONN : res;
 }
 
 static int ask(struct store_link *link)
@@ -88,7 +79,7 @@ static int ask(struct store_link *link)
 
 	if (link->lost)
 		return link->lost;
-	res = connection_ask(&link->connection, REQUEST_MS);
+	res = connection_ask(&link->connection, PATIENCE_MS);
 	if (res == -ETIMEDOUT)
 		res = await_late(link);
 	if (store_is_lost(res))
@@ -165,6 +156,16 @@ int store_permit(struct store_link *link, const char *path, uint32_t owner, bool
 		add_permission(request, permissions[i].domid, permissions[i].read,
 			       permissions[i].write);
 	return ask(link);
+}
+
+/* Everybody may read it; whatever is said, it is an answer. */
+int store_confirm(struct store_link *link)
+{
+	int res;
+
+	begin_at(link, XS_READ, "domid");
+	res = ask(link);
+	return store_is_lost(res) ? res : 0;
 }
 
 int store_domain_exists(struct store_link *link, uint32_t domid)
@@ -392,11 +393,9 @@ int link_open(struct store_link *link)
 
 	if (res < 0)
 		return res;
-	res = greet(&link->connection, REQUEST_MS);
-	if (res < 0) {
-		link_close(link);
-		return res;
-	}
 	link->lost = 0;
-	return 0;
+	res = store_confirm(link);
+	if (res < 0)
+		link_close(link);
+	return res;
 }

@@ -18,7 +18,7 @@ struct store_link {
 	struct connection connection;
 	uint32_t transaction; /* 0 = none */
 	int lost;       /* closed, or to be closed: what all operations return; 0 = it is there */
-	bool is_silent; /* lost for the lack of an answer */
+	bool is_silent; /* lost for the lack of an answer; for people */
 };
 
 /* A closed one. on_event comes from within every operation. path as connection_init(). */

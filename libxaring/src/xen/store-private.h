@@ -84,8 +84,7 @@ struct store {
 	struct store_link link;
 	uint64_t linked_ms;
 	uint64_t retry_ms;
-	uint32_t retry_delay_ms;  /* when a connection has ended */
-	uint32_t silent_delay_ms; /* when one was not answered */
+	uint32_t retry_delay_ms;
 	bool loss_told;
 };
 

@@ -14,10 +14,7 @@
 #define RETRY_FIRST_MS  100
 #define RETRY_LAST_MS   2000
 #define SETTLED_MS      2000 /* a connection that lasted so long makes the next wait short */
-#define SILENT_FIRST_MS 1000
-#define SILENT_LAST_MS  60000
-#define HEARD_MS        300000 /* the same of one that was answered so long */
-#define FLOOD_EVENTS    200    /* of one watch, in */
+#define FLOOD_EVENTS    200  /* of one watch, in */
 #define FLOOD_WINDOW_MS 1000
 #define AWAY_MS         5000
 #define SAY_MS          60000
@@ -188,20 +185,12 @@ static void handle_watches(struct store *s)
 /* ---- the connection ---- */
 
 /* The next wait is twice as long, up to a limit. */
-static uint32_t take_delay(uint32_t *delay_ms, uint32_t last_ms)
-{
-	uint32_t ms = *delay_ms;
-
-	*delay_ms = ms * 2 < last_ms ? ms * 2 : last_ms;
-	return ms;
-}
-
-/* oxenstored does not see the end of a connection that it does not read any more. */
 static void retry_later(struct store *s, int error)
 {
-	s->retry_ms = clock_now_ms() + (error == ETIMEDOUT
-						? take_delay(&s->silent_delay_ms, SILENT_LAST_MS)
-						: take_delay(&s->retry_delay_ms, RETRY_LAST_MS));
+	uint32_t delay_ms = s->retry_delay_ms;
+
+	s->retry_ms = clock_now_ms() + delay_ms;
+	s->retry_delay_ms = delay_ms * 2 < RETRY_LAST_MS ? delay_ms * 2 : RETRY_LAST_MS;
 	if (s->loss_told)
 		return;
 	s->loss_told = true;
@@ -252,8 +241,6 @@ static void handle_loss(struct store *s)
 	forget_watches(s);
 	if (lasted_ms >= SETTLED_MS)
 		s->retry_delay_ms = RETRY_FIRST_MS;
-	if (lasted_ms >= HEARD_MS)
-		s->silent_delay_ms = SILENT_FIRST_MS;
 	retry_later(s, is_silent ? ETIMEDOUT : ENOTCONN);
 }
 
@@ -365,7 +352,6 @@ int store_thread_init(struct store *s)
 	if (path && !s->path)
 		return -ENOMEM;
 	s->retry_delay_ms = RETRY_FIRST_MS;
-	s->silent_delay_ms = SILENT_FIRST_MS;
 	link_init(&s->link, s->path, on_event, s);
 	return 0;
 }

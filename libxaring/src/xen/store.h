@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Xenstore, without ever waiting for it on the loop: one thread owns the connection, executes jobs
- * in their order and reads watch events. It connects again when xenstored was restarted, or has not
- * answered for 10 s, and registers all watches anew then: less and less often where answers are
- * missing, because each connection that is not read any more may cost xenstored a descriptor.
+ * in their order and reads watch events. It connects again when xenstored was restarted, does not
+ * answer anybody for some ten seconds, or us for two, and registers all watches anew then.
  *
  * Watch events are not queued: each watch has one bit "something happened", so no guest fills
  * memory by writing. A watch that fires more than 200 times in a second is taken away for 5 s and
@@ -85,8 +84,7 @@ void store_remove_watch(struct store_watch *watch);
  *
  *  -ENOTCONN   it has ended, or xenstored answers nobody;
  *  -ETIMEDOUT  xenstored answers others, and not us: something that was written before, with success,
- *              has caused an event for somebody who does not read it. Who wants to know by what it
- *              was, asks for something more within the same job.
+ *              has caused an event for somebody who does not read it, or reads late.
  */
 static inline bool store_is_lost(int res)
 {
@@ -97,6 +95,13 @@ static inline bool store_is_lost(int res)
 int store_read(struct store_link *link, const char *path, size_t max, char **value, size_t *bytes);
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes);
 int store_remove(struct store_link *link, const char *path); /* with all below; 0 when absent */
+
+/*
+ * The end of a job that has written where others watch: what that has done to the connection shows only
+ * when something more is asked. Without it the next job would be the one that is told. Returns 0 or what
+ * says that the connection is lost.
+ */
+int store_confirm(struct store_link *link);
 
 /*
  * Names of the children; *names is the caller's, one free(3). Returns their number. Not within a

@@ -200,7 +200,7 @@ began=$SECONDS
 xenstore-write "$node/62" nonsense
 if pidof oxenstored >/dev/null; then
 	check "the backend sees who does not read" \
-		wait_for 40 log_has "$mark" "domain $BAD does not read what it watches"
+		wait_for 40 log_has "$mark" "vm bad \\(domain $BAD\\) does not read what it watches"
 else
 	check "the guest is answered" wait_for 10 has_answer "$BAD" 62
 fi
