@@ -1,7 +1,27 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# The disks of a run: payload.ext4 has what is tested and the scenarios, out.ext4 takes what they leave.
+# The disks of a run: dom0.ext4 and guest.ext4 are Debian with the project's packages installed, payload.ext4 has
+# the packages and the scenarios, out.ext4 takes what they leave.
 # Sourced after images.sh and build.sh, which say where everything is. Needs WORK (a folder of the run).
+
+# make_root_disk NAME MB PACKAGE...: they are installed as in any root that does not run; the next boot starts
+# their services. An image that is there is used again when it is of the same.
+make_root_disk() {
+	local name=$1 size_mb=$2 root=$WORK/$1 package key
+	shift 2
+	key="$IMAGES $(cat "$WORK/debs/key") $size_mb $*"
+	[ "$(cat "$WORK/$name.key" 2>/dev/null)" != "$key" ] || return 0
+	say "installing the project in $name"
+	rm -f "$WORK/$name.key" "$WORK/$name.ext4"
+	as_root rm -rf --one-file-system "$root"
+	as_root cp -a --reflink=auto "$IMAGES/$name" "$root" && as_root mkdir "$root/srv/debs" || return
+	for package in "$@"; do as_root cp "$WORK/debs/${package}_"*.deb "$root/srv/debs/" || return; done
+	bare_inside "$root" sh -c 'DEBIAN_FRONTEND=noninteractive dpkg -i /srv/debs/*.deb' >"$WORK/$name.log" 2>&1 ||
+		{ tail -n 20 "$WORK/$name.log" && return 1; }
+	as_root rm -r "$root/srv/debs"
+	as_root mke2fs -q -t ext4 -O ^has_journal -L "$name" -d "$root" -E root_owner=0:0 "$WORK/$name.ext4" \
+		"${size_mb}M" >/dev/null && as_root rm -rf --one-file-system "$root" && echo "$key" >"$WORK/$name.key"
+}
 
 add_programs() {
 	mkdir -p "$PAYLOAD/tests/lib" "$PAYLOAD/tests/xen"
@@ -32,8 +52,8 @@ add_small() {
 	} >"$PAYLOAD/boot/small.cpio"
 }
 
-# make_payload SCENARIO...: or the word shell.
-make_payload() {
+# make_disks SCENARIO...: or the word shell.
+make_disks() {
 	PAYLOAD=$WORK/payload
 	rm -rf "$PAYLOAD"
 	mkdir -p "$PAYLOAD/boot"
@@ -42,6 +62,8 @@ make_payload() {
 	echo "$XARING_TEST" >"$PAYLOAD/level"
 	[ -z "$KEEP" ] || touch "$PAYLOAD/keep"
 	add_programs && add_packages && add_small || return
+	# shellcheck disable=SC2086
+	make_root_disk dom0 1500 $DEBS_DOM0 && make_root_disk guest 1000 $DEBS_GUEST || return
 	rm -f "$WORK"/{payload,out}.ext4
 	mke2fs -q -t ext4 -O ^has_journal -L payload -d "$PAYLOAD" "$WORK/payload.ext4" 400M >/dev/null &&
 		mke2fs -q -t ext4 -O ^has_journal -L out "$WORK/out.ext4" 1G >/dev/null

@@ -67,7 +67,7 @@ images_key() {
 	{
 		packages_key "$1"
 		cat "$XEN_DIR"/image/{root.sh,start}
-		declare -f make_images make_image make_start make_small copy_programs add_modules
+		declare -f make_images settle_root make_start make_small copy_programs add_modules
 		echo "$MODULES_DOM0 $MODULES_GUEST $MODULES_SMALL"
 	} | hash_of
 }
@@ -160,17 +160,13 @@ make_start() {
 	(cd "$dir" && find . | cpio -o -H newc -R 0:0 --quiet) >"$file"
 }
 
-# make_image NAME MB MODULE...: the disk of a root.
-make_image() {
-	local name=$1 size_mb=$2 root=$WORK/$1
-	shift 2
-	as_root rm -rf "$root"
+# settle_root NAME MODULE...: the root in the folder, as it will be booted.
+settle_root() {
+	local root=$IMAGES.new/$1
 	mkdir -p "$root"
-	as_root tar -C "$root" --exclude=./debs -xf "$PACKAGES/$name.tar" &&
-		add_modules "$root" "$@" &&
-		as_root "$XEN_DIR/image/root.sh" "$root" "$name" &&
-		as_root mke2fs -q -t ext4 -O ^has_journal -L "$name" -d "$root" -E root_owner=0:0 \
-			"$IMAGES.new/$name.ext4" "${size_mb}M" >/dev/null
+	as_root tar -C "$root" --exclude=./debs -xf "$PACKAGES/$1.tar" &&
+		add_modules "$root" "${@:2}" &&
+		as_root "$XEN_DIR/image/root.sh" "$root" "$1"
 }
 
 # Copies programs of a root, with the libraries that they need, to where they are there.
@@ -188,7 +184,7 @@ copy_programs() {
 # make_small FILE: the initramfs of small guests, without what the project brings: programs and libraries
 # of the Debian guest's root, in which it was just unpacked.
 make_small() {
-	local file=$1 root=$WORK/guest dir=$WORK/small modules module each
+	local file=$1 root=$IMAGES.new/guest dir=$WORK/small modules module each
 	rm -rf "$dir"
 	mkdir -p "$dir"/{bin,sbin,proc,sys,dev,tmp,run,root,modules,etc,usr/share} "$dir/var/lib" || return
 	for each in lib lib64 bin sbin; do
@@ -218,7 +214,7 @@ make_packages() {
 	PACKAGES=$CACHE/$release-packages-$(packages_key "$release")
 	! is_fresh "$PACKAGES" || return 0
 	say "making the roots of $release: some minutes, the first time in a month"
-	rm -rf "$CACHE/$release"-packages-*
+	as_root rm -rf --one-file-system "$CACHE/$release"-packages-*
 	mkdir -p "$PACKAGES.new"
 	for name in dom0 guest; do
 		make_root $name "$release" "$PACKAGES.new" &
@@ -228,22 +224,22 @@ make_packages() {
 	unpack_kernel "$PACKAGES.new" && mv "$PACKAGES.new" "$PACKAGES"
 }
 
-# make_images RELEASE: sets PACKAGES and IMAGES, the folder with xen, vmlinux, dom0.cpio, dom0.ext4,
-# guest.cpio, guest.ext4 and small.cpio.
+# make_images RELEASE: sets PACKAGES and IMAGES, the folder with xen, vmlinux, the roots dom0 and guest, dom0.cpio,
+# guest.cpio and small.cpio.
 make_images() {
 	local release=$1
 	make_packages "$release" || return
 	IMAGES=$CACHE/$release-images-$(images_key "$release")
 	! is_fresh "$IMAGES" || return 0
 	say "making the images of $release"
-	rm -rf "$CACHE/$release"-images-*
+	as_root rm -rf --one-file-system "$CACHE/$release"-images-*
 	mkdir -p "$IMAGES.new"
 	# shellcheck disable=SC2086
 	cp "$PACKAGES"/{xen,vmlinux} "$IMAGES.new/" &&
 		make_start "$IMAGES.new/dom0.cpio" virtio_pci virtio_blk crc32c_generic ext4 &&
 		make_start "$IMAGES.new/guest.cpio" xen-blkfront crc32c_generic ext4 &&
-		make_image dom0 1500 $MODULES_DOM0 &&
-		make_image guest 1000 $MODULES_GUEST &&
+		settle_root dom0 $MODULES_DOM0 &&
+		settle_root guest $MODULES_GUEST &&
 		make_small "$IMAGES.new/small.cpio" &&
 		mv "$IMAGES.new" "$IMAGES"
 }

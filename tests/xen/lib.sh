@@ -237,21 +237,11 @@ guest_await() {
 	note "guest $1 answers"
 }
 
-# guest_need NAME TYPE: it may have been started by an earlier scenario. The project is installed in it.
+# guest_need NAME TYPE: it may have been started by an earlier scenario.
 guest_need() {
-	if ! guest_answers "$1"; then
-		guest_destroy "$1"
-		guest_start "$1" "$2"
-	fi
-	[ "$2" != debian ] || guest_install "$1"
-}
-
-# As a person does it; the next sound is heard.
-guest_install() {
-	guest_run "$1" test -e /tmp/installed && return
-	GUEST_SECONDS=120 guest_run "$1" 'DEBIAN_FRONTEND=noninteractive dpkg -i /payload/debs/guest/*.deb' >"$SESSION/log/install-$1" 2>&1
-	check "the packages are installed in $1" test $? -eq 0
-	guest_run "$1" touch /tmp/installed
+	guest_answers "$1" && return
+	guest_destroy "$1"
+	guest_start "$1" "$2"
 }
 
 guest_destroy() {

@@ -22,15 +22,11 @@ saved_and_restored() {
 	guest_signal "$1" counter KILL
 }
 
-# It was created when dom0 was up. Its dpkg takes a minute in the emulator, and one of its processors.
-(guest_await debian 150 && guest_need debian debian && check_end) &
-debian=$!
+# It takes the longest.
+guest_exists debian || guest_create debian debian
 guest_need pv pv
-note "pv is up"
 guest_need pvh pvh
-note "pvh is up"
-wait $debian
-check "debian is up" test $? -eq 0
+guest_await debian 150
 for each in pv pvh debian; do
 	check "$each: an ordinary user" test "$(guest_user $each id -u)" = 1000
 	check "$each: pages can be granted" test "$(guest_run $each /payload/tests/xen/grant-count)" -gt 0

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Deadline: 600 s.
-# The worker is killed, the broker is killed, both services are restarted, the package is installed again,
-# all while a guest plays: its program notices nothing, and is heard within a second of the service being up.
+# The worker is killed, the broker is killed, both services are restarted, the package is installed again, is
+# removed and installed anew, all while a guest plays: its program notices nothing, and is heard within a second of the service being up.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 # shellcheck source=tests/xen/machine/lib-more.sh
@@ -21,6 +21,12 @@ settled() {
 # The same for the unit.
 unit_settled() {
 	settled "$1" "$(unit_ns ActiveExit)" "$(unit_ns ActiveEnter)"
+}
+
+# install_backend HOW
+install_backend() {
+	DEBIAN_FRONTEND=noninteractive dpkg -i /payload/debs/dom0/xaring-backend_*.deb >>"$SESSION/log/install" 2>&1 </dev/null
+	check "the package is installed $1" test $? -eq 0
 }
 
 session_need
@@ -56,10 +62,18 @@ check "so is the guest's daemon" wait_for 20 guest_daemon_is_new pv "$daemon"
 unit_settled "a restart of both"
 
 began=$(now_ns)
-DEBIAN_FRONTEND=noninteractive dpkg -i /payload/debs/dom0/xaring-backend_*.deb >"$SESSION/log/install" 2>&1 </dev/null
-check "the package is installed again" test $? -eq 0
+install_backend "again"
 check "the service was restarted by that" unit_is_up_after "$began"
 unit_settled "a reinstallation"
+
+# As the person whose dom0 has never had it: no reboot.
+began=$(now_ns)
+DEBIAN_FRONTEND=noninteractive dpkg --purge xaring-backend >>"$SESSION/log/install" 2>&1 </dev/null
+check "the package is removed" test $? -eq 0
+check "its service is gone" test "$(systemctl show -P LoadState xaring-pw)" = not-found
+install_backend "anew"
+check "the service was started by that" unit_is_up_after "$began"
+settled "an installation" "$began" "$(unit_ns ActiveEnter)"
 
 player_ends pv 1 "$SESSION/heard.f32"
 nothing_wrong_check pv

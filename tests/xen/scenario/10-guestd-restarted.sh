@@ -48,6 +48,14 @@ gone_and_back debian 'kill -9 $(pidof xaring-guestd)' "$SESSION/debian.f32" $UNK
 gone_and_back debian 'systemctl restart xaring-guestd' "$SESSION/debian.f32" 2000
 player_ends debian 1 "$SESSION/debian.f32"
 no_gap_check debian
+# As in a guest that has never had them: no reboot. Most of a minute in the emulator.
+if [ "$XARING_TEST" = long ]; then
+	GUEST_SECONDS=180 guest_run debian 'export DEBIAN_FRONTEND=noninteractive
+		dpkg --purge xaring-guest-default xaring-guest && dpkg -i /payload/debs/guest/xaring-guest*.deb' >"$SESSION/log/install" 2>&1
+	check "debian: its packages are installed anew" test $? -eq 0
+	plays_once debian
+	check "debian: and it plays" test $? -eq 0
+fi
 
 tap_guests pv='xen.pv.playback.1'
 guest_player pv 2 -b 16384
