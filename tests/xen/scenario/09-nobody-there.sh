@@ -34,7 +34,7 @@ guest_need pv pv
 
 # ---- PipeWire ----
 
-guest_player pv 1 -b 8192
+guest_player pv 1 -b 16384
 heard_or_die pv
 broker=$(broker_pid)
 pipewire=$(pgrep -u alice -x pipewire)
@@ -55,7 +55,7 @@ check_number "gaps, once it is heard" "$(verdict .gaps)" -eq 0
 
 systemctl stop xaring-pw
 check "no process of the backend is left" test -z "$(pgrep xaring)"
-guest_player pv 2 -b 8192
+guest_player pv 2 -b 16384
 WRITTEN=$(guest_written pv)
 check "it plays on" wait_for 30 has_played_on
 rate=$(rate_of_player 4)
