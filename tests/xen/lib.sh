@@ -153,12 +153,12 @@ guest_set_volume() {
 	check "$1: its volume is set to $2" guest_volume_is "$1" "$3"
 }
 
-# How many pages of guests dom0's programs have mapped.
+# How many pages of guests the backend has mapped; Xen's own daemons have some of each guest as well.
 mapped_grants() {
-	local range pages=0
+	local range pid pages=0
 	while read -r range _; do
 		pages=$((pages + (16#${range#*-} - 16#${range%-*}) / 4096))
-	done < <(grep -hs /dev/xen/gntdev /proc/[0-9]*/maps)
+	done < <(for pid in $(pgrep xaring); do grep -hs /dev/xen/gntdev "/proc/$pid/maps"; done)
 	echo $pages
 }
 
