@@ -267,6 +267,17 @@ static struct box *start(int *worker)
 	return box;
 }
 
+/* The same, and "work" plays. */
+static struct box *start_playing(int *worker, struct ipc_message *vm, struct ipc_message *stream)
+{
+	struct box *box = start(worker);
+
+	publish(&work, 0);
+	*vm = expect_vm(*worker, "work", 3);
+	*stream = expect_stream(*worker, vm);
+	return box;
+}
+
 static void stop(struct box *box, int worker)
 {
 	close(worker);
@@ -737,12 +748,9 @@ static void what_the_worker_refuses_is_answered(void **state)
 {
 	struct ipc_message vm, stream;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
 	expect_end(worker, &stream);
 	expect_answer(3, 0, XARING_REASON_COUNTER, NULL);
@@ -904,12 +912,9 @@ static void a_new_name_is_a_new_vm(void **state)
 {
 	struct ipc_message vm, stream;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	rename_domain(3, "labour");
 	expect_end(worker, &stream);
 	worker_expect_nothing(worker);
@@ -1079,12 +1084,9 @@ static void answers_outlive_xenstored(void **state)
 	struct ipc_message vm, stream;
 	uint64_t used_ns;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	await_quiet();
 	fake_xen_do(&xen, "stall 0");
 	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
@@ -1105,12 +1107,9 @@ static void xenstored_may_take_its_time(void **state)
 {
 	struct ipc_message vm, stream, m;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	fake_xen_do(&xen, "stall 0");
 	publish(&play, 0);
 	/* The broker does what does not need xenstored. */
@@ -1401,12 +1400,9 @@ static void who_does_not_read_harms_nobody_else(void **state)
 {
 	struct ipc_message vm, stream, other;
 	int worker, deaf = fake_xen_watch(&xen, 3, "/local/domain/3/data/xaring");
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	be_deaf(3);
 	publish_text(3, 1, "nonsense");
 	expect_answer(3, 1, XARING_REASON_MESSAGE, NULL);
@@ -1498,12 +1494,9 @@ static void a_long_stall_is_nobodys_fault(void **state)
 {
 	struct ipc_message vm, stream;
 	int worker;
-	struct box *box = start(&worker);
+	struct box *box = start_playing(&worker, &vm, &stream);
 
 	(void)state;
-	publish(&work, 0);
-	vm = expect_vm(worker, "work", 3);
-	stream = expect_stream(worker, &vm);
 	await_quiet();
 	fake_xen_do(&xen, "stall 0");
 	worker_send_state(worker, &stream, XARING_BACKEND_BROKEN, XARING_REASON_COUNTER);
