@@ -202,8 +202,12 @@ static void judge(struct xen_guest *g, struct xen_node *node)
 	struct offer offer;
 	int res;
 
-	if (node->last_lease || is_deaf(g))
+	if (node->last_lease)
 		return;
+	if (is_deaf(g)) {
+		g->failed = true;
+		return;
+	}
 	res = check(g, node, &offer, &grant, &refusal);
 	if (res == -EDQUOT && vm_has_ending(g->vm))
 		return;

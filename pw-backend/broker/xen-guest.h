@@ -7,7 +7,7 @@
  * again is looked at less often: none keeps the others waiting.
  *
  * A VM that watches its answers and does not read what it is told is written to no more (deaf.h), as
- * that has cost us the connection to xenstore: what it plays goes on, and nothing new begins. One that
+ * that has cost us the connection to xenstore: what it plays goes on, and nothing new begins meanwhile. One that
  * reads late waits for its next answers longer than it has made others wait.
  *
  * A VM is of one creation of a domain, and of one identity: when either changes, all leases end,
@@ -55,7 +55,7 @@ struct xen_guest {
 
 	/* Looking. */
 	bool dirty;     /* it has to be looked at */
-	bool failed;    /* the last look did not succeed */
+	bool failed;    /* the last look came to nothing: the next sweep looks again */
 	bool throttled; /* dirty, but not yet */
 	struct bucket looks;
 	uint64_t rest_until_ms; /* what the last look or answer cost */

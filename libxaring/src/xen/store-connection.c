@@ -124,7 +124,7 @@ static void take_body(struct connection *c, const struct message *m)
 	set_result(c, 0);
 }
 
-/* Kernels before 4.16 answer with numbers of their own. */
+/* Kernels before 4.16 ("xenbus: track caller request id") answer with numbers of their own. */
 static bool is_expected(const struct connection *c, const struct message *m)
 {
 	return c->is_asked && (c->is_device || m->header.req_id == c->last_id);
