@@ -84,6 +84,11 @@ exact_check() {
 	exact_judged "$1" $?
 }
 
+# end_player PID: one that is left when a test fails would disturb those after it.
+end_player() {
+	! jobs -rp | grep -qx "$1" || kill "$1"
+}
+
 # player_start VM NUMBER [ARGUMENT...]: coded-player in that VM, in the background. Its number is in
 # PLAYER_PID, its log in player-VM.log, its summary at the end in player-VM.json.
 player_start() {
@@ -92,6 +97,7 @@ player_start() {
 	XARING_SOCKET=$(vm_socket "$vm") "$TOOLS/coded-player" -l "$SESSION/player-$vm.log" "$@" \
 		"$number" >"$SESSION/player-$vm.json" 2>>"$SESSION/log/player-$vm" </dev/null &
 	PLAYER_PID=$!
+	at_exit end_player "$PLAYER_PID"
 }
 
 # player_has_written VM FRAMES

@@ -31,6 +31,19 @@ volume_is() {
 	[ "$(vm_volume "$1" 2>/dev/null)" = "$2" ]
 }
 
+# What a sound server made of it is said when one does not play.
+await_players() {
+	local vm
+	for vm in $SESSION_VMS; do
+		wait_for 10 vm_plays "$vm" && continue
+		fail "a playing node of $vm did not happen within 10 s"
+		wpctl status
+		pw-link -l
+		tail -n 30 "$SESSION"/log/*
+		check_end
+	done
+}
+
 start_players() {
 	local vm number=0
 	for vm in $SESSION_VMS; do
@@ -38,7 +51,7 @@ start_players() {
 		player_start "$vm" $number -p 1024 -b 8192
 		PLAYERS[$vm]=$PLAYER_PID
 	done
-	for vm in $SESSION_VMS; do wait_or_die 10 "a playing node of $vm" vm_plays "$vm"; done
+	await_players
 }
 
 stop_players() {
@@ -99,14 +112,14 @@ check_volumes "after a restart of xaring-pw"
 
 kill_hard "$DAEMON_PID"
 daemon_start
-for vm in $SESSION_VMS; do wait_or_die 10 "a playing node of $vm" vm_plays "$vm"; done
+await_players
 check_volumes "after a crash of xaring-pw, while playing"
 
 kill_hard "$WIREPLUMBER_PID"
 sink_remove
 wireplumber_start
 sink_add
-for vm in $SESSION_VMS; do wait_or_die 10 "a playing node of $vm" vm_plays "$vm"; done
+await_players
 check_volumes "after a restart of WirePlumber, while playing"
 stop_players
 start_players
