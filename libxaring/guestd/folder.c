@@ -103,10 +103,20 @@ static int empty_folder(struct store_link *link)
 	return res;
 }
 
+/* For which backend the folder and what is granted there are: the end of the token. */
+#define BACKEND_AT (FOLDER_TOKEN_DIGITS - 4)
+
+static bool is_for_backend(const char *token, uint32_t backend_id)
+{
+	return strtoul(token + BACKEND_AT, NULL, 16) == backend_id;
+}
+
 /* The token goes first and comes last: without it the next one begins again. */
 static int make_fresh(struct folder_home *home, struct store_link *link)
 {
 	int res = empty_folder(link);
+
+	(void)snprintf(home->token + BACKEND_AT, 5, "%04x", home->backend_id & 0xffffu);
 
 	if (res == 0 && home->backend_id != 0)
 		res = permit_backend(link, home->backend_id);
@@ -183,11 +193,11 @@ int folder_home(struct store_job *job, struct store_link *link)
 		res = read_token(link, token);
 	if (res < 0)
 		return res;
-	if (home->first && token[0] != '\0')
-		return take_over(home, link, token);
-	if (home->first || home->backend_id != home->known_id || strcmp(token, home->token) != 0)
+	if (token[0] == '\0' || !is_for_backend(token, home->backend_id))
 		return make_fresh(home, link);
-	return 0;
+	if (home->first)
+		return take_over(home, link, token);
+	return strcmp(token, home->token) == 0 ? 0 : make_fresh(home, link);
 }
 
 /* ---- nodes and kicks ---- */
@@ -303,7 +313,8 @@ int folder_answers(struct store_job *job, struct store_link *link)
 	res = read_answers(a, link, a->waiting_count, a->count);
 	if (res != 0)
 		return res < 0 ? res : 0;
-	return remove_strangers(a, link);
+	/* There may be others of ours, for which there was no room. */
+	return a->count < FOLDER_STREAMS_MAX ? remove_strangers(a, link) : 0;
 }
 
 /* ---- the backend ---- */

@@ -30,10 +30,9 @@ struct folder_stream {
  */
 struct folder_home {
 	struct store_job job;
-	char token[FOLDER_TOKEN_DIGITS +
-		   1]; /* first: taken over from the folder when there is one */
+	/* Ours; taken over from the folder (first), and made to end with the number of the backend. */
+	char token[FOLDER_TOKEN_DIGITS + 1];
 	bool first;
-	uint32_t known_id; /* of the backend to which grants were made */
 
 	uint32_t backend_id;
 	bool fresh; /* it was emptied: grants that were made are void */

@@ -179,8 +179,7 @@ static void node_step(struct rendezvous *r, struct rendezvous_node *node);
 static void on_node_done(struct store_job *job, int res)
 {
 	struct folder_node *op = (struct folder_node *)job;
-	struct rendezvous_node *node =
-		(struct rendezvous_node *)((char *)op - offsetof(struct rendezvous_node, op));
+	struct rendezvous_node *node = store_job_of(job, struct rendezvous_node, op.job);
 	struct rendezvous *r = node->r;
 
 	node->busy = false;
@@ -328,9 +327,7 @@ static void begin_kick(struct rendezvous *r);
 
 static void on_kick_done(struct store_job *job, int res)
 {
-	struct folder_kick *op = (struct folder_kick *)job;
-	struct rendezvous *r =
-		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, kick));
+	struct rendezvous *r = store_job_of(job, struct rendezvous, kick.job);
 
 	r->kicks.busy = false;
 	if (end_op(r, res))
@@ -387,15 +384,17 @@ static void tell_answer(struct rendezvous *r, uint32_t number, const struct xari
 static void on_answers_done(struct store_job *job, int res)
 {
 	struct folder_answers *op = (struct folder_answers *)job;
-	struct rendezvous *r =
-		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, answers));
+	struct rendezvous *r = store_job_of(job, struct rendezvous, answers.job);
 
 	r->answers_due.busy = false;
 	if (!end_op(r, res))
 		return;
 	for (uint32_t i = 0; i < op->count && res == 0; i++) {
-		if (op->answered[i])
-			tell_answer(r, op->numbers[i], &op->answers[i]);
+		if (!op->answered[i])
+			continue;
+		/* Others were not looked at, and what told of theirs may have been the same event. */
+		r->answers_due.wanted = true;
+		tell_answer(r, op->numbers[i], &op->answers[i]);
 	}
 	begin_answers(r);
 }
@@ -405,7 +404,7 @@ static void gather_numbers(struct rendezvous *r, bool waiting)
 	struct folder_answers *op = &r->answers;
 
 	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
-		if (node->waiting == waiting && op->count < FOLDER_STREAMS_MAX)
+		if (node->wanted && node->waiting == waiting && op->count < FOLDER_STREAMS_MAX)
 			op->numbers[op->count++] = node->number;
 	}
 }
@@ -440,8 +439,7 @@ static void begin_backend(struct rendezvous *r);
 static void on_backend_done(struct store_job *job, int res)
 {
 	struct folder_backend *op = (struct folder_backend *)job;
-	struct rendezvous *r =
-		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, backend));
+	struct rendezvous *r = store_job_of(job, struct rendezvous, backend.job);
 
 	r->backends.busy = false;
 	if (!end_op(r, res))
@@ -569,18 +567,17 @@ static void arrive(struct rendezvous *r)
 
 static void tell_failure(struct rendezvous *r, int res)
 {
-	if (!r->is_told && !store_is_lost(res))
-		xaring_log(XARING_LOG_ERROR,
-			   "xenstore refuses this guest's folder " OFFER_HOME ": %s",
-			   strerror(-res));
-	r->is_told = r->is_told || !store_is_lost(res);
+	if (r->is_told || store_is_lost(res))
+		return;
+	r->is_told = true;
+	xaring_log(XARING_LOG_ERROR, "xenstore refuses this guest's folder " OFFER_HOME ": %s",
+		   strerror(-res));
 }
 
 static void on_home_done(struct store_job *job, int res)
 {
 	struct folder_home *op = (struct folder_home *)job;
-	struct rendezvous *r =
-		(struct rendezvous *)((char *)op - offsetof(struct rendezvous, home));
+	struct rendezvous *r = store_job_of(job, struct rendezvous, home.job);
 
 	r->homes.busy = false;
 	if (!end_op(r, res)) {
@@ -609,7 +606,6 @@ static void begin_home(struct rendezvous *r)
 	r->homes = (struct again){.busy = true};
 	drop_streams(r);
 	r->home.first = r->is_first;
-	r->home.known_id = r->backend_id;
 	memcpy(r->home.token, r->token, sizeof(r->token));
 	begin_op(r, &r->home.job, folder_home, on_home_done);
 }

@@ -298,8 +298,8 @@ static int renew(struct stream *s)
 	rendezvous_publish(s->node, &s->offer);
 	if (s->phase == STREAM_ASKING)
 		ask(s);
-	else if (hand_over(s) == -ENODEV)
-		serve_client_drop(s->client);
+	else
+		guestd_tick_within(s->guestd, 1); /* tick_unsent() hands them over */
 	return 0;
 }
 

@@ -316,6 +316,26 @@ static void version_that_is_too_new_is_refused(void **state)
 	client_expect_refusal(fd, XARING_REASON_VERSION, NULL);
 }
 
+static void assert_readable(struct xs_handle *xs, const char *path)
+{
+	unsigned bytes;
+	char *value = xs_read(xs, XBT_NULL, path, &bytes);
+
+	assert_non_null(value);
+	free(value);
+}
+
+static struct xs_handle *connect_as(uint32_t domid)
+{
+	struct xs_handle *xs;
+
+	fake_xen_be(&box->xen, domid);
+	xs = xs_open(XS_OPEN_SOCKETONLY);
+	assert_non_null(xs);
+	fake_xen_be(&box->xen, 0);
+	return xs;
+}
+
 /* ---- the backend's word ---- */
 
 /* The pages of the only stream, as the backend has them. */
@@ -431,6 +451,50 @@ static void late_answer_reaches_the_program_that_plays(void **state)
 	box_wait_streams(box, 1);
 	assert_false(client_is_readable(b, 0));
 	close(b);
+}
+
+/* In one transaction, while the daemon cannot look: what it hears is one. */
+static void refuse_both(const uint32_t numbers[2])
+{
+	struct xs_handle *xs = connect_as(0);
+	xs_transaction_t transaction = xs_transaction_start(xs);
+	char text[ANSWER_TEXT_MAX + 1], path[80];
+
+	answer_encode(&no_more_streams, text);
+	kill(box->guestd, SIGSTOP);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/local/domain/7/data/xaring/stream/%u/answer",
+			 numbers[i]);
+		assert_true(xs_write(xs, transaction, path, text, (unsigned)strlen(text)));
+	}
+	assert_true(xs_transaction_end(xs, transaction, false));
+	kill(box->guestd, SIGCONT);
+	xs_close(xs);
+}
+
+static void answers_to_who_waits_and_who_does_not_come_as_one(void **state)
+{
+	struct xaring_accept accept;
+	struct xaring_message message;
+	struct xaring_pages pages;
+	struct offer offer;
+	uint32_t numbers[2];
+	int settled, waiting;
+
+	(void)state;
+	begin_with_backend();
+	settled = client_open(box, 0);
+	xaring_store(&map_only(&pages)->backend.status, XARING_BACKEND_ACCEPTED);
+	client_expect(settled, XARING_MESSAGE_ACCEPT, &message);
+	numbers[0] = box_offer(box, 0, &offer);
+	waiting = client_play(box, &accept);
+	box_wait_streams(box, 2);
+	numbers[1] = box_offer(box, accept.epoch, &offer);
+	refuse_both(numbers);
+	client_expect_refusal(waiting, XARING_REASON_STREAMS, NULL);
+	client_expect_refusal(settled, XARING_REASON_STREAMS, NULL);
+	box_wait_streams(box, 0);
+	xaring_pages_unmap(&pages);
 }
 
 /* The backend has not seen the end of a stream when it answers: the node comes back. */
@@ -640,26 +704,6 @@ static void pages_that_cannot_be_had_yet_come_later(void **state)
 	client_expect(fd, XARING_MESSAGE_RELINK, &message);
 	box_wait_streams(box, 1);
 	close(fd);
-}
-
-static void assert_readable(struct xs_handle *xs, const char *path)
-{
-	unsigned bytes;
-	char *value = xs_read(xs, XBT_NULL, path, &bytes);
-
-	assert_non_null(value);
-	free(value);
-}
-
-static struct xs_handle *connect_as(uint32_t domid)
-{
-	struct xs_handle *xs;
-
-	fake_xen_be(&box->xen, domid);
-	xs = xs_open(XS_OPEN_SOCKETONLY);
-	assert_non_null(xs);
-	fake_xen_be(&box->xen, 0);
-	return xs;
 }
 
 static void another_backend_gets_the_pages(void **state)
@@ -898,6 +942,31 @@ static void orphans_of_a_restored_guest_are_forgotten(void **state)
 	fd = client_open(box, accept.epoch);
 	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
 	box_wait_streams(box, 1);
+	close(fd);
+}
+
+/* It may not read the folder, nor map the pages. */
+static void what_was_left_for_another_backend_is_forgotten(void **state)
+{
+	struct xaring_message message;
+	struct xaring_accept accept;
+	struct xaring_pages pages = {0};
+	struct offer offer;
+	int fd = client_play(box, &accept);
+
+	(void)state;
+	box_wait_streams(box, 1);
+	box_end_guestd(box, SIGKILL);
+	close(fd);
+	box_store(box, "create 3 audio 00000000-0000-0000-0000-000000000003");
+	box_store(box, "write /local/domain/7/xaring/backend-id 3");
+	box_begin_guestd(box);
+	fd = client_open(box, accept.epoch);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	box_wait_streams(box, 1);
+	box_offer(box, 0, &offer);
+	assert_int_equal(box_map(box, 3, &offer, &pages), 0);
+	xaring_pages_unmap(&pages);
 	close(fd);
 }
 
@@ -1468,6 +1537,7 @@ int main(void)
 		TEST(refusal_in_the_page_reaches_the_program),
 		TEST(answer_reaches_the_program_that_waits),
 		TEST(late_answer_reaches_the_program_that_plays),
+		TEST(answers_to_who_waits_and_who_does_not_come_as_one),
 		TEST(answer_to_a_stream_that_is_gone_is_removed),
 		TEST(malformed_answer_is_a_refusal),
 		TEST(status_page_says_whether_the_backend_is_there),
@@ -1489,6 +1559,7 @@ int main(void)
 		TEST(live_stream_is_its_users_only),
 		TEST(stream_whose_program_does_not_come_back_is_removed),
 		TEST(orphans_of_a_restored_guest_are_forgotten),
+		TEST(what_was_left_for_another_backend_is_forgotten),
 		TEST(nonsense_that_was_left_is_removed),
 		TEST(folder_without_a_token_is_made_anew),
 		QUIET(budget_of_the_guest_is_held),

@@ -46,6 +46,9 @@ struct store_job {
 	void (*done)(struct store_job *job, int res);
 };
 
+/* What a job is a member of. */
+#define store_job_of(job, type, member) ((type *)((char *)(job)-offsetof(type, member)))
+
 /*
  * A (re)connection: everything may have changed. May be NULL. Jobs that failed for the lack of the
  * last connection are done before it.
