@@ -39,7 +39,6 @@ struct presence {
 	uint32_t own_domid;
 	bool is_known; /* own_domid was read */
 	bool wanted;   /* to be there */
-	bool is_first; /* write it, whatever is there */
 };
 
 struct xen {
@@ -60,7 +59,6 @@ struct xen {
 	struct presence *presence; /* under way */
 	bool presence_wanted;      /* the node is to be there */
 	bool presence_stale;       /* it has to be written once more */
-	bool is_announced;         /* it was, by us */
 	void (*withdrawn)(void *data);
 	void *withdrawn_data;
 };
@@ -260,8 +258,7 @@ static int read_own_domid(struct presence *p, struct store_link *link)
 
 /*
  * All guests may watch the node, and one that does not read what it is told makes xenstored leave us
- * for it (store.h): so, but for the first time, it is written when it has to be and not with each
- * connection.
+ * for it (store.h): it is written when it has to be and not with each connection.
  */
 static int presence_work(struct store_job *job, struct store_link *link)
 {
@@ -271,7 +268,7 @@ static int presence_work(struct store_job *job, struct store_link *link)
 	if (res < 0)
 		return res;
 	p->is_known = true;
-	res = p->is_first ? 0 : is_said(p, link);
+	res = is_said(p, link);
 	if (res != 0)
 		return res < 0 ? res : 0;
 	res = store_transaction(link, write_presence, p);
@@ -331,7 +328,6 @@ static void on_presence(struct store_job *job, int res)
 
 	if (x) {
 		x->presence = NULL;
-		x->is_announced |= res != -ENOTCONN;
 		if (p->is_known)
 			take_place(x, p->own_domid);
 		if (res < 0 && !store_is_lost(res))
@@ -365,7 +361,6 @@ static void start_presence(struct xen *x)
 	p->own_domid = x->place.own_domid;
 	p->is_known = x->is_placed;
 	p->wanted = x->presence_wanted;
-	p->is_first = !x->is_announced;
 	x->presence = p;
 	store_run(x->store, &p->job);
 }

@@ -51,6 +51,15 @@ static void fact_path(const struct scan *s, const char *below, char path[PATH_BY
 		scan_path(path, PATH_BYTES, s->domid, below);
 }
 
+/* As read_node(), of what is nothing when it is so long. */
+static int read_short(struct store_link *link, const char *path, size_t max, char **value,
+		      size_t *bytes)
+{
+	int res = read_node(link, path, max, value, bytes);
+
+	return res == -E2BIG ? 0 : res;
+}
+
 static int read_name(struct scan *s, struct store_link *link)
 {
 	char path[PATH_BYTES];
@@ -59,10 +68,9 @@ static int read_name(struct scan *s, struct store_link *link)
 	int res;
 
 	fact_path(s, "name", path);
-	res = read_node(link, path, NAME_READ_MAX, &value, &bytes);
-	/* A name that long is none. */
+	res = read_short(link, path, NAME_READ_MAX, &value, &bytes);
 	if (res <= 0)
-		return res == -E2BIG ? 0 : res;
+		return res;
 	snprintf(s->facts.name, sizeof(s->facts.name), "%s", value);
 	free(value);
 	return 0;
@@ -76,9 +84,9 @@ static int read_uuid(struct scan *s, struct store_link *link)
 	int res;
 
 	fact_path(s, s->place.by_list ? "uuid" : "vm", path);
-	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	res = read_short(link, path, SMALL_READ_MAX, &value, &bytes);
 	if (res <= 0)
-		return res == -E2BIG ? 0 : res;
+		return res;
 	(void)identity_read_uuid(value, bytes, s->facts.uuid);
 	free(value);
 	return 0;
@@ -124,9 +132,9 @@ static int read_kick(struct scan *s, struct store_link *link)
 	int res;
 
 	scan_path(path, sizeof(path), s->domid, OFFER_KICK);
-	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
+	res = read_short(link, path, SMALL_READ_MAX, &value, &bytes);
 	if (res <= 0)
-		return res == -E2BIG ? 0 : res;
+		return res;
 	s->has_kick = offer_number(value, bytes, UINT32_MAX, &s->kick) == 0;
 	free(value);
 	return 0;
