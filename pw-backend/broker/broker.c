@@ -161,7 +161,7 @@ static int handle_want(struct broker *b, const struct ipc_message *m)
 		return 0;
 	fd = b->setup.remote(b->setup.data);
 	if (fd == -ESTALE) {
-		supervisor_replace(b->supervisor, "the sound server belongs to another user now");
+		supervisor_replace(b->supervisor, "another user is to hear the guests now");
 		return 0;
 	}
 	ipc_message_init(&answer, IPC_SOCKET, m->vm, 0);

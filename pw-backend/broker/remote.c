@@ -5,47 +5,67 @@
 #include "remote.h"
 
 #include <errno.h>
-#include <libgen.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-static int split_folder(const char *path, char folder[PATH_MAX])
+/* The folder is looked at and gone through as one thing: a path may lead elsewhere a moment later. */
+struct place {
+	int folder;
+	const char *name;
+	struct stat stat; /* of the folder */
+};
+
+static int place_open(struct place *place, const char *path, int flags)
 {
-	if (strlen(path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	memcpy(folder, path, strlen(path) + 1);
-	/* Cuts it where it is, since there is a slash. */
-	dirname(folder);
-	return 0;
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+	size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+	int res;
+
+	if (length == 0 || length >= sizeof(folder))
+		return length == 0 ? -EINVAL : -ENAMETOOLONG;
+	memcpy(folder, path, length);
+	/* Without the slash a link itself is meant. */
+	folder[length > 1 ? length - 1 : length] = '\0';
+	place->name = slash + 1;
+	place->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
+	if (place->folder < 0)
+		return -errno;
+	if (fstat(place->folder, &place->stat) == 0)
+		return 0;
+	res = -errno;
+	close(place->folder);
+	return res;
 }
 
-int remote_owner(const char *path, uid_t *uid, gid_t *gid)
+int remote_owner(const char *path, uid_t *uid)
 {
-	char folder[PATH_MAX];
-	struct stat st;
-	int res = split_folder(path, folder);
+	struct place place;
+	int res = place_open(&place, path, 0);
 
 	if (res < 0)
 		return res;
-	if (stat(folder, &st) < 0)
-		return -errno;
-	*uid = st.st_uid;
-	*gid = st.st_gid;
+	*uid = place.stat.st_uid;
+	close(place.folder);
 	return 0;
 }
 
-static int connect_now(const char *path)
+static int connect_now(const struct place *place)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int length = snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+			      place->folder, place->name);
 	int fd, res;
 
-	if (strlen(path) >= sizeof(address.sun_path))
+	if ((size_t)length >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -57,31 +77,30 @@ static int connect_now(const char *path)
 	return fd;
 }
 
-/* The group first and last: only root may change it. */
+/* Of this thread only, which the C library's functions cannot do: the other one goes on as root. */
 static int become(uid_t uid, gid_t gid)
 {
-	if (setegid(gid) < 0)
-		return -errno;
-	if (seteuid(uid) < 0)
+	/* The group first and last: only root may change it. */
+	if (syscall(SYS_setresgid, -1, gid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
 		return -errno;
 	return 0;
 }
 
 static int become_root(void)
 {
-	if (seteuid(0) < 0 || setegid(0) < 0)
+	if (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, 0, -1) < 0)
 		return -errno;
 	return 0;
 }
 
-static int connect_as(const char *path, uid_t uid, gid_t gid)
+static int connect_as_owner(const struct place *place)
 {
 	int fd, res;
 
-	if (uid == 0)
-		return connect_now(path);
-	res = become(uid, gid);
-	fd = res < 0 ? res : connect_now(path);
+	if (geteuid() != 0 || place->stat.st_uid == 0)
+		return connect_now(place);
+	res = become(place->stat.st_uid, place->stat.st_gid);
+	fd = res < 0 ? res : connect_now(place);
 	res = become_root();
 	if (res < 0 && fd >= 0)
 		close(fd);
@@ -90,27 +109,26 @@ static int connect_as(const char *path, uid_t uid, gid_t gid)
 
 int remote_connect(const char *path)
 {
-	uid_t uid;
-	gid_t gid;
-	int res;
+	struct place place;
+	int res = place_open(&place, path, 0);
 
-	if (geteuid() != 0)
-		return connect_now(path);
-	res = remote_owner(path, &uid, &gid);
-	return res < 0 ? res : connect_as(path, uid, gid);
+	if (res < 0)
+		return res;
+	res = connect_as_owner(&place);
+	close(place.folder);
+	return res;
 }
 
 int remote_connect_as(const char *path, uid_t uid)
 {
-	char folder[PATH_MAX];
-	struct stat st;
-	int res = split_folder(path, folder);
+	struct place place;
+	int res = place_open(&place, path, O_NOFOLLOW);
 
+	if (res == -ENOTDIR || res == -ELOOP)
+		return -EPERM;
 	if (res < 0)
 		return res;
-	if (lstat(folder, &st) < 0)
-		return -errno;
-	if (!S_ISDIR(st.st_mode) || st.st_uid != uid)
-		return -EPERM;
-	return connect_as(path, uid, st.st_gid);
+	res = place.stat.st_uid == uid ? connect_as_owner(&place) : -EPERM;
+	close(place.folder);
+	return res;
 }

@@ -11,9 +11,9 @@
 
 /*
  * Finds the owner of the folder that the socket is in: the user whose sound server it is.
- * Returns 0 and sets *uid and *gid, or a negative errno.
+ * Returns 0 and sets *uid, or a negative errno.
  */
-int remote_owner(const char *path, uid_t *uid, gid_t *gid);
+int remote_owner(const char *path, uid_t *uid);
 
 /*
  * Connects, as the owner of the folder when we are root: what answers at a path in a user's folder

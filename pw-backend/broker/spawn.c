@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Starts workers: the same program, re-executed so that nothing of the broker's memory is in them.
- * As root the worker becomes the user whose sound server it plays to, before it is executed.
+ * As root the worker becomes an account of its own, before it is executed: it has descriptors with which
+ * pages of any guest can be mapped, so no user may be able to reach into it, nor have it load what is his.
  */
 #include "spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <libgen.h>
-#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,7 +26,7 @@
 #include "../worker/worker.h"
 #include "remote.h"
 
-/* Made by the packages for a worker that has no user: no other program runs as it. */
+/* Made by the packages: no other program runs as it. */
 #define OWN_ACCOUNT "xaring"
 
 #define NOBODY_UID 65534
@@ -42,30 +41,16 @@ extern char **environ;
 struct worker_user {
 	uid_t uid;
 	gid_t gid;
-	char name[64]; /* empty when the user has no account */
-	char home[PATH_MAX];
 };
 
-/* Without a sound server there is nobody to become; but never is a worker root for that. */
-static void find_nobody(struct worker_user *id)
+/* To root's own sound server root may play; it has nothing to gain. */
+static bool is_roots(const struct audience *audience)
 {
-	const struct passwd *account = getpwnam(OWN_ACCOUNT);
+	uid_t uid;
 
-	id->uid = account && account->pw_uid != 0 ? account->pw_uid : NOBODY_UID;
-	id->gid = NOBODY_GID;
-}
-
-static void find_user(const struct audience *audience, struct worker_user *id)
-{
-	if (audience->socket[0] && !audience->is_user &&
-	    remote_owner(audience->socket, &id->uid, &id->gid) == 0)
-		return;
-	if (audience->is_user) {
-		id->uid = audience->uid;
-		id->gid = NOBODY_GID;
-	} else {
-		find_nobody(id);
-	}
+	if (audience->is_user)
+		return audience->uid == 0;
+	return audience->socket[0] && remote_owner(audience->socket, &uid) == 0 && uid == 0;
 }
 
 static void find_worker_user(const struct spawn *spawn, struct worker_user *id)
@@ -73,27 +58,20 @@ static void find_worker_user(const struct spawn *spawn, struct worker_user *id)
 	const struct passwd *account;
 
 	memset(id, 0, sizeof(*id));
-	if (geteuid() != 0)
+	if (geteuid() != 0 || is_roots(spawn->audience))
 		return;
-	find_user(spawn->audience, id);
-	if (id->uid == 0)
-		return;
-	account = getpwuid(id->uid);
-	if (!account)
-		return;
-	id->gid = account->pw_gid;
-	snprintf(id->name, sizeof(id->name), "%s", account->pw_name);
-	snprintf(id->home, sizeof(id->home), "%s", account->pw_dir);
+	account = getpwnam(OWN_ACCOUNT);
+	if (account && account->pw_uid != 0)
+		*id = (struct worker_user){account->pw_uid, account->pw_gid};
+	else
+		*id = (struct worker_user){NOBODY_UID, NOBODY_GID};
 }
 
 static int become(const struct worker_user *id)
 {
-	int res;
-
 	if (id->uid == 0)
 		return 0;
-	res = id->name[0] ? initgroups(id->name, id->gid) : setgroups(0, NULL);
-	if (res < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
+	if (setgroups(0, NULL) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
 	    setresuid(id->uid, id->uid, id->uid) < 0)
 		return -errno;
 	/* Nothing may lead back. */
@@ -102,25 +80,23 @@ static int become(const struct worker_user *id)
 
 static void set_environment(const struct spawn *spawn, const struct worker_user *id)
 {
-	char folder[PATH_MAX];
+	static const char *const users[] = {"XDG_CONFIG_HOME",
+					    "XDG_STATE_HOME",
+					    "XDG_CACHE_HOME",
+					    "XDG_RUNTIME_DIR",
+					    "USER",
+					    "LOGNAME",
+					    "DBUS_SESSION_BUS_ADDRESS"};
 
 	unsetenv("NOTIFY_SOCKET");
 	if (spawn->config)
 		setenv("PIPEWIRE_CONFIG_DIR", spawn->config, 1);
 	if (id->uid == 0)
 		return;
-	unsetenv("XDG_CONFIG_HOME");
-	unsetenv("XDG_STATE_HOME");
-	unsetenv("XDG_CACHE_HOME");
-	unsetenv("DBUS_SESSION_BUS_ADDRESS");
-	setenv("HOME", id->home[0] ? id->home : "/", 1);
-	setenv("USER", id->name, 1);
-	setenv("LOGNAME", id->name, 1);
-	snprintf(folder, sizeof(folder), "%s", spawn->audience->socket);
-	if (folder[0])
-		setenv("XDG_RUNTIME_DIR", dirname(folder), 1);
-	else
-		unsetenv("XDG_RUNTIME_DIR");
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		unsetenv(users[i]);
+	/* No configuration but the system's. */
+	setenv("HOME", "/", 1);
 }
 
 /* What guests play is not for files. */
@@ -131,7 +107,7 @@ static void forbid_core_files(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
-/* The desktop user may have no real-time priority of his own; root gives what the unit would. */
+/* Its account has no real-time priority of its own; root gives what the unit would. */
 static void allow_real_time(void)
 {
 	const struct rlimit some = {REAL_TIME_PRIORITY, REAL_TIME_PRIORITY};
@@ -216,7 +192,7 @@ static int start_process(struct spawn *spawn, int fd, struct supervisor_child *c
 		return -errno;
 	if (child->pid == 0)
 		run_child(spawn, &id, fd, broker);
-	spawn->uid = id.uid;
+	spawn->uid = spawn->audience->uid;
 	spawn->told_of_foreign = false;
 	child->pidfd = pidfd_open(child->pid, 0);
 	if (child->pidfd < 0) {
@@ -226,8 +202,8 @@ static int start_process(struct spawn *spawn, int fd, struct supervisor_child *c
 		return res;
 	}
 	if (id.uid != 0)
-		xaring_log(XARING_LOG_INFO, "worker (pid %d) runs as uid %u%s%s", (int)child->pid,
-			   id.uid, id.name[0] ? ", " : "", id.name);
+		xaring_log(XARING_LOG_INFO, "worker (pid %d) runs as uid %u", (int)child->pid,
+			   (unsigned)id.uid);
 	return 0;
 }
 
@@ -268,14 +244,8 @@ static int connect_to_user(struct spawn *spawn)
 int spawn_connect(struct spawn *spawn)
 {
 	const struct audience *audience = spawn->audience;
-	uid_t uid;
-	gid_t gid;
 
 	if (!audience->socket[0])
 		return -ENXIO;
-	if (audience->is_user)
-		return connect_to_user(spawn);
-	if (geteuid() == 0 && remote_owner(audience->socket, &uid, &gid) == 0 && uid != spawn->uid)
-		return -ESTALE;
-	return remote_connect(audience->socket);
+	return audience->is_user ? connect_to_user(spawn) : remote_connect(audience->socket);
 }

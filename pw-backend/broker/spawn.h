@@ -18,7 +18,7 @@ struct spawn {
 	const struct audience *audience; /* of the next worker; borrowed */
 	const char *config;              /* the only folder with configuration, or NULL; borrowed */
 	bool verbose;
-	uid_t uid;            /* as whom the last worker was started */
+	uid_t uid;            /* of the audience for which the last worker was started */
 	bool told_of_foreign; /* once for each worker */
 };
 
@@ -27,8 +27,7 @@ int spawn_worker(void *data, struct supervisor_child *child);
 
 /*
  * Connects to PipeWire for that worker. Returns the descriptor, -ENXIO when nobody is to hear it,
- * -ESTALE when PipeWire's socket belongs to another user than the one as whom the worker runs,
- * -EPERM when the audience's folder is not the audience's, or another negative errno.
+ * -ESTALE when the audience is another user than the one for whom the worker was started, -EPERM when the audience's folder is not the audience's, or another negative errno.
  */
 int spawn_connect(struct spawn *spawn);
 

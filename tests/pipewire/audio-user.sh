@@ -98,8 +98,11 @@ hears_after() {
 	verdict_holds "any(.runs[]; .end_ns > $2)"
 }
 
-worker_is() {
-	[ "$(stat -c %U "/proc/$(worker_pid)" 2>/dev/null)" = "$1" ]
+# Whoever hears the guests: no user may reach into the process that has their pages.
+worker_is_nobodys() {
+	local owner
+	owner=$(stat -c %U "/proc/$(worker_pid)" 2>/dev/null)
+	[ "$owner" = xaring ] || { [ "$owner" = nobody ] && ! getent passwd xaring >/dev/null; }
 }
 
 logged() {
@@ -113,7 +116,7 @@ moves_to() {
 	ms=$(jq --argjson ns "$3" '([.runs[] | select(.end_ns > $ns)][0].begin_ns - $ns) / 1000000 |
 		floor' "$VERDICT")
 	check_number "$2: sound for $1 after (ms)" "$ms" -le $((BACK_MS + ${ALLOWED_MS:-0}))
-	check "$2: the worker runs as $1" worker_is "$1"
+	check "$2: the worker runs as no user" wait_for 5 worker_is_nobodys
 	tap_go_on "$SESSION/$1.f32" 500
 }
 
@@ -130,16 +133,14 @@ switch_of_users() {
 logout() {
 	local lines frames
 	session_is $B user closing
-	check "a session that ends: the worker is nobody" wait_for 5 worker_is nobody
+	check "a session that ends: nobody hears" wait_for 5 logged 'no user is there'
 	# Two cycles may be on their way from PipeWire to the recorder.
 	VOID_FROM=$(($(now_ns) + 50000000))
 	session_is nobody greeter active
 	seat_is nobody
-	check "a greeter: nobody hears" wait_for 5 logged 'no user is there'
 	lines=$(wc -l <"$SESSION/log/xaring-pw")
 	frames=$(summary_written)
 	wait_or_die 10 "a second in the void" player_has_written work $((frames + 48000))
-	check "a greeter: the worker is still nobody" worker_is nobody
 	check_number "a greeter: more lines in the log" \
 		$(($(wc -l <"$SESSION/log/xaring-pw") - lines)) -eq 0
 }
@@ -163,7 +164,6 @@ late_pipewire() {
 	end_process "$A_PIPEWIRE"
 	mv "$XDG_RUNTIME_DIR" /run/user/later
 	seat_is $A
-	check "no PipeWire yet: the worker runs as $A" wait_for 5 worker_is $A
 	check "no PipeWire yet: the log" wait_for 5 logged 'can be reached: No such file or directory'
 	mv /run/user/later "$XDG_RUNTIME_DIR"
 	pipewire_start
@@ -191,7 +191,6 @@ named_user() {
 	kill -HUP "$DAEMON_PID"
 	check "an unknown user is refused" wait_for 5 logged \
 		'1.conf:1: .*audio.user = nosuchuser is refused: .*; the rules stay as they were'
-	check "an unknown user: it stays with $B" worker_is $B
 	echo "xaring.properties = { audio.user = $A }" >"$SESSION/conf/xaring-pw.conf.d/1.conf"
 	now=$(now_ns)
 	kill -HUP "$DAEMON_PID"

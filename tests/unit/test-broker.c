@@ -921,7 +921,7 @@ static void worker_of_another_user_is_replaced(void **state)
 	worker_send(worker, IPC_WANT, 1, 0);
 	worker_expect_end(worker);
 	close(box_ready_worker(box, 1));
-	assert_int_equal(box_lines(box, "worker is replaced: the sound server belongs to"), 1);
+	assert_int_equal(box_lines(box, "worker is replaced: another user is to hear"), 1);
 	assert_int_equal(box_lines(box, "worker is killed"), 0);
 	box_stop(box);
 }

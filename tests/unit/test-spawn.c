@@ -52,6 +52,7 @@ struct finding {
 	char verbose[16];
 	char config[128];
 	char home[128];
+	char config_home[128];
 	char runtime[128];
 	char notify[16];
 };
@@ -95,6 +96,7 @@ static int be_worker(int argc, char **argv)
 	copy(f.verbose, sizeof(f.verbose), argc > 2 ? argv[2] : "");
 	copy(f.config, sizeof(f.config), getenv("PIPEWIRE_CONFIG_DIR"));
 	copy(f.home, sizeof(f.home), getenv("HOME"));
+	copy(f.config_home, sizeof(f.config_home), getenv("XDG_CONFIG_HOME"));
 	copy(f.runtime, sizeof(f.runtime), getenv("XDG_RUNTIME_DIR"));
 	copy(f.notify, sizeof(f.notify), getenv("NOTIFY_SOCKET"));
 	if (send(WORKER_FD, &f, sizeof(f), 0) != sizeof(f))
@@ -207,28 +209,6 @@ static rlim_t real_time_to_give(void)
 	return limit.rlim_max;
 }
 
-static void worker_of_root_becomes_the_owner_of_the_folder(void **state)
-{
-	struct spawn spawn = {.audience = &audience};
-	rlim_t real_time = real_time_to_give();
-	struct finding f;
-
-	(void)state;
-	give_folder_away();
-	f = find(&spawn);
-	assert_int_equal(f.uid, STRANGER);
-	assert_int_equal(f.euid, STRANGER);
-	assert_int_equal(f.saved_uid, STRANGER);
-	assert_int_equal(f.gid, STRANGER);
-	assert_int_equal(f.death_signal, SIGKILL);
-	assert_int_equal(f.no_new_privs, 1);
-	assert_int_equal(f.real_time, real_time);
-	assert_string_equal(f.runtime, folder);
-	assert_string_not_equal(f.home, getenv("HOME") ? getenv("HOME") : "");
-	assert_int_equal(spawn.uid, STRANGER);
-	assert_int_equal(geteuid(), 0);
-}
-
 /* Whom the packages have made for that, or nobody where they are not installed. */
 static uid_t own_account(void)
 {
@@ -237,19 +217,50 @@ static uid_t own_account(void)
 	return account ? account->pw_uid : STRANGER;
 }
 
-static void worker_of_root_is_nobody_while_nobody_is_there(void **state)
+static void worker_of_root_has_an_account_of_its_own(void **state)
 {
 	struct spawn spawn = {.audience = &audience};
+	rlim_t real_time = real_time_to_give();
 	struct finding f;
+
+	(void)state;
+	give_folder_away();
+	setenv("XDG_CONFIG_HOME", folder, 1);
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	f = find(&spawn);
+	unsetenv("XDG_CONFIG_HOME");
+	unsetenv("XDG_RUNTIME_DIR");
+	assert_int_equal(f.uid, own_account());
+	assert_int_equal(f.euid, own_account());
+	assert_int_equal(f.saved_uid, own_account());
+	assert_int_not_equal(f.gid, 0);
+	assert_int_equal(f.groups, 0);
+	assert_int_equal(f.death_signal, SIGKILL);
+	assert_int_equal(f.no_new_privs, 1);
+	assert_int_equal(f.real_time, real_time);
+	assert_string_equal(f.home, "/");
+	assert_string_equal(f.config_home, "");
+	assert_string_equal(f.runtime, "");
+	assert_int_equal(geteuid(), 0);
+}
+
+static void worker_for_roots_own_sound_server_is_root(void **state)
+{
+	struct spawn spawn = {.audience = &audience};
+
+	(void)state;
+	assert_int_equal(find(&spawn).uid, 0);
+}
+
+static void worker_of_root_has_it_while_nobody_is_there(void **state)
+{
+	struct spawn spawn = {.audience = &audience};
 
 	(void)state;
 	snprintf(audience.socket, sizeof(audience.socket), "/nowhere/at/all/pipewire-0");
 	assert_int_equal(find(&spawn).uid, own_account());
 	audience.socket[0] = '\0';
-	f = find(&spawn);
-	assert_int_equal(f.uid, own_account());
-	assert_int_not_equal(f.gid, 0);
-	assert_string_equal(f.runtime, "");
+	assert_int_equal(find(&spawn).uid, own_account());
 	assert_int_equal(spawn_connect(&spawn), -ENXIO);
 }
 
@@ -340,27 +351,8 @@ static void sockets_of_root_are_not_reached_for_a_user(void **state)
 	rmdir(hidden);
 }
 
-static void other_owner_needs_another_worker(void **state)
-{
-	struct spawn spawn = {.audience = &audience};
-	int listener = listen_here();
-	int fd;
-
-	(void)state;
-	fd = spawn_connect(&spawn);
-	assert_true(fd >= 0);
-	close(fd);
-	give_folder_away();
-	assert_int_equal(spawn_connect(&spawn), -ESTALE);
-	spawn.uid = STRANGER;
-	fd = spawn_connect(&spawn);
-	assert_true(fd >= 0);
-	close(fd);
-	close(listener);
-}
-
 /* Logged in or not: the folder may come later, and then the connection is made. */
-static void worker_for_a_user_is_that_user(void **state)
+static void user_may_come_later_than_the_worker(void **state)
 {
 	struct spawn spawn = {.audience = &audience};
 	char later[96];
@@ -370,7 +362,7 @@ static void worker_for_a_user_is_that_user(void **state)
 	audience.uid = STRANGER - 1;
 	snprintf(later, sizeof(later), "%s.later", folder);
 	assert_int_equal(rename(folder, later), 0);
-	assert_int_equal(find(&spawn).uid, STRANGER - 1);
+	assert_int_equal(find(&spawn).uid, own_account());
 	assert_int_equal(spawn_connect(&spawn), -ENOENT);
 	assert_int_equal(rename(later, folder), 0);
 	assert_int_equal(chown(folder, STRANGER - 1, STRANGER - 1), 0);
@@ -439,12 +431,12 @@ int main(int argc, char **argv)
 		TEST(missing_sound_server_is_an_error),
 	};
 	const struct CMUnitTest root_tests[] = {
-		TEST(worker_of_root_becomes_the_owner_of_the_folder),
-		TEST(worker_of_root_is_nobody_while_nobody_is_there),
+		TEST(worker_of_root_has_an_account_of_its_own),
+		TEST(worker_for_roots_own_sound_server_is_root),
+		TEST(worker_of_root_has_it_while_nobody_is_there),
 		TEST(connection_of_root_is_made_as_the_owner),
 		TEST(sockets_of_root_are_not_reached_for_a_user),
-		TEST(other_owner_needs_another_worker),
-		TEST(worker_for_a_user_is_that_user),
+		TEST(user_may_come_later_than_the_worker),
 		TEST(worker_of_another_audience_is_stale),
 		TEST(folder_of_somebody_else_is_not_the_users),
 	};
