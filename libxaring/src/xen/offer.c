@@ -176,7 +176,7 @@ static bool is_plain(char byte)
 	       (byte >= '0' && byte <= '9') || byte == '.' || byte == '-' || byte == '_';
 }
 
-/* Takes one byte of a name. Each byte has one form only, and 0 has none. */
+/* Takes one byte of a name. What needs no percent sign may have none, and 0 has no form. */
 static bool read_name_byte(struct span *rest, char *byte)
 {
 	uint64_t code;
