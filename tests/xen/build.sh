@@ -14,7 +14,7 @@ build_root() {
 	say "making a root of $1 to build in"
 	as_root rm -rf --one-file-system "$CACHE/$1"-build-*
 	bare_make_tarball && bare_unpack "$BUILD_ROOT.new" &&
-		bare_copy_tree "$BUILD_ROOT.new" /srv/packages &&
+		copy_sources "$BUILD_ROOT.new/srv/packages" &&
 		bare_inside "$BUILD_ROOT.new" bash -ec '
 			export DEBIAN_FRONTEND=noninteractive
 			apt-get -q update

@@ -8,13 +8,13 @@
 #   RELEASE-packages-HASH   roots as tar files, kernel, hypervisor: of the package lists
 #   RELEASE-images-HASH     what is booted: of that, and of the scripts in image/
 
-PACKAGES_XEN_HOST="qemu-system-x86 mmdebstrap e2fsprogs cpio busybox-static kmod xz-utils zstd jq"
+PACKAGES_XEN_HOST="qemu-system-x86 mmdebstrap e2fsprogs cpio busybox-static kmod xz-utils zstd"
 
 XEN_DIR=$XARING_SOURCE/tests/xen
 CACHE=$(cache_folder)/xen
 
 PACKAGES_ROOT="systemd systemd-sysv dbus libpam-systemd udev kmod util-linux procps
-	xenstore-utils alsa-utils libxenstore4 libxentoolcore1 libseccomp2 libsystemd0"
+	xenstore-utils alsa-utils"
 # As a desktop's dom0: PipeWire and WirePlumber are the user's services, by their packages. A start of jq
 # itself takes most of a second in the emulator.
 PACKAGES_DOM0="dbus-user-session pipewire pipewire-bin pipewire-alsa wireplumber gojq iproute2
@@ -35,19 +35,11 @@ packages_of() {
 	local xen list
 	xen=$(xen_version "$2")
 	case $1 in
-	dom0) list="$PACKAGES_ROOT $PACKAGES_DOM0 xen-utils-$xen $(other_names "$2")" ;;
-	guest) list="$PACKAGES_ROOT $PACKAGES_GUEST $(other_names "$2")" ;;
+	dom0) list="$PACKAGES_ROOT $PACKAGES_DOM0 xen-utils-$xen" ;;
+	guest) list="$PACKAGES_ROOT $PACKAGES_GUEST" ;;
 	esac
 	# shellcheck disable=SC2086
 	echo $list | tr ' ' ','
-}
-
-# Packages whose names differ between releases.
-other_names() {
-	case $1 in
-	bookworm) echo libxengnttab1 libasound2 ;;
-	*) echo libxengnttab1 libasound2t64 ;;
-	esac
 }
 
 hash_of() {
@@ -186,16 +178,15 @@ copy_programs() {
 make_small() {
 	local file=$1 root=$IMAGES.new/guest dir=$WORK/small modules module each
 	rm -rf "$dir"
-	mkdir -p "$dir"/{bin,sbin,proc,sys,dev,tmp,run,root,modules,etc,usr/share} "$dir/var/lib" || return
+	mkdir -p "$dir"/{bin,sbin,proc,sys,dev,tmp,run,root,modules,etc,usr/share} || return
 	for each in lib lib64 bin sbin; do
 		rm -rf "${dir:?}/$each"
 		mkdir -p "$dir/usr/$each"
 		ln -s "usr/$each" "$dir/$each"
 	done
-	copy_programs "$root" "$dir" /usr/bin/{aplay,setpriv,timeout} \
-		/usr/bin/xenstore-{ls,read,write,rm,list,exists} \
-		/usr/lib/x86_64-linux-gnu/lib{asound.so.2,m.so.6,systemd.so.0,seccomp.so.2} \
-		/usr/lib/x86_64-linux-gnu/libxen{store.so.4,toolcore.so.1,gnttab.so.1}
+	copy_programs "$root" "$dir" /usr/bin/{aplay,setpriv} \
+		/usr/bin/xenstore-{read,write,rm,list,exists} \
+		/usr/lib/x86_64-linux-gnu/libsystemd.so.0
 	cp -r "$root/usr/share/alsa" "$dir/usr/share/"
 	cp "$(command -v busybox)" "$dir/bin/busybox"
 	# shellcheck disable=SC2086

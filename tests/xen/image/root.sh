@@ -117,7 +117,6 @@ dom0() {
 
 guest() {
 	user user 1000
-	autologin serial-getty@hvc0.service root
 }
 
 everybody

@@ -6,9 +6,6 @@
 # Of enum xaring_reason.
 REASON_MESSAGE=2 REASON_POLICY=8
 
-# A recorder that is left behind would disturb the next scenario.
-at_exit tap_stop
-
 # ---- the backend ----
 
 broker_pid() {
@@ -131,6 +128,18 @@ plays_once() {
 	SAID=$(guest_user "$name" "head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 $* 2>&1")
 }
 
+# rule_one_stream NAME: the VM with that name has one stream only.
+rule_one_stream() {
+	rule "{ matches = [ { xen.domain.name = $1 } ] actions = { policy = { max-streams = 1 } } }"
+}
+
+# one_stream_check NAME WHEN: while it plays, that rule holds.
+one_stream_check() {
+	plays_once "$1"
+	note "$SAID"
+	check "$1: a second stream is refused $2" grep -q 'stream number 2 of this machine is refused' <<<"$SAID"
+}
+
 # ---- xenstore ----
 
 published() {
@@ -141,6 +150,7 @@ answer_to() {
 	xenstore-read "/local/domain/$1/data/xaring/stream/$2/answer" 2>/dev/null
 }
 
+# answer_is DOMID NUMBER [REASON]
 answer_is() {
-	[[ $(answer_to "$1" "$2") == "reason=$3 "* ]]
+	[[ $(answer_to "$1" "$2") == "reason="${3:-*}" "* ]]
 }

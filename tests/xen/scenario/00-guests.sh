@@ -4,17 +4,14 @@
 # are saved and restored with a program running, which scenario 5 does otherwise.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-restore.sh
+. /payload/tests/xen/machine/lib-restore.sh
 
 # saved_and_restored NAME
 saved_and_restored() {
 	local began now
 	guest_spawn "$1" counter 'sh -c "i=0; while sleep 0.1; do i=\$((i + 1)); echo \$i; done"'
-	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
-	check "$1 is saved" test $? -eq 0
-	wait_for 5 guest_is_gone "$1"
-	xl restore "/t/$1.save" >>"$SESSION/log/xl" 2>&1
-	check "$1 is restored" test $? -eq 0
-	rm -f "/t/$1.save"
+	save_and_restore "$1"
 	guest_await "$1" 30
 	began=$(guest_run "$1" tail -n 1 /tmp/counter.out)
 	now() { [ "$(guest_run "$1" tail -n 1 /tmp/counter.out)" -gt "$began" ]; }

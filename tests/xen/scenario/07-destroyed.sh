@@ -5,6 +5,8 @@
 # a new one that gets the old name, inherit volume and policy, and nothing else.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
 
 REBOOTS=2
 [ "$XARING_TEST" != long ] || REBOOTS=5
@@ -24,6 +26,7 @@ destroyed() {
 
 session_need
 guest_destroy loop
+rule_one_stream loop
 mapped=$(mapped_grants)
 guest_start loop pv 'on_reboot = "restart"'
 guest_player loop 1 -b 8192
@@ -43,11 +46,13 @@ for ((round = 1; round <= REBOOTS; round++)); do
 	check "its volume is remembered" wait_for 5 guest_volume_is loop 125
 	check_number "pages are mapped for it" $(($(mapped_grants) - mapped)) -eq $used
 done
+one_stream_check loop "after reboots"
 destroyed loop "$mapped"
 guest_start loop pvh
 guest_player loop 1 -b 8192
 check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
 check "its volume is that of the name" wait_for 5 guest_volume_is loop 125
+one_stream_check loop "of a new guest"
 guest_set_volume loop 1.0 1000
 destroyed loop "$mapped"
 figure "$REBOOTS reboots, destroyed: $FIGURE"

@@ -7,6 +7,8 @@
 . /payload/tests/xen/lib.sh
 # shellcheck source=tests/xen/machine/lib-more.sh
 . /payload/tests/xen/machine/lib-more.sh
+# shellcheck source=tests/xen/machine/lib-restore.sh
+. /payload/tests/xen/machine/lib-restore.sh
 
 # What a new daemon gives a program that does not come back, and more.
 UNKNOWN_MS=12000
@@ -70,20 +72,14 @@ no_gap_check pv
 
 tap_sink "$SESSION/restored.f32"
 daemon=$(guest_daemon pv)
-xl save pv /t/pv.save >"$SESSION/log/xl" 2>&1
-check "pv is saved" test $? -eq 0
-xl restore -p /t/pv.save >>"$SESSION/log/xl" 2>&1
-check "pv is restored" test $? -eq 0
-rm -f /t/pv.save
-resumed=$(now_ns)
-xl unpause pv
+save_and_restore pv
 check "pv: it is heard again" wait_for 30 guest_is_heard pv
 tap_go_on "$SESSION/restored.f32" 4000
 check "pv: the daemon is the same" test "$(guest_daemon pv)" = "$daemon"
 player_ends pv 2 "$SESSION/restored.f32"
 nothing_wrong_check pv
-heard=$(heard_after "$resumed")
-back_ms=$(((${heard:-0} - resumed) / 1000000))
+heard=$(heard_after "$RESUMED")
+back_ms=$(((${heard:-0} - RESUMED) / 1000000))
 check "pv: it is heard afterwards" test -n "$heard"
 check_number "pv: ms from the resume to sound" $back_ms -le $((3000 + SLACK_MS))
 figure "3 daemons without a gap in $((frames / 8 / 48000)) s and more; heard $back_ms ms after the next restore"

@@ -34,18 +34,12 @@ daemon() {
 
 # refused WHAT NUMBER [REASON]: the backend answers; whatever the reason is, when none is given.
 refused() {
-	check "$1: refused" wait_for 20 has_answer "$BAD" "$2" "${3:-}"
+	check "$1: refused" wait_for 20 answer_is "$BAD" "$2" "${3:-}"
 	note "$1: $(answer_to "$BAD" "$2")"
 }
 
-has_answer() {
-	local answer
-	answer=$(answer_to "$1" "$2")
-	[[ $answer == "reason=${3:-}"* && (-z ${3:-} || $answer == "reason=$3 "*) ]]
-}
-
 many_are_refused() {
-	has_answer "$BAD" 10000 $REASON_MESSAGE || log_has "$mark" 'vm bad publishes too much'
+	answer_is "$BAD" 10000 $REASON_MESSAGE || log_has "$mark" 'vm bad publishes too much'
 }
 
 # The resident memory of both processes, in KiB.
@@ -165,7 +159,7 @@ GUEST_SECONDS=60 guest_run bad 'xenstore-rm data/xaring/stream'
 # ---- without a pause ----
 
 put 1 nonsense
-wait_for 10 has_answer "$BAD" 1
+wait_for 10 answer_is "$BAD" 1
 cpu=$(cpu_ms)
 began=${EPOCHREALTIME/./}
 GUEST_SECONDS=$((FLOOD_S + 20)) guest_run bad "end=\$((\$(date +%s) + $FLOOD_S)) i=0
@@ -193,7 +187,7 @@ check_number "but some" "$said" -gt 0
 # It does not read what it watches. oxenstored keeps some thousand events for it, and does not answer those any
 # more who cause others: the backend must not be one of them for long. The one that is written in C answers all.
 guest_run bad 'xenstore-write data/xaring/stream/61 nonsense'
-check "the guest hears of answers" wait_for 10 has_answer "$BAD" 61
+check "the guest hears of answers" wait_for 10 answer_is "$BAD" 61
 xl pause bad
 node=/local/domain/$BAD/data/xaring/stream
 events=()
@@ -206,7 +200,7 @@ if pidof oxenstored >/dev/null; then
 	check "the backend sees who does not read" \
 		wait_for 40 log_has "$mark" "vm bad \\(domain $BAD\\) does not read what it watches"
 else
-	check "the guest is answered" wait_for 10 has_answer "$BAD" 62
+	check "the guest is answered" wait_for 10 answer_is "$BAD" 62
 fi
 deaf_s=$((SECONDS - began))
 guest_spawn pv second 'aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 /dev/zero'
