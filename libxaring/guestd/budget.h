@@ -20,8 +20,7 @@
 #define BUDGET_PAGES_MIN 2u
 
 /*
- * Streams that an earlier daemon may have left (FOLDER_STREAMS_MAX): their pages are had already,
- * whatever the maximum.
+ * Streams that an earlier daemon may have left: their pages are had already, whatever the maximum.
  */
 #define BUDGET_LEFT_MAX 256u
 

@@ -13,6 +13,7 @@
 #include <xaring/log.h>
 #include <xaring/server.h>
 
+#include "folder.h"
 #include "gntalloc.h"
 #include "guestd-private.h"
 #include "loop.h"
@@ -26,6 +27,8 @@
 #define SETTLING_MS 1000 /* the backend may take so long to unmap what has ended */
 #define UNKNOWN_MS  150  /* an OPEN waits so long for xenstore to say what there is */
 #define READY_MS    1000 /* the start is over, whether or not xenstore was reached */
+
+_Static_assert(BUDGET_LEFT_MAX == FOLDER_STREAMS_MAX, "streams that may have been left");
 
 /* ---- the log ---- */
 
@@ -107,19 +110,15 @@ static void refuse(struct guestd *g, struct serve_client *c, const struct xaring
 	serve_client_refuse(c, refusal);
 }
 
-/* Returns 0 and sets *wish, or -EINVAL and sets *refusal. */
+/* Returns 0 and sets *wish, or a negative errno and sets *refusal. */
 static int check_wish(const struct xaring_open *open, struct stream_wish *wish,
 		      struct xaring_refusal *refusal)
 {
 	uint32_t version, features;
+	int res = xaring_server_agree(open, &version, &features, refusal);
 
-	if (xaring_server_agree(open, &version, &features) < 0) {
-		*refusal = (struct xaring_refusal){.reason = XARING_REASON_VERSION,
-						   .value = open->version,
-						   .min = XARING_PROTOCOL_VERSION_MIN,
-						   .max = XARING_PROTOCOL_VERSION};
-		return -EINVAL;
-	}
+	if (res < 0)
+		return res;
 	wish->open = *open;
 	/* The pages are made for this one: the backend has it, too, or refuses. */
 	wish->open.version = version;

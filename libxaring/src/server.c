@@ -219,13 +219,19 @@ int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal)
 	return xaring_wire_send(fd, &message);
 }
 
-int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features)
+int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features,
+			struct xaring_refusal *refusal)
 {
 	uint32_t common =
 		open->version < XARING_PROTOCOL_VERSION ? open->version : XARING_PROTOCOL_VERSION;
 
-	if (common < XARING_PROTOCOL_VERSION_MIN || common < open->version_min)
+	if (common < XARING_PROTOCOL_VERSION_MIN || common < open->version_min) {
+		*refusal = (struct xaring_refusal){.reason = XARING_REASON_VERSION,
+						   .value = open->version,
+						   .min = XARING_PROTOCOL_VERSION_MIN,
+						   .max = XARING_PROTOCOL_VERSION};
 		return -ENOTSUP;
+	}
 	*version = common;
 	*features = open->features & XARING_FEATURE_SAME_CLOCK;
 	return 0;

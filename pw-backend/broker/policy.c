@@ -29,17 +29,6 @@ static void refuse(struct xaring_refusal *refusal, enum xaring_reason reason, ui
 		(struct xaring_refusal){.reason = reason, .value = value, .min = min, .max = max};
 }
 
-static int check_version(const struct xaring_open *open, struct policy_grant *grant,
-			 struct xaring_refusal *refusal)
-{
-	int res = xaring_server_agree(open, &grant->version, &grant->features);
-
-	if (res < 0)
-		refuse(refusal, XARING_REASON_VERSION, open->version, XARING_PROTOCOL_VERSION_MIN,
-		       XARING_PROTOCOL_VERSION);
-	return res;
-}
-
 static int check_streams(const struct policy *policy, const struct policy_use *use,
 			 struct xaring_refusal *refusal)
 {
@@ -69,7 +58,7 @@ int policy_check(const struct policy *policy, const struct policy_use *use,
 		 const struct xaring_open *open, struct policy_grant *grant,
 		 struct xaring_refusal *refusal)
 {
-	int res = check_version(open, grant, refusal);
+	int res = xaring_server_agree(open, &grant->version, &grant->features, refusal);
 
 	if (res < 0)
 		return res;

@@ -30,11 +30,12 @@ static void check_accept(const struct xaring_accept *a)
 
 static void check_open(const struct xaring_open *open)
 {
+	struct xaring_refusal refusal;
 	uint32_t version, features;
 	char name[XARING_NAME_BYTES];
 
 	demand(open->version_min > 0 && open->version_min <= open->version);
-	if (xaring_server_agree(open, &version, &features) == 0)
+	if (xaring_server_agree(open, &version, &features, &refusal) == 0)
 		demand(version == XARING_PROTOCOL_VERSION &&
 		       (features & ~XARING_FEATURE_SAME_CLOCK) == 0);
 	xaring_text_clean(name, sizeof(name), open->name, sizeof(open->name));

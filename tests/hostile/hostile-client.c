@@ -77,11 +77,11 @@ static void guest_end(struct guest *g)
 static int guest_give(struct guest *g, const struct xaring_open *open)
 {
 	struct xaring_accept accept = {.epoch = 1};
-	struct xaring_refusal refusal = {.reason = XARING_REASON_VERSION};
+	struct xaring_refusal refusal;
 	struct xaring_shape shape;
 	int control, data, data_read, res;
 
-	if (xaring_server_agree(open, &accept.version, &accept.features) < 0 ||
+	if (xaring_server_agree(open, &accept.version, &accept.features, &refusal) < 0 ||
 	    xaring_params_shape(&open->params, &shape, &refusal) < 0) {
 		xaring_server_send_refusal(g->fd, &refusal);
 		return -EPROTO;

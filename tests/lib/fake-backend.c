@@ -235,7 +235,7 @@ static void stream_open(struct fake_backend *b, struct fake_stream *s,
 		return;
 	s->params = open->params;
 	if (refusal.reason == XARING_REASON_NONE &&
-	    xaring_server_agree(open, &version, &s->features) == 0 &&
+	    xaring_server_agree(open, &version, &s->features, &refusal) == 0 &&
 	    xaring_params_shape(&s->params, &s->shape, &refusal) == 0 &&
 	    check_pages(b, s, &refusal) == 0) {
 		s->is_open = stream_give(b, s, XARING_MESSAGE_ACCEPT) == 0;

@@ -111,13 +111,15 @@ void local_link_give(struct local_server *s, struct local_link *l, enum xaring_m
 	struct xaring_accept accept = {.epoch = next_epoch++,
 				       .capacity = l->shape.capacity,
 				       .data_pages = l->shape.data_pages};
+	struct xaring_refusal unused;
 	int control, data, data_read;
 
 	xaring_pages_unmap(&l->pages);
 	l->seq = 0;
 	l->word = 0;
 	l->epoch = accept.epoch;
-	assert_int_equal(xaring_server_agree(&l->open, &accept.version, &accept.features), 0);
+	assert_int_equal(xaring_server_agree(&l->open, &accept.version, &accept.features, &unused),
+			 0);
 	if (s->two_clocks)
 		accept.features &= ~XARING_FEATURE_SAME_CLOCK;
 	assert_int_equal(xaring_memfd_stream(&l->shape, &control, &data, &data_read), 0);

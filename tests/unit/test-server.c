@@ -301,19 +301,23 @@ static void versions_meet(void **state)
 {
 	struct xaring_open open = {.version_min = 1, .version = 1, .features = ~0u};
 	uint32_t version = 0, features = 0;
+	struct xaring_refusal refusal;
 
 	(void)state;
-	assert_int_equal(xaring_server_agree(&open, &version, &features), 0);
+	assert_int_equal(xaring_server_agree(&open, &version, &features, &refusal), 0);
 	assert_int_equal(version, 1);
 	assert_int_equal(features, XARING_FEATURE_SAME_CLOCK);
 	open.version = 9;
-	assert_int_equal(xaring_server_agree(&open, &version, &features), 0);
+	assert_int_equal(xaring_server_agree(&open, &version, &features, &refusal), 0);
 	assert_int_equal(version, XARING_PROTOCOL_VERSION);
 	open.version_min = XARING_PROTOCOL_VERSION + 1;
-	assert_int_equal(xaring_server_agree(&open, &version, &features), -ENOTSUP);
+	assert_int_equal(xaring_server_agree(&open, &version, &features, &refusal), -ENOTSUP);
+	assert_int_equal(refusal.reason, XARING_REASON_VERSION);
+	assert_int_equal(refusal.value, 9);
+	assert_int_equal(refusal.max, XARING_PROTOCOL_VERSION);
 	open.version_min = 0;
 	open.version = XARING_PROTOCOL_VERSION_MIN - 1;
-	assert_int_equal(xaring_server_agree(&open, &version, &features), -ENOTSUP);
+	assert_int_equal(xaring_server_agree(&open, &version, &features, &refusal), -ENOTSUP);
 }
 
 int main(void)

@@ -185,7 +185,7 @@ static void accept_stream(struct world *w, const struct xaring_open *open)
 
 	w->params = open->params;
 	assert_int_equal(xaring_params_shape(&w->params, &w->shape, &refusal), 0);
-	assert_int_equal(xaring_server_agree(open, &accept.version, &accept.features), 0);
+	assert_int_equal(xaring_server_agree(open, &accept.version, &accept.features, &refusal), 0);
 	accept.features = w->options.same_clock ? XARING_FEATURE_SAME_CLOCK : 0;
 	accept.capacity = w->shape.capacity;
 	accept.data_pages = w->shape.data_pages;

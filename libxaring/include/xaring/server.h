@@ -63,9 +63,10 @@ int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
 
 /*
  * Finds the version and features that both sides speak.
- * Returns 0 and sets *version and *features, or -ENOTSUP.
+ * Returns 0 and sets *version and *features, or -ENOTSUP and sets *refusal.
  */
-int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features);
+int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features,
+			struct xaring_refusal *refusal);
 
 #ifdef __cplusplus
 }

@@ -152,5 +152,6 @@ answer_to() {
 
 # answer_is DOMID NUMBER [REASON]
 answer_is() {
-	[[ $(answer_to "$1" "$2") == "reason="${3:-*}" "* ]]
+	# shellcheck disable=SC2053
+	[[ $(answer_to "$1" "$2") == reason=${3:-*}\ * ]]
 }
