@@ -29,6 +29,7 @@
 #define SHORT_LIFE_MS     1000
 #define READY_MS          20000
 #define STOP_MS           1000
+#define DIE_MS            3000 /* after SIGKILL */
 
 struct queued {
 	struct queued *next;
@@ -48,13 +49,14 @@ struct supervisor {
 	bool alive; /* not known to be dead: it may still touch pages */
 	bool ready;
 	bool leaving; /* asked to make room for another one */
+	bool killed;
 	uint64_t started_ms;
 
 	struct queued *first, *last;
 	unsigned queued;
 
 	struct loop_source *restart; /* timer */
-	struct loop_source *overdue; /* timer: READY did not come, or one that leaves stays */
+	struct loop_source *overdue; /* timer: for READY, or for the end of one that is to go */
 	unsigned short_lives;        /* in a row */
 };
 
@@ -131,6 +133,7 @@ static void finish_worker(struct supervisor *s)
 	close_fd(&s->child.pidfd);
 	s->child.pid = 0;
 	s->alive = false;
+	s->killed = false;
 	s->events->on_worker_end(s->data);
 	schedule_restart(s);
 }
@@ -155,6 +158,11 @@ static void log_exit(const struct supervisor *s, const siginfo_t *info)
 			   info->si_status, strsignal(info->si_status));
 }
 
+/*
+ * A pidfd that is readable says that all threads are past their end, and their memory is gone. How it
+ * went is another thing: of a process that is traced only the tracer learns that. Init buries it when we
+ * have ended.
+ */
 static void on_worker_exit(void *data, uint32_t events)
 {
 	struct supervisor *s = data;
@@ -162,11 +170,21 @@ static void on_worker_exit(void *data, uint32_t events)
 
 	(void)events;
 	if (waitid(P_PIDFD, (id_t)s->child.pidfd, &info, WEXITED | WNOHANG) == 0) {
-		if (info.si_pid == 0)
-			return;
-		log_exit(s, &info);
+		if (info.si_pid != 0)
+			log_exit(s, &info);
+		else
+			xaring_log(XARING_LOG_WARN,
+				   "worker (pid %d) has ended, only who traces it knows how",
+				   (int)s->child.pid);
 	}
 	finish_worker(s);
+}
+
+static void kill_process(struct supervisor *s)
+{
+	s->killed = true;
+	pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
+	loop_arm_timer(s->overdue, DIE_MS, 0);
 }
 
 /*
@@ -177,7 +195,7 @@ static void end_worker(struct supervisor *s)
 {
 	close_talk(s);
 	if (s->child.pidfd >= 0)
-		pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
+		kill_process(s);
 	else
 		loop_arm_timer(s->restart, 1, 0);
 }
@@ -202,7 +220,7 @@ static void ask_to_leave(struct supervisor *s)
 	else if (was_ready)
 		loop_arm_timer(s->overdue, STOP_MS, 0);
 	else
-		pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
+		kill_process(s);
 }
 
 void supervisor_replace(struct supervisor *s, const char *why)
@@ -339,6 +357,13 @@ static int watch_child(struct supervisor *s)
 	return loop_add_io(s->loop, s->child.fd, EPOLLIN, on_worker_io, s, &s->io);
 }
 
+static bool ends_within(int pidfd, int ms)
+{
+	struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&end, 1, ms) > 0;
+}
+
 /* Undoes a start that cannot be watched. */
 static void abandon_child(struct supervisor *s)
 {
@@ -349,7 +374,8 @@ static void abandon_child(struct supervisor *s)
 	close_fd(&s->child.fd);
 	if (s->child.pidfd >= 0) {
 		pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
-		waitid(P_PIDFD, (id_t)s->child.pidfd, &info, WEXITED);
+		ends_within(s->child.pidfd, DIE_MS);
+		waitid(P_PIDFD, (id_t)s->child.pidfd, &info, WEXITED | WNOHANG);
 		close_fd(&s->child.pidfd);
 	}
 }
@@ -395,16 +421,26 @@ static void on_restart(void *data)
 		start_worker(s);
 }
 
+/* In the kernel, or held by a debugger. What it has mapped is still taken, so there is no other one. */
+static void log_undead(const struct supervisor *s)
+{
+	xaring_log(XARING_LOG_ERROR,
+		   "worker (pid %d) was killed and does not end: nothing is heard until it does",
+		   (int)s->child.pid);
+}
+
 static void on_overdue(void *data)
 {
 	struct supervisor *s = data;
 
-	if (!s->leaving) {
+	if (s->killed) {
+		log_undead(s);
+	} else if (s->leaving) {
+		xaring_log(XARING_LOG_WARN, "worker is killed: it did not make room in time");
+		kill_process(s);
+	} else {
 		supervisor_kill(s, "it was not ready in time");
-		return;
 	}
-	xaring_log(XARING_LOG_WARN, "worker is killed: it did not make room in time");
-	pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
 }
 
 int supervisor_create(struct loop *loop, const struct supervisor_events *events, void *data,
@@ -457,15 +493,22 @@ bool supervisor_is_ready(const struct supervisor *s)
 	return s->ready && s->child.fd >= 0;
 }
 
-/* The worker sees the end of its socket, unmaps and leaves; what does not is killed. */
+/*
+ * The worker sees the end of its socket, unmaps and leaves; what does not is killed. One that does not
+ * die of it is left to init, with what it has mapped.
+ */
 static void await_exit(const struct supervisor_child *child)
 {
-	struct pollfd end = {.fd = child->pidfd, .events = POLLIN};
 	siginfo_t info;
 
-	if (poll(&end, 1, STOP_MS) <= 0)
+	if (!ends_within(child->pidfd, STOP_MS)) {
 		pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
-	waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED);
+		if (!ends_within(child->pidfd, DIE_MS))
+			xaring_log(XARING_LOG_ERROR,
+				   "worker (pid %d) was killed and does not end: it is left behind",
+				   (int)child->pid);
+	}
+	waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG);
 }
 
 void supervisor_destroy(struct supervisor *s)

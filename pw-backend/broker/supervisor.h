@@ -2,6 +2,9 @@
 /*
  * The worker process: starting it, talking to it, ending it, starting another when it dies.
  *
+ * Two workers never have pages at once: one that was killed and does not die, because the kernel or a
+ * debugger keeps it, is said to in the log and waited for, and there is no other one meanwhile.
+ *
  * Knows nothing of VMs and streams. How a worker is made is the caller's, so that tests can be the
  * worker themselves.
  *
@@ -43,7 +46,10 @@ struct supervisor_events {
 int supervisor_create(struct loop *loop, const struct supervisor_events *events, void *data,
 		      supervisor_spawn_fn spawn, void *spawn_data, struct supervisor **out);
 
-/* Ends the worker: asks by closing its socket, kills it after a second. Accepts NULL. */
+/*
+ * Ends the worker: asks by closing its socket, kills it after a second. One that does not die of that
+ * either is left behind after three more. Accepts NULL.
+ */
 void supervisor_destroy(struct supervisor *s);
 
 /* Starts the first worker; when that fails, tries again later. */
