@@ -104,6 +104,34 @@ static void lock_of_a_dead_process_is_free(void **state)
 	close(fd);
 }
 
+static void assert_mode_is(mode_t mode)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, mode);
+}
+
+/* Who may open it may lock it. */
+static void only_its_owner_may_open_it(void **state)
+{
+	mode_t mask = umask(0);
+	pid_t owner = -1;
+	int fd = lock_take(path, &owner);
+
+	(void)state;
+	umask(mask);
+	assert_true(fd >= 0);
+	assert_mode_is(0600);
+	close(fd);
+	/* One that was made by an older version. */
+	assert_int_equal(chmod(path, 0644), 0);
+	fd = lock_take(path, &owner);
+	assert_true(fd >= 0);
+	assert_mode_is(0600);
+	close(fd);
+}
+
 static void longer_text_of_before_is_replaced(void **state)
 {
 	pid_t owner;
@@ -169,7 +197,7 @@ int main(void)
 		TEST(first_takes_it_and_leaves_its_pid), TEST(second_is_told_the_pid_of_the_first),
 		TEST(lock_of_a_dead_process_is_free),    TEST(longer_text_of_before_is_replaced),
 		TEST(nonsense_in_the_file_is_no_pid),    TEST(link_is_not_followed),
-		TEST(missing_folder_is_an_error),
+		TEST(missing_folder_is_an_error),        TEST(only_its_owner_may_open_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

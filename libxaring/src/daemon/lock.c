@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock file. flock(2) and not the pid decides, so a stale file is no obstacle.
+ * The lock file. flock(2) and not the pid decides, so a stale file is no obstacle. Whoever may read the
+ * file may lock it, and keep the daemon from starting: nobody else may.
  */
 #include "lock.h"
 
@@ -10,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_MODE 0600
 
 static pid_t read_pid(int fd)
 {
@@ -51,11 +55,16 @@ static int write_pid(int fd)
 
 int lock_take(const char *path, pid_t *owner)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, LOCK_MODE);
 	int res;
 
 	if (fd < 0)
 		return -errno;
+	/* It may be there with another mode. */
+	if (fchmod(fd, LOCK_MODE) < 0) {
+		res = -errno;
+		goto err_close;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		res = -errno;
 		*owner = read_pid(fd);
