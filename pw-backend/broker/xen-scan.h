@@ -23,7 +23,8 @@
 
 #define SCAN_STREAMS_MAX 128      /* that are read; the rest of a domain is ignored */
 #define SCAN_UNLISTED    UINT_MAX /* so many that xenstored cannot list them: none is known */
-#define SCAN_ANSWERS_MAX 4        /* that are written by one job: others wait behind it */
+#define SCAN_ANSWERS_MAX 4        /* that are written by one job: others wait behind it, */
+#define SCAN_ANSWERS_MS  250      /* and after so long no other one is begun */
 
 /* Where dom0 says who is a guest. In dom0 those are all domains. */
 struct scan_place {
@@ -77,6 +78,7 @@ struct scan_answers {
 	char key[IPC_VM_NAME_BYTES];
 	struct deaf *deaf;
 	uint32_t took_ms; /* others waited for it so long */
+	unsigned written; /* the first ones; the others when time was over */
 	unsigned count;
 	struct scan_answer items[SCAN_ANSWERS_MAX];
 };
@@ -90,8 +92,9 @@ int scan_answers_add(struct scan_answers *answers, const struct xen_text *text,
 
 /*
  * Writes those whose streams still have the same text, so that nothing is left behind of streams
- * that are gone. done() then frees the set; it gets -ETIMEDOUT when xenstored does not serve us any
- * more because of them (store.h): the guest has asked to be told, and does not listen.
+ * that are gone; fewer than all when that takes long. done() then frees the set; it gets -ETIMEDOUT
+ * when xenstored does not serve us any more because of them (store.h): the guest has asked to be told,
+ * and does not listen.
  */
 void scan_answers_start(struct store *store, struct scan_answers *answers,
 			void (*done)(struct store_job *job, int res), void *owner);

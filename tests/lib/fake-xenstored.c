@@ -30,6 +30,8 @@
  *                            it: who causes one more is not read from then on, not even when the domain is
  *                            gone
  *   hear DOMID               it reads what comes again, and those who were not read are
+ *   late DOMID MS            the domain reads late, and all its events wait already: who causes one is not
+ *                            read for so long
  *   kill DOMID               ends its connections
  *   down, up                 xenstored is gone with all its sockets; it is back, with its tree
  *   count DOMID              operations so far, watches, transactions, connections
@@ -49,6 +51,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <xen/io/xs_wire.h>
@@ -63,6 +66,7 @@
 #define QUOTA_TRANSACTIONS 10
 #define QUOTA_BYTES        2048
 #define DEAF_EVENTS        16 /* that wait; 1024 in oxenstored, and as many more for each watch */
+#define LATE_STEP_MS       10
 #define ALL                UINT32_MAX
 
 /* A socket, and which domain connects there. */
@@ -74,7 +78,8 @@ struct domain {
 	bool stalled;
 	bool whole;
 	bool deaf;
-	int listener; /* -1 = none */
+	unsigned late_ms; /* 0 = it is not */
+	int listener;     /* -1 = none */
 	unsigned operations;
 	char uuid[64];
 };
@@ -122,7 +127,8 @@ struct client {
 	int fd; /* -1 = free */
 	struct domain *domain;
 	bool dead;
-	bool left; /* not read any more: has caused an event for somebody deaf */
+	bool left;              /* not read any more: has caused an event for somebody deaf */
+	uint64_t left_until_ms; /* the same, for somebody late */
 	size_t have;
 	char input[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX];
 	struct output *output, **output_tail;
@@ -143,6 +149,14 @@ static void *must(void *memory)
 	if (!memory)
 		abort();
 	return memory;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* ---- domains ---- */
@@ -279,6 +293,8 @@ static bool has_room(const struct client *c)
 {
 	unsigned count = 0;
 
+	if (asking && c->domain->late_ms)
+		asking->left_until_ms = now_ms() + c->domain->late_ms;
 	for (const struct output *out = c->output; out && c->domain->deaf; out = out->next)
 		count += out->event;
 	if (count < DEAF_EVENTS)
@@ -972,6 +988,11 @@ static void accept_all(struct domain *d)
 		continue;
 }
 
+static bool is_left(const struct client *c)
+{
+	return c->left || c->left_until_ms > now_ms();
+}
+
 static void client_read(struct client *c)
 {
 	ssize_t res = recv(c->fd, c->input + c->have, sizeof(c->input) - c->have, 0);
@@ -980,7 +1001,7 @@ static void client_read(struct client *c)
 		c->dead = true;
 	if (res > 0)
 		c->have += (size_t)res;
-	while (!c->dead && !c->left && has_request(c))
+	while (!c->dead && !is_left(c) && has_request(c))
 		take_request(c);
 }
 
@@ -1221,6 +1242,14 @@ static void hear(uint32_t domid)
 		clients[i].left = false;
 }
 
+static void be_late(uint32_t domid, unsigned late_ms)
+{
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domid == ALL || domains[i].domid == domid)
+			domains[i].late_ms = late_ms;
+	}
+}
+
 static void send_whole(uint32_t domid)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
@@ -1323,6 +1352,8 @@ static bool do_service_command(const char *command, char **words)
 		be_deaf(domid);
 	else if (strcmp(command, "hear") == 0)
 		hear(domid);
+	else if (strcmp(command, "late") == 0)
+		be_late(domid, (unsigned)strtoul(words[2], NULL, 10));
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)
@@ -1384,7 +1415,7 @@ static void control_accept(int listener)
 
 static bool is_read(const struct client *c)
 {
-	return !c->domain->stalled && !c->left;
+	return !c->domain->stalled && !is_left(c);
 }
 
 static bool is_written(const struct client *c)
@@ -1438,6 +1469,18 @@ static unsigned gather(struct pollfd *fds, int control, int term)
 	return count;
 }
 
+/* Until somebody may be read again, or for good. */
+static int patience_ms(void)
+{
+	uint64_t now = now_ms();
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (clients[i].fd >= 0 && clients[i].left_until_ms > now)
+			return LATE_STEP_MS;
+	}
+	return -1;
+}
+
 static void accept_clients(void)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
@@ -1475,7 +1518,7 @@ static int serve(void)
 	for (;;) {
 		unsigned count = gather(fds, control, term);
 
-		if (poll(fds, count, -1) < 0)
+		if (poll(fds, count, patience_ms()) < 0)
 			continue;
 		if (fds[1].revents)
 			break;

@@ -1494,6 +1494,49 @@ static void who_reads_late_waits_longer_than_others(void **state)
 	close(late);
 }
 
+/*
+ * So late that each answer costs a second, and not so late that it is deaf: others wait for one of its
+ * answers, whatever it is owed, and it waits nine times as long for the next.
+ */
+static void who_reads_late_takes_the_time_of_one_answer(void **state)
+{
+	struct ipc_message vm;
+	uint64_t began_ms, took_ms;
+	int worker, late = fake_xen_watch(&xen, 3, "/local/domain/3/data/xaring");
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	expect_stream(worker, &vm);
+	await_quiet();
+	fake_xen_do(&xen, "late 3 1200");
+	fake_xen_do(&xen, "stall 0");
+	for (uint32_t i = 1; i <= 4; i++)
+		publish_text(3, i, "nonsense");
+	fake_xen_do(&xen, "resume 0");
+	expect_answer(3, 1, XARING_REASON_MESSAGE, NULL);
+	began_ms = box_now_ms();
+	publish_text(4, 1, "nonsense");
+	expect_answer(4, 1, XARING_REASON_MESSAGE, NULL);
+	took_ms = box_now_ms() - began_ms;
+	print_message("who reads late kept others waiting for %u ms\n", (unsigned)took_ms);
+	assert_in_range(took_ms, 1000, 2000);
+	assert_false(node_exists("/local/domain/%u/data/xaring/stream/%u/answer", 3, 2));
+
+	/* What is left is owed. */
+	fake_xen_do(&xen, "late 3 0");
+	await_late_node("/local/domain/3/data/xaring/stream/2/answer");
+	took_ms = box_now_ms() - began_ms;
+	print_message("and waited for %u ms\n", (unsigned)took_ms);
+	assert_in_range(took_ms, 11500, 16000);
+	expect_answer(3, 3, XARING_REASON_MESSAGE, NULL);
+	expect_answer(3, 4, XARING_REASON_MESSAGE, NULL);
+	assert_int_equal(box_lines(box, "does not read"), 0);
+	stop(box, worker);
+	close(late);
+}
+
 /* The one node of ours that everybody may watch. */
 static void who_does_not_read_of_us_costs_one_connection(void **state)
 {
@@ -1622,6 +1665,7 @@ int main(int argc, char **argv)
 		TEST(a_list_that_breaks_the_protocol_harms_nobody),
 		TEST(who_does_not_read_harms_nobody_else),
 		TEST(who_reads_late_waits_longer_than_others),
+		TEST(who_reads_late_takes_the_time_of_one_answer),
 		TEST(who_does_not_read_of_us_costs_one_connection),
 		TEST(a_long_stall_is_nobodys_fault),
 		TEST(an_audio_domain_has_the_guests_of_its_list),
