@@ -11,6 +11,10 @@
 #include <xaring/ring.h>
 #include <xaring/shared.h>
 
+/* Of the bits of a float: where its exponent is, and that of 2^24. */
+#define FLOAT_EXPONENT     0x7f800000u
+#define FLOAT_EXPONENT_MAX 0x4b800000u
+
 /* What one cycle works on. */
 struct work {
 	uint8_t *out;
@@ -218,14 +222,19 @@ static void ramp_down(const struct pump *p, struct work *w)
 	w->given += length;
 }
 
-/* Values that are not finite would poison every filter behind us, of all guests. */
+/*
+ * What is not finite would poison every filter behind us, of all guests; and what is finite and huge
+ * becomes infinite there, where it is mixed, resampled or made louder. Sound is within 1, so that what is
+ * below 2^24 may be much too loud, and still stays far away from that. The exponent tells it all: that of
+ * infinite values, and of those that are no numbers, is the largest.
+ */
 static void scrub(uint8_t *out, size_t bytes)
 {
 	uint32_t bits;
 
 	for (size_t at = 0; at < bytes; at += sizeof(bits)) {
 		memcpy(&bits, out + at, sizeof(bits));
-		if ((bits & 0x7f800000) == 0x7f800000)
+		if ((bits & FLOAT_EXPONENT) >= FLOAT_EXPONENT_MAX)
 			memset(out + at, 0, sizeof(bits));
 	}
 }

@@ -32,7 +32,8 @@
  * and the page says so (XARING_BACKEND_BROKEN and the reason).
  * UNSETTLED: the word's generation or attach changed in 256 cycles in a row without a frame consumed.
  *
- * Floats that are not finite become 0. Nothing else changes a sample.
+ * Floats that are not finite, or not between -2^24 and 2^24, become 0: sound is within 1, and larger
+ * values become infinite in what is behind us. Nothing else changes a sample.
  *
  * Thread: pump_playback() and pump_capture() on the real-time thread, everything else while no
  * cycle runs, but for the fields marked (main), which the main thread may load at any time.
