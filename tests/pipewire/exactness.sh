@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Every frame that an application plays reaches the sink unchanged, once and in order, and none is
-# lost at the end. Argument: the rate of stream and graph.
+# lost at the end. What is resampled comes without denormals. Argument: the rate of stream and graph.
 set -u
 SESSION_RATE=$1
 # shellcheck source=tests/lib/check.sh
@@ -24,6 +24,28 @@ cell() {
 		-r "$SESSION_RATE" "$file"
 }
 
+# words FILE REGEX: how many of its words, in hexadecimal, match.
+words() {
+	od -An -v -w4 -tx4 "$1" | grep -cE "^ $2\$"
+}
+
+# Half of them, and then a sound, so that it is seen that they were played.
+denormals() {
+	local played=$SESSION/denormals.raw heard=$SESSION/heard.f32
+	# shellcheck disable=SC2059
+	{
+		printf '\0\0\100\0%.0s' {1..20000}
+		printf '\0\0\0\077%.0s' {1..20000}
+	} >"$played"
+	check_number "denormals played" "$(words "$played" '00400000')" -eq 20000
+	hear "$heard" as_vm work aplay -q -D xen -t raw -f FLOAT_LE -c 2 -r $((SESSION_RATE * 2 / 3)) \
+		"$played"
+	check_number "denormals: exit code" $? -eq 0
+	check_number "denormals: the sound behind them, samples" "$(words "$heard" '3[ef].*')" -ge 10000
+	check_number "denormals heard" \
+		"$(($(words "$heard" '[08]0[0-7].*') - $(words "$heard" '[08]0000000')))" -eq 0
+}
+
 session_open
 session_dbus_start
 pipewire_start
@@ -36,6 +58,7 @@ for channels in MONO FL,FR FL,FR,RL,RR,FC,LFE; do
 	for format in S16 S24 S24_3 S32 FLOAT U8; do
 		cell $format "$(wc -w <<<"${channels//,/ }")"
 	done
+	[ $channels != FL,FR ] || denormals
 	sink_remove
 done
 check_end
