@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What takes the worker's privileges away, so that a guest which takes it over gains nothing but
- * the sound of the others.
+ * What takes the worker's privileges away, so that a guest which takes it over gains no more than what
+ * the worker has anyway: the pages of all guests, which it may keep mapped until it ends, those of domains
+ * that are gone as well; and the connections to PipeWire, on which it may do what any program of the user
+ * who hears the guests may do there, with microphones and monitors too.
  *
  * Thread: main. Logs: no.
  */
