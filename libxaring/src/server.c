@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The serving end of the local socket: listening, accepting, answering. Knows neither policy nor
- * pages; reads nothing from a client (that is xaring_wire_receive()) and never waits for one.
+ * pages; reads nothing from a client (that is xaring_wire_receive_bare()) and never waits for one.
  */
 #include <xaring/server.h>
 

@@ -354,6 +354,36 @@ int xaring_wire_receive(int fd, struct xaring_message *message)
 	return res;
 }
 
+/*
+ * Looks first: without room for descriptors they are cut off (MSG_CTRUNC), but they would be closed
+ * with the message, here, when it is taken.
+ */
+int xaring_wire_receive_bare(int fd, struct xaring_message *message)
+{
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t length;
+	int res;
+
+	message_init(message);
+	do {
+		length = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK);
+	} while (length < 0 && errno == EINTR);
+	if (length < 0)
+		return socket_error(errno);
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -EPROTO;
+	if (length == 0)
+		return -ENODEV;
+	if (recv(fd, NULL, 0, MSG_DONTWAIT) < 0)
+		return socket_error(errno);
+	if (msg.msg_flags & MSG_TRUNC)
+		return -EPROTO;
+	res = xaring_wire_decode(bytes, (uint32_t)length, message);
+	return res == 0 && type_fds(message->type) > 0 ? -EPROTO : res;
+}
+
 void xaring_message_finish(struct xaring_message *message)
 {
 	for (uint32_t i = 0; i < XARING_WIRE_FDS; i++) {

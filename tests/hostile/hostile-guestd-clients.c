@@ -5,7 +5,8 @@
  *
  * What must hold under each attack: what plays is not disturbed and its kicks arrive; who wants to
  * play is served; xenstored is not bothered beyond the limits; the log is not filled; guestd does not
- * grow; and in the end nothing is left in xenstore, no page is granted, and guestd ends well.
+ * grow; and in the end nothing is left in xenstore, no page is granted, and guestd ends well. The same
+ * for what they send it, and would have it close.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,6 +32,7 @@
 
 #define ATTACKERS 2
 #define ATTACKER  1000 /* uid */
+#define LINGERING 20
 
 typedef void (*attack_fn)(const struct box *box, uint32_t *random);
 
@@ -322,6 +325,208 @@ static void greed_is_survived(void **state)
 	suffer(greed);
 }
 
+/* ---- descriptors that wait for ever when they are closed for the last time ---- */
+
+/* Connected through loopback, full, and lingering for its peer, which does not read. -1: no loopback. */
+static int lingering_open(int *peer)
+{
+	static const char zeroes[65536];
+	const struct linger linger = {.l_onoff = 1, .l_linger = 3600};
+	const int little = 4096;
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(listener, (struct sockaddr *)&address, length) < 0)
+		return -1;
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	if (connect(fd, (struct sockaddr *)&address, length) < 0)
+		return -1;
+	*peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(fd, zeroes, sizeof(zeroes), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+/* Sends so many bytes of the message, and the descriptor, which is the receiver's alone afterwards. */
+static void give_away(int fd, const struct xaring_message *message, size_t length, int given)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct iovec iov = {bytes, length};
+	struct msghdr header = {.msg_iov = &iov,
+				.msg_iovlen = 1,
+				.msg_control = control.room,
+				.msg_controllen = sizeof(control.room)};
+
+	xaring_wire_encode(message, bytes);
+	memcpy(CMSG_DATA(&control.align), &given, sizeof(int));
+	assert_int_equal(sendmsg(fd, &header, 0), length);
+	close(given);
+}
+
+/* What one connection sends, while guestd does not run. Returns false when it has hung up as well. */
+typedef bool (*say_fn)(int fd, int lingering);
+
+static bool say_in_open(int fd, int lingering)
+{
+	struct xaring_message open;
+
+	client_usual_open(&open);
+	give_away(fd, &open, 120, lingering);
+	return true;
+}
+
+static bool say_behind_open(int fd, int lingering)
+{
+	struct xaring_message open;
+	struct xaring_message kick = {.type = XARING_MESSAGE_KICK, .u.kick = XARING_KICK_START};
+
+	client_usual_open(&open);
+	assert_int_equal(client_send(fd, &open), 0);
+	give_away(fd, &kick, 8, lingering);
+	return true;
+}
+
+static bool say_behind_open_and_go(int fd, int lingering)
+{
+	say_behind_open(fd, lingering);
+	close(fd);
+	return false;
+}
+
+/* It is dropped for the first packet; the others are all empty, as if it had come to its end. */
+static bool say_behind_garbage(int fd, int lingering)
+{
+	struct xaring_message none = {0};
+
+	assert_int_equal(send(fd, "garbage", 7, 0), 7);
+	assert_int_equal(send(fd, "", 0, 0), 0);
+	give_away(fd, &none, 0, lingering);
+	return true;
+}
+
+/* More than is looked at. */
+static bool say_behind_a_flood(int fd, int lingering)
+{
+	struct xaring_message none = {0};
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(send(fd, "", 0, 0), 0);
+	give_away(fd, &none, 0, lingering);
+	return true;
+}
+
+struct lingerers {
+	struct box *box;
+	int plays;
+	int fds[LINGERING], peers[LINGERING];
+};
+
+/* They have said it all before guestd goes on: what they have given away, nobody else has any more. */
+static void lingerers_come(struct lingerers *l, say_fn say)
+{
+	l->box = box_start();
+	box_begin_guestd(l->box);
+	l->plays = client_play(l->box, NULL);
+	kill(l->box->guestd, SIGSTOP);
+	for (int i = 0; i < LINGERING; i++) {
+		int lingering = lingering_open(&l->peers[i]);
+
+		if (lingering < 0) {
+			print_message("there is no loopback network\n");
+			kill(l->box->guestd, SIGKILL);
+			skip();
+		}
+		l->fds[i] = client_connect(l->box);
+		if (!say(l->fds[i], lingering))
+			l->fds[i] = -1;
+	}
+}
+
+/* guestd ends well while the peers of all that lingers are still there. */
+static void lingerers_go(struct lingerers *l)
+{
+	close(l->plays);
+	box_stop(l->box);
+	for (int i = 0; i < LINGERING; i++) {
+		close(l->peers[i]);
+		if (l->fds[i] >= 0)
+			close(l->fds[i]);
+	}
+}
+
+/* Whether it is told why is not promised: what it has sent is not read. */
+static void expect_no_stream(int fd)
+{
+	struct xaring_message message;
+	int res;
+
+	while ((res = client_receive(fd, &message)) == 0)
+		xaring_message_finish(&message);
+	assert_int_equal(res, -ENODEV);
+}
+
+static void linger(say_fn say)
+{
+	struct lingerers l;
+	uint64_t begin_ms;
+
+	lingerers_come(&l, say);
+	begin_ms = box_now_ms();
+	kill(l.box->guestd, SIGCONT);
+	close(client_play(l.box, NULL));
+	assert_kick_arrives(l.box, l.plays);
+	for (int i = 0; i < LINGERING; i++) {
+		if (l.fds[i] >= 0)
+			expect_no_stream(l.fds[i]);
+	}
+	box_wait_streams(l.box, 1);
+	print_message("in %u ms\n", (unsigned)(box_now_ms() - begin_ms));
+	lingerers_go(&l);
+}
+
+static void what_lingers_in_an_open_holds_nobody(void **state)
+{
+	(void)state;
+	linger(say_in_open);
+}
+
+static void what_lingers_behind_a_message_holds_nobody(void **state)
+{
+	(void)state;
+	linger(say_behind_open);
+	linger(say_behind_garbage);
+	linger(say_behind_a_flood);
+}
+
+static void what_lingers_behind_who_has_gone_holds_nobody(void **state)
+{
+	(void)state;
+	linger(say_behind_open_and_go);
+}
+
+/* More than are accepted at once: those that are not any more are closed with the listener. */
+static void what_lingers_holds_no_end(void **state)
+{
+	struct lingerers l;
+
+	(void)state;
+	lingerers_come(&l, say_in_open);
+	kill(l.box->guestd, SIGTERM);
+	kill(l.box->guestd, SIGCONT);
+	lingerers_go(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +535,10 @@ int main(void)
 		cmocka_unit_test(garbage_is_survived),
 		cmocka_unit_test(silent_connections_are_survived),
 		cmocka_unit_test(greed_is_survived),
+		cmocka_unit_test(what_lingers_in_an_open_holds_nobody),
+		cmocka_unit_test(what_lingers_behind_a_message_holds_nobody),
+		cmocka_unit_test(what_lingers_behind_who_has_gone_holds_nobody),
+		cmocka_unit_test(what_lingers_holds_no_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

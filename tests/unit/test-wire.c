@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -504,6 +505,76 @@ static void a_longer_packet_is_refused(void **state)
 	assert_int_equal(xaring_wire_receive(pair->fds[1], &to), -EPROTO);
 }
 
+static void a_server_takes_messages(void **state)
+{
+	struct pair *pair = *state;
+	struct xaring_message from = message_kick(), to;
+
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -EAGAIN);
+	for (uint32_t i = 1; i <= 2; i++) {
+		from.u.kick = i;
+		assert_int_equal(xaring_wire_send(pair->fds[0], &from), 0);
+	}
+	for (uint32_t i = 1; i <= 2; i++) {
+		assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), 0);
+		assert_int_equal(to.type, XARING_MESSAGE_KICK);
+		assert_int_equal(to.u.kick, i);
+		assert_int_equal(to.fds[0], -1);
+	}
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -EAGAIN);
+	assert_int_equal(xaring_wire_receive_bare(-1, &to), -EBADF);
+	close(pair->fds[0]);
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -ENODEV);
+	pair->fds[0] = dup(pair->fds[1]);
+}
+
+static void a_server_takes_no_descriptors(void **state)
+{
+	static const uint32_t counts[] = {1, 3, 63};
+	struct pair *pair = *state;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+	struct xaring_message to;
+	int waits;
+
+	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++)
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+			struct xaring_message from = message_of(type);
+			uint32_t length = xaring_wire_encode(&from, bytes);
+
+			send_raw(pair->fds[0], bytes, length, counts[i]);
+			for (int again = 0; again < 2; again++)
+				assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to),
+						 -EPROTO);
+			assert_int_equal(ioctl(pair->fds[1], FIONREAD, &waits), 0);
+			assert_int_equal(waits, length);
+			assert_int_equal(open_descriptors(), pair->descriptors + 2);
+			assert_int_equal(recv(pair->fds[1], NULL, 0, 0), 0);
+		}
+	send_raw(pair->fds[0], "", 0, 1);
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -EPROTO);
+}
+
+/* Messages that are for clients, longer ones, and none. */
+static void a_server_refuses_what_is_not_for_it(void **state)
+{
+	struct pair *pair = *state;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES * 2] = {0};
+	struct xaring_message to;
+
+	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
+		struct xaring_message from = message_of(type);
+
+		send_raw(pair->fds[0], bytes, xaring_wire_encode(&from, bytes), 0);
+		assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to),
+				 descriptors[type] > 0 ? -EPROTO : 0);
+		assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -EAGAIN);
+	}
+	send_raw(pair->fds[0], bytes, sizeof(bytes), 0);
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -EPROTO);
+	send_raw(pair->fds[0], "", 0, 0);
+	assert_int_equal(xaring_wire_receive_bare(pair->fds[1], &to), -ENODEV);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,6 +604,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(descriptors_that_cannot_be_taken_are_refused,
 						pair_open, pair_close),
 		cmocka_unit_test_setup_teardown(a_longer_packet_is_refused, pair_open, pair_close),
+		cmocka_unit_test_setup_teardown(a_server_takes_messages, pair_open, pair_close),
+		cmocka_unit_test_setup_teardown(a_server_takes_no_descriptors, pair_open,
+						pair_close),
+		cmocka_unit_test_setup_teardown(a_server_refuses_what_is_not_for_it, pair_open,
+						pair_close),
 	};
 
 	signal(SIGPIPE, SIG_DFL); /* whatever was inherited: nobody may get one */

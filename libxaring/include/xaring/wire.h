@@ -4,8 +4,8 @@
  * (xaring-guestd in a Xen guest, the broker of xaring-pw without Xen). xaring-protocol(7), SOCKET.
  *
  * AF_UNIX, SOCK_SEQPACKET, one stream per connection, one message per packet, fixed layout,
- * little-endian. Descriptors travel from the server to the client only; a server closes
- * whatever a client attaches and ends the connection.
+ * little-endian. Descriptors travel from the server to the client only; a server takes
+ * none of what a client attaches, and ends the connection.
  *
  *   client                         server
  *   OPEN                  ->
@@ -101,11 +101,16 @@ int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_mess
  * xaring_wire_receive() gives the descriptors, close-on-exec, to the caller. A message that brings
  * a number of descriptors other than its type's is refused, and they are closed.
  *
+ * xaring_wire_receive_bare() is for servers. It takes no descriptor, since what a client sends may be
+ * one whose close(2) waits for ever: a message that brings any is refused, and stays where it is.
+ * Closing the connection closes them as well, if nobody else has them.
+ *
  * Return 0, -EAGAIN when it would block, -ENODEV when the peer is gone, -EPROTO when a packet is
  * not of the protocol, or another negative errno.
  */
 int xaring_wire_send(int fd, const struct xaring_message *message);
 int xaring_wire_receive(int fd, struct xaring_message *message);
+int xaring_wire_receive_bare(int fd, struct xaring_message *message);
 
 /* Closes the descriptors that a received message still holds. */
 void xaring_message_finish(struct xaring_message *message);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bucket.h"
+#include "hold.h"
 #include "loop.h"
 #include "now.h"
 
@@ -89,6 +90,48 @@ static void client_unlink(struct serve_client *c)
 		c->serve->retried = c->next;
 }
 
+/*
+ * Throws away what lies unread in our queue, and lets nothing more come. Returns false when there may
+ * be something left: as soon as it brings descriptors, since to take it could be to close them.
+ */
+static bool discard(int fd)
+{
+	const int yes = 1;
+
+	/* A packet tells who has sent it, which tells an empty one from the end. */
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0 ||
+	    shutdown(fd, SHUT_RDWR) < 0)
+		return false;
+	for (int i = 0; i < DISCARD_MAX; i++) {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct msghdr msg = {.msg_control = room, .msg_controllen = sizeof(room)};
+
+		if (recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK) < 0)
+			return false;
+		if (msg.msg_controllen == 0)
+			return true;
+		if ((msg.msg_flags & MSG_CTRUNC) || recv(fd, NULL, 0, MSG_DONTWAIT) < 0)
+			return false;
+	}
+	return false;
+}
+
+/*
+ * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
+ * instead. Nothing that it has sent makes us wait; rather than that, its descriptor is lost.
+ */
+static void hang_up(int fd)
+{
+	struct hold hold;
+
+	if (discard(fd)) {
+		close(fd);
+	} else if (hold_init(&hold) == 0) {
+		close(fd);
+		hold_finish(&hold);
+	}
+}
+
 void serve_client_drop(struct serve_client *c)
 {
 	struct serve *s = c->serve;
@@ -96,32 +139,16 @@ void serve_client_drop(struct serve_client *c)
 	if (c->state != CLIENT_PLAYING)
 		s->strangers--;
 	loop_remove(c->io);
-	close(c->fd);
+	hang_up(c->fd);
 	client_unlink(c);
 	if (c->owner)
 		s->events->on_gone(s->data, c);
 	free(c);
 }
 
-/*
- * Answers with a refusal such that it arrives: what lies unread in our queue when we close would
- * give the client an ECONNRESET instead.
- */
-static void send_last_word(int fd, const struct xaring_refusal *refusal)
-{
-	char byte;
-
-	xaring_server_send_refusal(fd, refusal);
-	shutdown(fd, SHUT_RD);
-	for (int i = 0; i < DISCARD_MAX; i++) {
-		if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) <= 0)
-			return;
-	}
-}
-
 void serve_client_refuse(struct serve_client *c, const struct xaring_refusal *refusal)
 {
-	send_last_word(c->fd, refusal);
+	xaring_server_send_refusal(c->fd, refusal);
 	serve_client_drop(c);
 }
 
@@ -221,7 +248,6 @@ static bool handle_message(struct serve_client *c, struct xaring_message *m)
 		handle_open(c, &m->u.open);
 		return false;
 	}
-	xaring_message_finish(m);
 	refuse_message(c);
 	return false;
 }
@@ -236,7 +262,7 @@ static void on_client_io(void *data, uint32_t events)
 		return;
 	}
 	for (int i = 0; i < MESSAGES_PER_WAKE; i++) {
-		int res = xaring_wire_receive(c->fd, &m);
+		int res = xaring_wire_receive_bare(c->fd, &m);
 
 		if (res == -EAGAIN)
 			return;
@@ -289,12 +315,13 @@ static void pause_listening(struct serve *s)
 	tick(s);
 }
 
-static void say_internal(int fd)
+/* Refuses a connection that has not become a client. */
+static void turn_away(int fd, enum xaring_reason reason)
 {
-	struct xaring_refusal refusal = {.reason = XARING_REASON_INTERNAL};
+	struct xaring_refusal refusal = {.reason = reason};
 
-	send_last_word(fd, &refusal);
-	close(fd);
+	xaring_server_send_refusal(fd, &refusal);
+	hang_up(fd);
 }
 
 static int open_spare(void)
@@ -312,7 +339,7 @@ static void refuse_without_descriptor(struct serve *s)
 		close(s->spare_fd);
 		fd = xaring_listener_accept(s->listener, &peer);
 		if (fd >= 0)
-			say_internal(fd);
+			turn_away(fd, XARING_REASON_INTERNAL);
 	}
 	s->spare_fd = open_spare();
 	s->events->on_limit(s->data, "is refused a stream, there is no free descriptor");
@@ -368,14 +395,11 @@ static int make_room(struct serve *s, uid_t uid)
 
 static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 {
-	struct xaring_refusal refusal = {.reason = XARING_REASON_BUSY};
-
 	if (make_room(s, peer->uid) < 0) {
 		s->events->on_limit(s->data, "asks for too many streams at once: refused");
-		send_last_word(fd, &refusal);
-		close(fd);
+		turn_away(fd, XARING_REASON_BUSY);
 	} else if (client_create(s, fd, peer) < 0) {
-		say_internal(fd);
+		turn_away(fd, XARING_REASON_INTERNAL);
 	}
 }
 
@@ -497,6 +521,17 @@ err_listener:
 	return res;
 }
 
+/* Programs that have connected in vain may have said something already. */
+static void close_listener(struct xaring_listener *listener)
+{
+	struct hold hold;
+	bool held = hold_init(&hold) == 0;
+
+	xaring_listener_close(listener);
+	if (held)
+		hold_finish(&hold);
+}
+
 void serve_close(struct serve *s)
 {
 	struct serve_client *next;
@@ -504,7 +539,7 @@ void serve_close(struct serve *s)
 	if (!s)
 		return;
 	loop_remove(s->io);
-	xaring_listener_close(s->listener);
+	close_listener(s->listener);
 	for (struct serve_client *c = s->clients; c; c = next) {
 		next = c->next;
 		serve_client_drop(c);

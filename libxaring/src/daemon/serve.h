@@ -4,7 +4,8 @@
  * of xaring-pw (local transport) and for xaring-guestd.
  *
  * Everything that comes from a client is hostile: what is not of the protocol ends the connection,
- * and no client makes the server work more often than the limits here say. Of the connections that
+ * and no client makes the server work more often than the limits here say. Descriptors that it sends
+ * are not taken, nor is it waited for what closing them may take. Of the connections that
  * have no stream yet each user has a share, and those that say nothing make room for others; how fast
  * they are accepted is one rate for all. Who may have a stream, and where its pages come from, is the
  * caller's, who answers each OPEN.
@@ -13,7 +14,8 @@
  *       |                 |                                  |
  *       +-----------------+---- on_gone, when owned ---------+---> freed
  *
- * Thread: the loop's. Blocks: no. Logs: no.
+ * Thread: the loop's. Blocks: no, but for the start of a thread (hold.h) when a client goes that has
+ * sent descriptors, and at the end. Logs: no.
  */
 #ifndef XARING_DAEMON_SERVE_H
 #define XARING_DAEMON_SERVE_H

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Closing without waiting for what is closed.
+ *
+ * A connection that is closed takes along what its program has sent and nobody has read, descriptors
+ * of any kind among it. If it was the last to have them, the kernel closes them in turn, and for a
+ * socket with SO_LINGER that can take years. But a thread that ends never lingers. So one is made
+ * that shares nothing but the descriptors, as they are: whatever is closed meanwhile is not closed for
+ * the last time, and then the thread ends, and its copies with it.
+ *
+ * Thread: any. Blocks: until the thread runs. Logs: no.
+ */
+#ifndef XARING_DAEMON_HOLD_H
+#define XARING_DAEMON_HOLD_H
+
+#include <pthread.h>
+
+struct hold {
+	pthread_t thread;
+	pthread_barrier_t step;
+	int res;
+};
+
+/* Takes hold of all that is open. Returns 0, or a negative errno: then nothing is held. */
+int hold_init(struct hold *hold);
+
+/* Lets go, and does not wait until all is closed. */
+void hold_finish(struct hold *hold);
+
+#endif
