@@ -961,6 +961,7 @@ static void what_was_left_for_another_backend_is_forgotten(void **state)
 	box_store(box, "create 3 audio 00000000-0000-0000-0000-000000000003");
 	box_store(box, "write /local/domain/7/xaring/backend-id 3");
 	box_begin_guestd(box);
+	box_wait_streams(box, 0);
 	fd = client_open(box, accept.epoch);
 	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
 	box_wait_streams(box, 1);
