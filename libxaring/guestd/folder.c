@@ -114,15 +114,17 @@ static bool is_for_backend(const char *token, uint32_t backend_id)
 /* The token goes first and comes last: without it the next one begins again. */
 static int make_fresh(struct folder_home *home, struct store_link *link)
 {
-	int res = empty_folder(link);
+	int res;
 
+	/* Whatever becomes of it: what was granted is void. */
+	home->fresh = true;
 	(void)snprintf(home->token + BACKEND_AT, 5, "%04x", home->backend_id & 0xffffu);
+	res = empty_folder(link);
 
 	if (res == 0 && home->backend_id != 0)
 		res = permit_backend(link, home->backend_id);
 	if (res == 0)
 		res = store_write(link, OFFER_TOKEN, home->token, FOLDER_TOKEN_DIGITS);
-	home->fresh = res == 0;
 	return res;
 }
 
@@ -310,7 +312,7 @@ int folder_answers(struct store_job *job, struct store_link *link)
 	res = read_answers(a, link, 0, a->waiting_count);
 	if (res != 0)
 		return res < 0 ? res : 0;
-	res = read_answers(a, link, a->waiting_count, a->count);
+	res = read_answers(a, link, a->waiting_count, a->asked_count);
 	if (res != 0)
 		return res < 0 ? res : 0;
 	/* There may be others of ours, for which there was no room. */

@@ -35,7 +35,7 @@ struct folder_home {
 	bool first;
 
 	uint32_t backend_id;
-	bool fresh; /* it was emptied: grants that were made are void */
+	bool fresh; /* it was emptied, or is about to be: grants that were made are void */
 	uint32_t kick;
 	struct folder_stream *streams; /* first: found there; free(3) */
 	uint32_t stream_count;
@@ -67,6 +67,8 @@ struct folder_answers {
 	struct store_job job;
 	char token[FOLDER_TOKEN_DIGITS + 1];
 	uint32_t waiting_count; /* the first of numbers */
+	uint32_t
+		asked_count; /* and those after them that are looked at; the others are ours only */
 	uint32_t count;
 	uint32_t numbers[FOLDER_STREAMS_MAX];
 

@@ -399,14 +399,25 @@ static void on_answers_done(struct store_job *job, int res)
 	begin_answers(r);
 }
 
-static void gather_numbers(struct rendezvous *r, bool waiting)
+/* Answers are looked for where one is waited for, and then where one may come; leaving nodes are known only. */
+enum answer_rank { ANSWER_WAITED_FOR, ANSWER_POSSIBLE, ANSWER_OVER };
+
+static enum answer_rank node_rank(const struct rendezvous_node *node)
+{
+	if (!node->wanted)
+		return ANSWER_OVER;
+	return node->waiting ? ANSWER_WAITED_FOR : ANSWER_POSSIBLE;
+}
+
+static uint32_t gather_numbers(struct rendezvous *r, enum answer_rank rank)
 {
 	struct folder_answers *op = &r->answers;
 
 	for (struct rendezvous_node *node = r->nodes; node; node = node->next) {
-		if (node->wanted && node->waiting == waiting && op->count < FOLDER_STREAMS_MAX)
+		if (node_rank(node) == rank && op->count < FOLDER_STREAMS_MAX)
 			op->numbers[op->count++] = node->number;
 	}
+	return op->count;
 }
 
 static void begin_answers(struct rendezvous *r)
@@ -418,9 +429,9 @@ static void begin_answers(struct rendezvous *r)
 	r->answers_due = (struct again){.busy = true};
 	memset(op, 0, sizeof(*op));
 	memcpy(op->token, r->token, sizeof(op->token));
-	gather_numbers(r, true);
-	op->waiting_count = op->count;
-	gather_numbers(r, false);
+	op->waiting_count = gather_numbers(r, ANSWER_WAITED_FOR);
+	op->asked_count = gather_numbers(r, ANSWER_POSSIBLE);
+	gather_numbers(r, ANSWER_OVER);
 	begin_op(r, &op->job, folder_answers, on_answers_done);
 }
 

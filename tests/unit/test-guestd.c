@@ -250,6 +250,46 @@ static void nodes_of_many_streams_are_not_written_at_once(void **state)
 	close(fd);
 }
 
+/* The smallest there is: many of them are there at a time. */
+static int open_small(uint64_t *epoch)
+{
+	struct xaring_message message;
+	int fd = client_connect(box);
+
+	client_usual_open(&message);
+	message.u.open.params.rate_hz = 8000;
+	message.u.open.params.channels = 1;
+	message.u.open.params.buffer = 256;
+	message.u.open.params.period = 64;
+	assert_int_equal(client_send(fd, &message), 0);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	*epoch = message.u.accept.epoch;
+	return fd;
+}
+
+/* Whoever looks for answers sees nodes that wait for their removal: they are not strangers. */
+static void many_nodes_are_not_removed_at_once(void **state)
+{
+	uint64_t begin_ms, epochs[100];
+	struct offer offer;
+	uint32_t number;
+	int fds[100];
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		fds[i] = open_small(&epochs[i]);
+	box_wait_streams(box, 100);
+	number = box_offer(box, epochs[0], &offer);
+	begin_ms = box_now_ms();
+	for (int i = 1; i < 100; i++)
+		close(fds[i]);
+	box_answer(box, number, &no_more_streams);
+	client_expect_refusal(fds[0], XARING_REASON_STREAMS, NULL);
+	box_wait_streams(box, 0);
+	/* 70 of them, and one in 14 ms. */
+	assert_true(box_now_ms() - begin_ms >= 29 * 14);
+}
+
 static void kick_that_follows_another_one_comes(void **state)
 {
 	int fd = client_play(box, NULL);
@@ -1528,6 +1568,7 @@ int main(void)
 		TEST(kicks_are_counted_and_many_are_few),
 		TEST(kicks_of_many_programs_are_few),
 		TEST(nodes_of_many_streams_are_not_written_at_once),
+		TEST(many_nodes_are_not_removed_at_once),
 		TEST(kick_that_follows_another_one_comes),
 		TEST(stream_costs_few_operations),
 		TEST(impossible_stream_is_refused_with_what_is_possible),
