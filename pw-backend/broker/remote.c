@@ -77,10 +77,15 @@ static int connect_now(const struct place *place)
 	return fd;
 }
 
-/* Of this thread only, which the C library's functions cannot do: the other one goes on as root. */
+/*
+ * Of this thread only, which the C library's functions cannot do: the other one goes on as root. What root
+ * has of further groups is given up for good.
+ */
 static int become(uid_t uid, gid_t gid)
 {
-	/* The group first and last: only root may change it. */
+	/* The groups first and last: only root may change them. */
+	if (syscall(SYS_setgroups, 0, NULL) < 0)
+		return -errno;
 	if (syscall(SYS_setresgid, -1, gid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
 		return -errno;
 	return 0;

@@ -193,6 +193,7 @@ static int start_process(struct spawn *spawn, int fd, struct supervisor_child *c
 	if (child->pid == 0)
 		run_child(spawn, &id, fd, broker);
 	spawn->uid = spawn->audience->uid;
+	spawn->is_root = geteuid() == 0 && id.uid == 0;
 	spawn->told_of_foreign = false;
 	child->pidfd = pidfd_open(child->pid, 0);
 	if (child->pidfd < 0) {
@@ -247,5 +248,9 @@ int spawn_connect(struct spawn *spawn)
 
 	if (!audience->socket[0])
 		return -ENXIO;
-	return audience->is_user ? connect_to_user(spawn) : remote_connect(audience->socket);
+	if (audience->is_user)
+		return connect_to_user(spawn);
+	if (spawn->is_root && !is_roots(audience))
+		return -ESTALE;
+	return remote_connect(audience->socket);
 }

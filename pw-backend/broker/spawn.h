@@ -19,6 +19,7 @@ struct spawn {
 	const char *config;              /* the only folder with configuration, or NULL; borrowed */
 	bool verbose;
 	uid_t uid;            /* of the audience for which the last worker was started */
+	bool is_root;         /* that worker is, for a sound server of root's */
 	bool told_of_foreign; /* once for each worker */
 };
 
@@ -27,7 +28,9 @@ int spawn_worker(void *data, struct supervisor_child *child);
 
 /*
  * Connects to PipeWire for that worker. Returns the descriptor, -ENXIO when nobody is to hear it,
- * -ESTALE when the audience is another user than the one for whom the worker was started, -EPERM when the audience's folder is not the audience's, or another negative errno.
+ * -ESTALE when it is to be heard by another user than the one for whom the worker was started, or the
+ * worker is root and the sound server not root's any more, -EPERM when the audience's folder is not the
+ * audience's, or another negative errno.
  */
 int spawn_connect(struct spawn *spawn);
 
