@@ -8,6 +8,10 @@
  * that shares nothing but the descriptors, as they are: whatever is closed meanwhile is not closed for
  * the last time, and then the thread ends, and its copies with it.
  *
+ * What even a thread that ends waits for is a file of FUSE whose server has asked for a cache for writing
+ * (fuse_release(), Linux 5.16): such a thread stays until that server answers. Nobody waits for it, but it
+ * counts for TasksMax, and when no other one can be made nothing can be closed like this.
+ *
  * Thread: any. Blocks: until the thread runs. Logs: no.
  */
 #ifndef XARING_DAEMON_HOLD_H

@@ -120,7 +120,7 @@ static bool discard(int fd)
  * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
  * instead. Nothing that it has sent makes us wait; rather than that, its descriptor is lost.
  */
-static void hang_up(int fd)
+static void hang_up(const struct serve *s, int fd)
 {
 	struct hold hold;
 
@@ -129,6 +129,9 @@ static void hang_up(int fd)
 	} else if (hold_init(&hold) == 0) {
 		close(fd);
 		hold_finish(&hold);
+	} else {
+		s->events->on_limit(s->data, "has sent descriptors, and no thread can be made to "
+					     "close them: one of ours is lost");
 	}
 }
 
@@ -139,7 +142,7 @@ void serve_client_drop(struct serve_client *c)
 	if (c->state != CLIENT_PLAYING)
 		s->strangers--;
 	loop_remove(c->io);
-	hang_up(c->fd);
+	hang_up(s, c->fd);
 	client_unlink(c);
 	if (c->owner)
 		s->events->on_gone(s->data, c);
@@ -316,12 +319,12 @@ static void pause_listening(struct serve *s)
 }
 
 /* Refuses a connection that has not become a client. */
-static void turn_away(int fd, enum xaring_reason reason)
+static void turn_away(const struct serve *s, int fd, enum xaring_reason reason)
 {
 	struct xaring_refusal refusal = {.reason = reason};
 
 	xaring_server_send_refusal(fd, &refusal);
-	hang_up(fd);
+	hang_up(s, fd);
 }
 
 static int open_spare(void)
@@ -339,7 +342,7 @@ static void refuse_without_descriptor(struct serve *s)
 		close(s->spare_fd);
 		fd = xaring_listener_accept(s->listener, &peer);
 		if (fd >= 0)
-			turn_away(fd, XARING_REASON_INTERNAL);
+			turn_away(s, fd, XARING_REASON_INTERNAL);
 	}
 	s->spare_fd = open_spare();
 	s->events->on_limit(s->data, "is refused a stream, there is no free descriptor");
@@ -397,9 +400,9 @@ static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 {
 	if (make_room(s, peer->uid) < 0) {
 		s->events->on_limit(s->data, "asks for too many streams at once: refused");
-		turn_away(fd, XARING_REASON_BUSY);
+		turn_away(s, fd, XARING_REASON_BUSY);
 	} else if (client_create(s, fd, peer) < 0) {
-		turn_away(fd, XARING_REASON_INTERNAL);
+		turn_away(s, fd, XARING_REASON_INTERNAL);
 	}
 }
 
