@@ -112,7 +112,7 @@ session_open() {
 session_here() {
 	SESSION=$(mktemp -d "${TMPDIR:-/tmp}/xaring-test.XXXXXX") || exit 1
 	at_exit "rm -rf '$SESSION'"
-	# The worker becomes the owner of the session and must get through.
+	# A worker that is not the owner of the session must get through.
 	chmod 0711 "$SESSION"
 	mkdir -p "$SESSION/log"
 	session_config_alsa
