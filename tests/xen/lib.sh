@@ -251,12 +251,6 @@ guest_need() {
 	guest_start "$1" "$2"
 }
 
-# guest_usable_check NAME: what every scenario takes for granted.
-guest_usable_check() {
-	check "$1: an ordinary user" test "$(guest_user "$1" id -u)" = 1000
-	check "$1: pages can be granted" test "$(guest_run "$1" /payload/tests/xen/grant-count)" -gt 0
-}
-
 guest_destroy() {
 	guest_exists "$1" || return 0
 	xl destroy "$1" 2>/dev/null

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The machine itself, without the project: small guests start and take commands; in the long run they
+# The machine itself, without the project: guests of every kind start and take commands; in the long run they
 # are saved and restored with a program running, which scenario 5 does otherwise.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
@@ -19,12 +19,15 @@ saved_and_restored() {
 	guest_signal "$1" counter KILL
 }
 
-# It takes the longest: 00-debian looks at it when others have run.
+# It takes the longest.
 guest_exists debian || guest_create debian debian
 guest_need pv pv
 guest_need pvh pvh
-guest_usable_check pv
-guest_usable_check pvh
+guest_await debian 150
+for each in pv pvh debian; do
+	check "$each: an ordinary user" test "$(guest_user $each id -u)" = 1000
+	check "$each: pages can be granted" test "$(guest_run $each /payload/tests/xen/grant-count)" -gt 0
+done
 if [ "$XARING_TEST" = long ]; then
 	saved_and_restored pv
 	saved_and_restored pvh
