@@ -13,6 +13,7 @@
 
 #include <spa/param/audio/format-utils.h>
 #include <spa/param/props.h>
+#include <spa/support/cpu.h>
 
 #include <xaring/log.h>
 
@@ -213,6 +214,22 @@ static int set_pump(struct spa_loop *loop, bool async, uint32_t seq, const void 
 	return 0;
 }
 
+/*
+ * Of the thread that calls: numbers next to nothing are nothing. They would slow down the one real-time
+ * thread of all VMs, and any VM may play them. PipeWire's cpu.zero.denormals does this to the main thread
+ * when the other one has not begun yet (pw_context_new()).
+ */
+static void zero_denormals(const struct stream *s)
+{
+	uint32_t count;
+	const struct spa_support *support =
+		pw_context_get_support(s->guest->worker->context, &count);
+	struct spa_cpu *cpu = spa_support_find(support, count, SPA_TYPE_INTERFACE_CPU);
+
+	if (cpu)
+		spa_cpu_zero_denormals(cpu, true);
+}
+
 static int set_graph(struct spa_loop *loop, bool async, uint32_t seq, const void *data,
 		     size_t bytes, void *user_data)
 {
@@ -220,6 +237,7 @@ static int set_graph(struct spa_loop *loop, bool async, uint32_t seq, const void
 
 	(void)loop, (void)async, (void)seq, (void)bytes;
 	memcpy(&s->rt_graph, data, sizeof(s->rt_graph));
+	zero_denormals(s);
 	return 0;
 }
 
