@@ -105,8 +105,6 @@ dom0() {
 		grep -q 'xenstored=c' /proc/cmdline && XENSTORED=$(echo /usr/lib/xen-*/bin/xenstored)
 	END
 	ln -s gojq "$root/usr/bin/jq"
-	# What a stream costs of it is counted, reads included.
-	printf '%s\n' 'access-log-read-ops = true' 'access-log-nb-lines = 1000000' >>"$etc/xen/oxenstored.conf"
 	# The consoles of guests become files.
 	echo 'XENCONSOLED_ARGS="--log=guest"' >>"$etc/default/xen"
 	echo 'autoballoon="off"' >"$etc/xen/xl.conf"

@@ -15,7 +15,8 @@ ACCESS_LOG=/var/log/xen/xenstored-access.log
 PROBE=/payload/tests/xen/clock-probe
 CLOCK_MAX_US=1000
 
-# operations ID: that the guest has made. What carries the test's own commands is not counted.
+# operations ID: that the guest has made. What carries the test's own commands is not counted. The log leaves out
+# reads, which would slow down everything; with access-log-read-ops in oxenstored.conf there are none.
 operations() {
 	grep -E "[[:space:]]D$1[[:space:]]" $ACCESS_LOG | grep -vcE 'data/test|[[:space:]]w (event|notfired)|endconn|newconn'
 }
@@ -54,8 +55,8 @@ heard_or_die clock
 tap_go_on "$SESSION/steady.f32" 1000
 if [ -e $ACCESS_LOG ]; then
 	opened=$(($(operations "$id") - before))
-	check_number "operations of xenstore to open a stream" $opened -gt 0
-	check_number "operations of xenstore to open a stream" $opened -le $OPERATIONS_MAX
+	check_number "operations of xenstore to open a stream, without reads" $opened -gt 0
+	check_number "operations of xenstore to open a stream, without reads" $opened -le $OPERATIONS_MAX
 	grep -E "[[:space:]]D${id}[[:space:]]" $ACCESS_LOG | grep -v data/test | tail -n 20
 fi
 check_number "notifications meanwhile" $(($(notifications) - fired)) -gt 0
@@ -85,6 +86,6 @@ width_us=$(($(word offset "$SESSION/probe" 3) / 1000))
 note "clocks: $truth_ns ns apart, the guest says $estimate_ns ns, in an interval of $width_us us"
 check_number "us of error of the guest's idea of dom0's clock" ${error_us#-} -le $CLOCK_MAX_US
 guest_destroy clock
-figure "${opened:-no log of} operations to open a stream; $fired notifications in $STEADY_S s; clock: $error_us us of" \
+figure "${opened:-no log of} operations (without reads) to open a stream; $fired notifications in $STEADY_S s; clock: $error_us us of" \
 	"error, known to $width_us us"
 check_end
