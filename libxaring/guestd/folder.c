@@ -120,7 +120,6 @@ static int make_fresh(struct folder_home *home, struct store_link *link)
 	home->fresh = true;
 	(void)snprintf(home->token + BACKEND_AT, 5, "%04x", home->backend_id & 0xffffu);
 	res = empty_folder(link);
-
 	if (res == 0 && home->backend_id != 0)
 		res = permit_backend(link, home->backend_id);
 	if (res == 0)

@@ -66,10 +66,8 @@ int folder_kick(struct store_job *job, struct store_link *link);
 struct folder_answers {
 	struct store_job job;
 	char token[FOLDER_TOKEN_DIGITS + 1];
-	uint32_t waiting_count; /* the first of numbers */
-	uint32_t
-		asked_count; /* and those after them that are looked at; the others are ours only */
-	uint32_t count;
+	/* Of numbers: the first ones; with those that are looked at next; with those that are only ours. */
+	uint32_t waiting_count, asked_count, count;
 	uint32_t numbers[FOLDER_STREAMS_MAX];
 
 	bool answered[FOLDER_STREAMS_MAX];

@@ -316,6 +316,17 @@ static uint32_t take_descriptors(struct msghdr *msg, int fds[XARING_WIRE_FDS])
 	return count;
 }
 
+/* Returns the length of a packet, which is 0 at the end as well, or a negative errno. */
+static ssize_t receive_packet(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t length;
+
+	do {
+		length = recvmsg(fd, msg, MSG_DONTWAIT | flags);
+	} while (length < 0 && errno == EINTR);
+	return length < 0 ? socket_error(errno) : length;
+}
+
 int xaring_wire_receive(int fd, struct xaring_message *message)
 {
 	union {
@@ -334,11 +345,9 @@ int xaring_wire_receive(int fd, struct xaring_message *message)
 	int res;
 
 	message_init(message);
-	do {
-		length = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (length < 0 && errno == EINTR);
+	length = receive_packet(fd, &msg, MSG_CMSG_CLOEXEC);
 	if (length < 0)
-		return socket_error(errno);
+		return (int)length;
 	/* An empty packet cannot be told from the end, but it can carry descriptors. */
 	count = take_descriptors(&msg, fds);
 	if (length == 0 && count == 0)
@@ -367,11 +376,9 @@ int xaring_wire_receive_bare(int fd, struct xaring_message *message)
 	int res;
 
 	message_init(message);
-	do {
-		length = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK);
-	} while (length < 0 && errno == EINTR);
+	length = receive_packet(fd, &msg, MSG_PEEK);
 	if (length < 0)
-		return socket_error(errno);
+		return (int)length;
 	if (msg.msg_flags & MSG_CTRUNC)
 		return -EPROTO;
 	if (length == 0)
