@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
@@ -250,6 +251,9 @@ static void worker_for_roots_own_sound_server_is_root(void **state)
 
 	(void)state;
 	assert_int_equal(find(&spawn).uid, 0);
+	assert_int_equal(spawn_connect(&spawn), -ENOENT);
+	give_folder_away();
+	assert_int_equal(spawn_connect(&spawn), -ESTALE);
 }
 
 static void worker_of_root_has_it_while_nobody_is_there(void **state)
@@ -277,11 +281,14 @@ static int listen_here(void)
 	return fd;
 }
 
+static socklen_t peer_groups; /* bytes */
+
 /* Connects as the broker does, and tells whom the sound server sees. */
 static uid_t connect_and_look(int listener)
 {
 	struct ucred cred = {0};
 	socklen_t length = sizeof(cred);
+	gid_t groups[64];
 	int fd = remote_connect(path);
 	int peer;
 
@@ -291,6 +298,8 @@ static uid_t connect_and_look(int listener)
 	peer = accept(listener, NULL, NULL);
 	assert_true(peer >= 0);
 	assert_int_equal(getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &length), 0);
+	peer_groups = sizeof(groups);
+	assert_int_equal(getsockopt(peer, SOL_SOCKET, SO_PEERGROUPS, groups, &peer_groups), 0);
 	close(peer);
 	close(fd);
 	return cred.uid;
@@ -307,13 +316,42 @@ static void connection_is_ours(void **state)
 
 static void connection_of_root_is_made_as_the_owner(void **state)
 {
+	const gid_t further[] = {1, 2};
 	int listener = listen_here();
 
 	(void)state;
+	assert_int_equal(setgroups(2, further), 0);
 	give_folder_away();
 	assert_int_equal(connect_and_look(listener), STRANGER);
+	assert_int_equal(peer_groups, 0);
 	assert_int_equal(geteuid(), 0);
 	assert_int_equal(getegid(), 0);
+	close(listener);
+}
+
+static int connected, strange;
+
+static void *look_who_we_are(void *data)
+{
+	while (!__atomic_load_n(&connected, __ATOMIC_RELAXED))
+		strange += geteuid() != 0;
+	return data;
+}
+
+/* The broker has a thread for xenstore, which connects as root whenever it has to. */
+static void other_threads_of_root_stay_root(void **state)
+{
+	int listener = listen_here();
+	pthread_t other;
+
+	(void)state;
+	give_folder_away();
+	assert_int_equal(pthread_create(&other, NULL, look_who_we_are, NULL), 0);
+	for (int i = 0; i < 500; i++)
+		connect_and_look(listener);
+	__atomic_store_n(&connected, 1, __ATOMIC_RELAXED);
+	pthread_join(other, NULL);
+	assert_int_equal(strange, 0);
 	close(listener);
 }
 
@@ -435,6 +473,7 @@ int main(int argc, char **argv)
 		TEST(worker_for_roots_own_sound_server_is_root),
 		TEST(worker_of_root_has_it_while_nobody_is_there),
 		TEST(connection_of_root_is_made_as_the_owner),
+		TEST(other_threads_of_root_stay_root),
 		TEST(sockets_of_root_are_not_reached_for_a_user),
 		TEST(user_may_come_later_than_the_worker),
 		TEST(worker_of_another_audience_is_stale),
