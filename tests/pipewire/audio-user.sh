@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Whose PipeWire hears a guest while it plays: that of the user at the seat, also after a switch; nobody's
-# while a greeter is shown; one that comes later than its user; that of a user who is named. The
-# application notices nothing. Two users with a sound server each, and files in the place of logind's, in
-# a mount namespace of its own: needs root.
+# while a greeter is shown; one that comes later than its user; that of a user who is named; one that serves the
+# whole system. The application notices nothing. Sound servers of two users and of the system, and files in the
+# place of logind's, in a mount namespace of its own: needs root.
 set -u
 # shellcheck source=tests/lib/check.sh
 . "$XARING_SOURCE/tests/lib/check.sh"
@@ -13,9 +13,10 @@ if [ -z "${AUDIO_USER_ALONE:-}" ]; then
 	AUDIO_USER_ALONE=1 exec unshare --mount --propagation private "$0"
 fi
 
-# Users that every Debian has, who never log in. The build folder may be where they cannot reach it.
-A=games B=daemon
-getent passwd $A $B >/dev/null || skip "there are no users $A and $B"
+# Users that every Debian has, who never log in; the last one is who the system's PipeWire runs as. The build
+# folder may be where they cannot reach it.
+A=games B=daemon SYSTEM=proxy
+getent passwd $A $B $SYSTEM >/dev/null || skip "there are no users $A, $B and $SYSTEM"
 mount -t tmpfs -o mode=0755 tmpfs /run || skip "a file system of its own is not allowed here"
 mkdir -p /run/user /run/build /run/systemd/{seats,sessions,users,machines}
 mount --bind "$XARING_BUILD" /run/build
@@ -60,6 +61,7 @@ seat_is() {
 # user_env USER: what follows is about this user's sound server.
 user_env() {
 	XDG_RUNTIME_DIR=/run/user/$(id -u "$1") HOME=$SESSION/home-$1
+	[ "$1" != $SYSTEM ] || XDG_RUNTIME_DIR=/run/pipewire
 	XDG_CONFIG_HOME=$HOME/.config XDG_STATE_HOME=$HOME/.local/state
 	XDG_CACHE_HOME=$HOME/.cache XDG_DATA_HOME=$HOME/.local/share
 	DBUS_SESSION_BUS_ADDRESS=unix:path=$XDG_RUNTIME_DIR/bus
@@ -201,14 +203,25 @@ named_user() {
 	check "a user who is named: the seat is not followed" hears_after $A "$(($(now_ns) - 300000000))"
 }
 
+# Only now: programs whose own PipeWire is gone go to that of the system.
+system_wide() {
+	local now
+	user_start $SYSTEM
+	tap_user $SYSTEM
+	echo 'xaring.properties = { pipewire.socket = "/run/pipewire/pipewire-0" }' >"$SESSION/conf/xaring-pw.conf.d/1.conf"
+	now=$(now_ns)
+	kill -HUP "$DAEMON_PID"
+	moves_to $SYSTEM "a PipeWire for the whole system" "$now"
+}
+
 # ---- what is left of it ----
 
-# both FILTER: over $r, what both users heard, in its order. Within half a second it is one turn of the same
+# all_three FILTER: over $r, what everybody heard, in its order. Within half a second it is one turn of the same
 # user: a busy machine may cost a cycle.
-both() {
-	jq -s "[.[0].runs[] + {user: 0}, .[1].runs[] + {user: 1}] | sort_by(.begin_ns) as \$r |
+all_three() {
+	jq -s "[.[0].runs[] + {user: 0}, .[1].runs[] + {user: 1}, .[2].runs[] + {user: 2}] | sort_by(.begin_ns) as \$r |
 		[range(1; \$r | length) | {before: \$r[. - 1], now: \$r[.]}] as \$pairs | $1" \
-		"$SESSION/verdict-$A.json" "$SESSION/verdict-$B.json"
+		"$SESSION/verdict-$A.json" "$SESSION/verdict-$B.json" "$SESSION/verdict-$SYSTEM.json"
 }
 
 check_user() {
@@ -223,15 +236,16 @@ check_user() {
 check_all() {
 	check_user $A
 	check_user $B
-	note "heard: $(both '[$r[] | [.user, .first, .last]] | tostring')"
-	check_number "turns" "$(both '[$pairs[] | select(.now.user != .before.user or
-		.now.begin_ns - .before.end_ns > 500000000)] | length + 1')" -eq 6
+	check_user $SYSTEM
+	note "heard: $(all_three '[$r[] | [.user, .first, .last]] | tostring')"
+	check_number "turns" "$(all_three '[$pairs[] | select(.now.user != .before.user or
+		.now.begin_ns - .before.end_ns > 500000000)] | length + 1')" -eq 7
 	check_number "turns that begin before the one before has ended" \
-		"$(both '[$pairs[] | select(.now.begin_ns < .before.end_ns)] | length')" -eq 0
+		"$(all_three '[$pairs[] | select(.now.begin_ns < .before.end_ns)] | length')" -eq 0
 	check_number "pieces that begin with something old" \
-		"$(both '[$pairs[] | select(.now.first <= .before.last)] | length')" -eq 0
+		"$(all_three '[$pairs[] | select(.now.first <= .before.last)] | length')" -eq 0
 	check_number "pieces that were heard while nobody was there" \
-		"$(both "[\$r[] | select(.begin_ns < $VOID_UNTIL and .end_ns > $VOID_FROM)] | length")" -eq 0
+		"$(all_three "[\$r[] | select(.begin_ns < $VOID_UNTIL and .end_ns > $VOID_FROM)] | length")" -eq 0
 	check_number "errors that the application saw" "$(summary work .errors)" -eq 0
 	check_number "xruns that it saw" "$(summary work .xruns)" -eq 0
 	check_number "log: waits for a worker" "$(grep -c 'the next one is started in' "$SESSION/log/xaring-pw")" -eq 0
@@ -263,10 +277,11 @@ login
 late_pipewire
 stopped_worker
 named_user
+system_wide
 kill "$PLAYER_PID"
 wait "$PLAYER_PID"
 check_number "exit code of the application" $? -eq 0
-for user in $A $B; do end_process "${TAP_OF[$user]}"; done
+for user in $A $B $SYSTEM; do end_process "${TAP_OF[$user]}"; done
 check_all
 [ "$CHECK_FAILED" -eq 0 ] || cat "$SESSION/log/xaring-pw"
 check_end
