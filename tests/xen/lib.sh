@@ -155,12 +155,21 @@ guest_set_volume() {
 	check "$1: its volume is set to $2" guest_volume_is "$1" "$3"
 }
 
+# backend_processes: those of its unit, into the array BACKEND; systemd's own programs take half a second to say it.
+backend_processes() {
+	BACKEND=()
+	mapfile -t BACKEND 2>/dev/null </sys/fs/cgroup/system.slice/xaring-pw.service/cgroup.procs
+}
+
 # How many pages of guests the backend has mapped; Xen's own daemons have some of each guest as well.
 mapped_grants() {
-	local range pid pages=0
-	while read -r range _; do
-		pages=$((pages + (16#${range#*-} - 16#${range%-*}) / 4096))
-	done < <(for pid in $(pgrep xaring); do grep -hs /dev/xen/gntdev "/proc/$pid/maps"; done)
+	local pid range file pages=0
+	backend_processes
+	for pid in "${BACKEND[@]}"; do
+		while read -r range _ _ _ _ file; do
+			[ "$file" != /dev/xen/gntdev ] || pages=$((pages + (16#${range#*-} - 16#${range%-*}) / 4096))
+		done 2>/dev/null <"/proc/$pid/maps"
+	done
 	echo $pages
 }
 
@@ -192,6 +201,11 @@ no_zombies() {
 	! xl list 2>/dev/null | grep -q '(null)'
 }
 
+# guest_disk DEVICE NAME ACCESS: as xl's configuration has it, of a disk of dom0.
+guest_disk() {
+	echo "'format=raw,vdev=$2,access=$3,script=/payload/tests/xen/machine/block,target=/dev/$1'"
+}
+
 # guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), or debian; writes NAME.cfg.
 guest_config() {
 	local name=$1 type=$2 ramdisk=small memory=128 extra=''
@@ -207,7 +221,7 @@ guest_config() {
 			"extra = \"console=hvc0 loglevel=5 panic=1 systemd.show_status=0 mitigations=off $extra\""
 		case $type in
 		debian)
-			printf '%s\n' 'type = "pv"' "disk = [ 'phy:/dev/vdc,xvda,w', 'phy:/dev/vdb,xvdb,r' ]"
+			printf '%s\n' 'type = "pv"' "disk = [ $(guest_disk vdc xvda w), $(guest_disk vdb xvdb r) ]"
 			;;
 		pv) printf '%s\n' 'type = "pv"' ;;
 		# The emulator reports RDTSCP as RDTSC, which Xen takes for an attack when it emulates them.

@@ -33,8 +33,19 @@ everybody() {
 		proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount; do
 		ln -sf /dev/null "$etc/systemd/system/$each"
 	done
-	# No device of an emulated machine is worth a database of hardware.
+	mkdir -p "$etc/systemd/system-generators"
+	for each in bless-boot cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local run system-update \
+		veritysetup; do
+		ln -sf /dev/null "$etc/systemd/system-generators/systemd-$each-generator"
+	done
+	# No device of an emulated machine is worth a database of hardware; few are of use to anybody.
 	rm -f "$root/usr/lib/udev/hwdb.bin" "$etc/udev/hwdb.bin"
+	unit systemd-udev-trigger.service.d/few.conf <<-END
+		[Service]
+		ExecStart=
+		ExecStart=udevadm trigger --action=add --subsystem-match=block --subsystem-match=misc
+		ExecStart=udevadm trigger --action=add --sysname-match=hvc*
+	END
 	unit payload.service <<-END
 		[Unit]
 		Description=The disk with what is tested

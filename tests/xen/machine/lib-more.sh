@@ -8,16 +8,23 @@ REASON_MESSAGE=2 REASON_POLICY=8
 
 # ---- the backend ----
 
+# The broker, or nothing.
 broker_pid() {
-	systemctl show -P MainPID xaring-pw
+	local pid parent
+	backend_processes
+	for pid in "${BACKEND[@]}"; do
+		parent=''
+		read -r _ _ _ parent _ 2>/dev/null <"/proc/$pid/stat"
+		[ "$parent" != 1 ] || echo "$pid"
+	done
 }
 
-# Of the backend, or nothing.
+# Its worker, or nothing.
 worker_of_broker() {
-	local pid children
+	local pid worker=''
 	pid=$(broker_pid)
-	children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)
-	echo "${children%% *}"
+	read -r worker _ 2>/dev/null <"/proc/$pid/task/$pid/children"
+	echo "$worker"
 }
 
 # worker_is_new PID: another one than that.
@@ -35,7 +42,9 @@ unit_ns() {
 
 # unit_is_up_after NS
 unit_is_up_after() {
-	[ "$(systemctl show -P ActiveState xaring-pw)" = active ] && [ "$(unit_ns ActiveEnter)" -gt "$1" ]
+	local said
+	said=$(systemctl show -p ActiveState,ActiveEnterTimestampMonotonic xaring-pw)
+	[[ $said == *ActiveState=active* && $said =~ Monotonic=([0-9]+) ]] && [ $((BASH_REMATCH[1] * 1000)) -gt "$1" ]
 }
 
 # rules_reload: the backend has read them afterwards, and says so in one line.
