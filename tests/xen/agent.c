@@ -6,6 +6,8 @@
  *   xen-agent serve                          in the guest, as root
  *   xen-agent wait FILE                      in the guest: prints it as soon as there is something in it;
  *                                            a shell that looks again and again is a load in an emulator
+ *   xen-agent fill PATH FIRST COUNT TEXT     in the guest: writes PATH/FIRST and so on, and prints how many of
+ *                                            them xenstored has taken
  *   xen-agent run NAME SECONDS COMMAND       in dom0: prints what the command says, exits with its code;
  *                                            124 after the deadline, 125 when the guest does not answer
  *   xen-agent domid NAME                     in dom0: prints it, or fails
@@ -25,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +36,7 @@
 
 #define NODE_BYTES   1900 /* xenstored takes 2048 with the path */
 #define OUTPUT_BYTES (512 * NODE_BYTES)
+#define WRITERS      8  /* at once, since each waits most of the time for xenstored's answer */
 #define GRACE_S      10 /* how long the guest may take beyond the deadline of the command */
 
 #define CODE_DEADLINE  124
@@ -237,6 +241,46 @@ static int wait_for_file(const char *path)
 	return 0;
 }
 
+static unsigned int write_nodes(const char *path, unsigned int first, unsigned int end,
+				const char *text)
+{
+	struct xs_handle *xs = xs_open(0);
+	unsigned int taken = 0;
+	char node[PATH_MAX];
+
+	if (!xs)
+		die("xenstore");
+	for (unsigned int i = first; i < end; i++) {
+		snprintf(node, sizeof(node), "%s/%u", path, i);
+		taken += xs_write(xs, XBT_NULL, node, text, (unsigned int)strlen(text));
+	}
+	xs_close(xs);
+	return taken;
+}
+
+static int fill(const char *path, unsigned int first, unsigned int count, const char *text)
+{
+	unsigned int *taken = mmap(NULL, WRITERS * sizeof(*taken), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int sum = 0;
+
+	if (taken == MAP_FAILED)
+		die("memory");
+	for (unsigned int i = 0; i < WRITERS; i++) {
+		if (fork() == 0) {
+			taken[i] = write_nodes(path, first + count * i / WRITERS,
+					       first + count * (i + 1) / WRITERS, text);
+			_exit(0);
+		}
+	}
+	while (wait(NULL) > 0)
+		;
+	for (unsigned int i = 0; i < WRITERS; i++)
+		sum += taken[i];
+	printf("%u\n", sum);
+	return 0;
+}
+
 /* ---- in dom0 ---- */
 
 static void print_output(struct xs_handle *xs, const char *home, unsigned int nodes)
@@ -366,11 +410,15 @@ int main(int argc, char **argv)
 		serve();
 	if (argc == 3 && strcmp(argv[1], "wait") == 0)
 		return wait_for_file(argv[2]);
+	if (argc == 6 && strcmp(argv[1], "fill") == 0)
+		return fill(argv[2], (unsigned int)strtoul(argv[3], NULL, 10),
+			    (unsigned int)strtoul(argv[4], NULL, 10), argv[5]);
 	if (argc == 5 && strcmp(argv[1], "run") == 0)
 		return run(argv[2], (unsigned int)strtoul(argv[3], NULL, 10), argv[4]);
 	if (argc == 3 && strcmp(argv[1], "domid") == 0)
 		return print_domid(argv[2]);
-	fprintf(stderr, "usage: xen-agent serve | xen-agent wait FILE | "
-			"xen-agent run NAME SECONDS COMMAND | xen-agent domid NAME\n");
+	fprintf(stderr,
+		"usage: xen-agent serve | xen-agent wait FILE | "
+		"xen-agent fill PATH FIRST COUNT TEXT | xen-agent run NAME SECONDS COMMAND | xen-agent domid NAME\n");
 	return 2;
 }
