@@ -227,6 +227,8 @@ guest_config() {
 		# The emulator reports RDTSCP as RDTSC, which Xen takes for an attack when it emulates them.
 		pvh) printf '%s\n' 'type = "pvh"' 'tsc_mode = "native"' ;;
 		esac
+		# One that the emulator loses would load dom0 by starting again.
+		[[ $* == *on_reboot* ]] || echo 'on_reboot = "destroy"'
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >"/t/guests/$name.cfg"
 	echo "$type" >"/t/guests/$name.type"

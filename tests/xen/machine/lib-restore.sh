@@ -25,7 +25,7 @@ resume() {
 	check "$1: no dead domain is left" wait_for 2 no_zombies
 	[ "${3:-}" != same ] || same_number "/t/$1.save" "$2"
 	LIBXL_DOMID_REUSE_TIMEOUT=0 xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
-	check "$1 is restored" test $? -eq 0
+	check "$1 is restored" test $? -eq 0 || check_end
 	rm -f "/t/$1.save"
 	if [ "${3:-}" = same ]; then
 		check_number "$1: the number of its domain" "$(guest_id "$1")" -eq "$2"
@@ -41,7 +41,7 @@ save_and_restore() {
 	local id
 	id=$(guest_id "$1")
 	xl save "$1" "/t/$1.save" >>"$SESSION/log/xl" 2>&1
-	check "$1 is saved" test $? -eq 0
+	check "$1 is saved" test $? -eq 0 || check_end
 	resume "$1" "$id" "${2:-}"
 }
 
