@@ -340,7 +340,8 @@ void box_wait_streams(const struct box *box, unsigned count)
 		look_again(until_ms, "the number of streams");
 }
 
-uint32_t box_offer(const struct box *box, uint64_t epoch, struct offer *offer)
+/* The number of a stream with that epoch, or of any for 0; UINT32_MAX when there is none. */
+static uint32_t find_offer(const struct box *box, uint64_t epoch, struct offer *offer)
 {
 	struct xaring_refusal refusal;
 	char path[64], *list, *rest, *word;
@@ -357,7 +358,16 @@ uint32_t box_offer(const struct box *box, uint64_t epoch, struct offer *offer)
 			number = (uint32_t)strtoul(word, NULL, 10);
 	}
 	free(list);
-	assert_int_not_equal(number, UINT32_MAX);
+	return number;
+}
+
+uint32_t box_offer(const struct box *box, uint64_t epoch, struct offer *offer)
+{
+	uint64_t until_ms = deadline();
+	uint32_t number;
+
+	while ((number = find_offer(box, epoch, offer)) == UINT32_MAX)
+		look_again(until_ms, "the offer");
 	return number;
 }
 

@@ -67,8 +67,10 @@ const char *box_node(const struct box *box, const char *path);
 const char *box_wait_node(const struct box *box, const char *path);
 void box_wait_no_node(const struct box *box, const char *path);
 
-/* Waits until there are so many streams, and reads the one with that epoch, or (0) the only one. */
+/* Waits until there are so many streams. */
 void box_wait_streams(const struct box *box, unsigned count);
+
+/* Waits until there is one with that epoch, or (0) any; returns its number. Others may wait for their removal. */
 uint32_t box_offer(const struct box *box, uint64_t epoch, struct offer *offer);
 
 /* What the guest has asked of xenstored so far. */
