@@ -8,25 +8,6 @@ REASON_MESSAGE=2 REASON_POLICY=8
 
 # ---- the backend ----
 
-# The broker, or nothing.
-broker_pid() {
-	local pid parent
-	backend_processes
-	for pid in "${BACKEND[@]}"; do
-		parent=''
-		read -r _ _ _ parent _ 2>/dev/null <"/proc/$pid/stat"
-		[ "$parent" != 1 ] || echo "$pid"
-	done
-}
-
-# Its worker, or nothing.
-worker_of_broker() {
-	local pid worker=''
-	pid=$(broker_pid)
-	read -r worker _ 2>/dev/null <"/proc/$pid/task/$pid/children"
-	echo "$worker"
-}
-
 # worker_is_new PID: another one than that.
 worker_is_new() {
 	local pid

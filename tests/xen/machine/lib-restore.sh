@@ -46,16 +46,17 @@ save_and_restore() {
 }
 
 # restored NAME NUMBER ROUNDS: so often in a row, with one program, which waits in a write whenever it is not
-# writing; the last time as the same domain. Sets the figure.
+# writing; of several the last time as the same domain. Sets the figure.
 restored() {
-	local name=$1 number=$2 rounds=$3 daemon round resumed=() back_ms longest_ms=0 which=''
+	local name=$1 number=$2 rounds=$3 daemon backend round resumed=() back_ms longest_ms=0 which=''
 	daemon=$(guest_daemon "$name")
+	backend="$(broker_pid) $(worker_of_broker)"
 	tap_sink "$SESSION/$name.f32"
 	guest_player "$name" "$number" -b 8192
 	heard_or_die "$name"
 	tap_go_on "$SESSION/$name.f32" 2000
 	for ((round = 1; round <= rounds; round++)); do
-		[ "$round" -lt "$rounds" ] || which=same
+		[ "$rounds" -eq 1 ] || [ "$round" -lt "$rounds" ] || which=same
 		save_and_restore "$name" $which
 		resumed+=("$RESUMED")
 		check "$name: it is heard again, round $round" wait_for 30 guest_is_heard "$name"
@@ -63,6 +64,7 @@ restored() {
 	done
 	check "$name: the program still runs" guest_runs "$name" player
 	check "$name: so does the daemon" test "$(guest_daemon "$name")" = "$daemon"
+	check "$name: and the backend: $backend" test "$(broker_pid) $(worker_of_broker)" = "$backend"
 	guest_signal "$name" player TERM
 	check "$name: the program ends well" guest_wait "$name" player 30
 	tap_go_on "$SESSION/$name.f32" 200
@@ -71,6 +73,7 @@ restored() {
 	check "$name: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
 		"\(.damaged) damaged, \(.foreign) foreign"')" \
 		verdict_holds ".gaps >= $rounds and .jumps + .repeated + .damaged + .foreign == 0"
+	gaps_check "$name" "$rounds"
 	for RESUMED in "${resumed[@]}"; do
 		back_ms=$(verdict "([.runs[] | select(.begin_ns > $RESUMED) | .begin_ns][0] - $RESUMED) / 1000000 | floor")
 		check_number "$name: ms from the resume to sound" "$back_ms" -le $((3000 + SLACK_MS))

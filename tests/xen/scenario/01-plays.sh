@@ -20,6 +20,21 @@ slider_check() {
 	guest_set_volume debian 1.0 1000
 }
 
+status() {
+	guest_user debian xaring-guestd --status >"$SESSION/status"
+}
+
+# status_says PATTERN
+status_says() {
+	status
+	grep -qE "$1" "$SESSION/status"
+}
+
+# mute NUMBER: 1 or 0.
+mute() {
+	wpctl set-mute "$(guest_node debian)" "$1"
+}
+
 session_need
 guest_need debian debian
 guest_run debian "/payload/tests/lib/sound-make noise S16 2 $FRAMES 1 >/tmp/noise.raw"
@@ -29,6 +44,11 @@ guest_spawn debian first "timeout 60 aplay -q -D xen -t raw -f S16_LE -c 2 -r 48
 heard_or_die debian
 check "a client has the VM's name" wait_for 5 client_exists debian
 slider_check
+check "--status finds nothing broken" wait_for 5 status
+mute 1
+check "--status says that it is muted" wait_for 5 status_says '^broken +mute'
+mute 0
+check "and that it is not" wait_for 5 status
 guest_signal debian first TERM
 check "aplay's end is its node's end" wait_for 5 guest_is_silent debian
 

@@ -58,6 +58,7 @@ tap_go_on "$SESSION/moved.f32" 2000
 player_ends mover 2 "$SESSION/moved.f32" 8
 nothing_wrong_check mover
 check_number "gaps" "$(verdict .gaps)" -ge 1
+gaps_check mover 1
 # xl itself returns when the guest has been running for a while.
 back_ms=$((($(verdict '.runs[-1].begin_ns') - MOVED) / 1000000))
 check_number "ms from the end of xl to sound" $back_ms -le $((3000 + SLACK_MS))

@@ -49,11 +49,16 @@ done
 one_stream_check loop "after reboots"
 destroyed loop "$mapped"
 guest_start loop pvh
-guest_player loop 1 -b 8192
+guest_player loop 2 -b 8192
 check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
 check "its volume is that of the name" wait_for 5 guest_volume_is loop 125
 one_stream_check loop "of a new guest"
 guest_set_volume loop 1.0 1000
+tap_sink "$SESSION/new.f32"
+tap_go_on "$SESSION/new.f32" 1000
+tap_end
+guest_judge loop 2 "$SESSION/new.f32"
+nothing_wrong_check "a new guest"
 destroyed loop "$mapped"
 figure "$REBOOTS reboots, destroyed: $FIGURE"
 check_end

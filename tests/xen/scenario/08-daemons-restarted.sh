@@ -80,6 +80,7 @@ fi
 
 player_ends pv 1 "$SESSION/heard.f32"
 nothing_wrong_check pv
+gaps_check pv ${#EVENTS[@]}
 FIGURE=''
 for i in "${!EVENTS[@]}"; do
 	heard=$(heard_after "${DOWN[i]}")

@@ -47,6 +47,7 @@ guest_destroy clock
 guest_start clock pv 'tsc_mode = "native"'
 id=$(guest_id clock)
 
+! pidof oxenstored >/dev/null || check "oxenstored logs what it is asked" test -e $ACCESS_LOG
 [ ! -e $ACCESS_LOG ] || before=$(operations "$id")
 tap_sink "$SESSION/steady.f32"
 fired=$(notifications)
