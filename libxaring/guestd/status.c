@@ -226,6 +226,12 @@ static bool look_at_guestd(struct look *l, struct xaring_refusal *refusal)
 
 	snprintf(socket, sizeof(socket), "%s/" STATUS_SOCKET, l->places->runtime_dir);
 	res = try_socket(socket);
+	if (res == -EACCES) {
+		say(l, STATUS_GUESTD, "you may not play: %s: %s", socket, strerror(-res));
+		return give_up(l, STATUS_GUESTD,
+			       "as root: ls -l names the group whose members may; log in anew once "
+			       "you are one");
+	}
 	if (res < 0) {
 		say(l, STATUS_GUESTD, "xaring-guestd does not run: %s: %s", socket, strerror(-res));
 		return give_up(l, STATUS_GUESTD,
@@ -251,8 +257,8 @@ static bool look_at_backend(struct look *l)
 	if (!(l->view.status_flags & XARING_STATUS_BACKEND) && !l->state.attached) {
 		say(l, STATUS_BACKEND, "no backend: xaring-pw does not run in dom0");
 		return give_up(l, STATUS_BACKEND,
-			       "in dom0: apt install xaring-backend, systemctl enable --now "
-			       "xaring-pw");
+			       "in dom0: is the package xaring-backend installed? As root: "
+			       "systemctl enable --now xaring-pw");
 	}
 	return say(l, STATUS_BACKEND, "the backend is there");
 }
@@ -298,7 +304,9 @@ static bool look_at_mute(struct look *l)
 {
 	if (l->view.flags & XARING_FLAG_MUTED) {
 		say(l, STATUS_MUTE, "this VM is muted in dom0");
-		return give_up(l, STATUS_MUTE, "in dom0's mixer (pavucontrol), unmute it");
+		return give_up(l, STATUS_MUTE,
+			       "in dom0: pavucontrol, or wpctl status and "
+			       "wpctl set-mute ID 0");
 	}
 	return say(l, STATUS_MUTE, "this VM is not muted");
 }

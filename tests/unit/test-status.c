@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,10 +29,12 @@
 #define CYCLE_MS    5
 #define CYCLE       (48 * CYCLE_MS) /* frames */
 #define DEADLINE_MS 10000
+#define NOBODY      65534
 
 /* What the machine and the other sides are like; all of it good as usual() makes it. */
 struct world {
 	bool no_xen, is_dom0, no_module, no_device, no_server;
+	bool is_stranger;            /* who asks may not reach the server */
 	bool is_mute;                /* the server does not answer */
 	enum xaring_reason refusal;  /* of the server, NONE = no */
 	uint32_t status_flags;       /* of the server */
@@ -98,6 +102,9 @@ static void *look(void *data)
 		.runtime_dir = server.folder,
 	};
 
+	/* Of this thread, which ends: root may go everywhere. */
+	if (w->is_stranger && geteuid() == 0)
+		(void)syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
 	status_look(&places, &report);
 	atomic_store(&is_over, true);
 	return NULL;
@@ -194,10 +201,13 @@ static enum status_link broken_in(struct world w)
 	atomic_store(&is_over, false);
 	if (!w.no_server)
 		local_server_listen(&server);
+	if (w.is_stranger)
+		assert_int_equal(chmod(server.folder, 0), 0);
 	xaring_store(&server.status->flags, w.status_flags);
 	assert_int_equal(pthread_create(&thread, NULL, look, &w), 0);
 	serve(&w);
 	pthread_join(thread, NULL);
+	assert_int_equal(chmod(server.folder, 0700), 0);
 	print_message("%s: %s\n",
 		      report.broken == STATUS_LINKS ? "fine" : report.what[report.broken],
 		      report.remedy);
@@ -251,6 +261,17 @@ static void missing_daemon_is_named(void **state)
 	(void)state;
 	w.no_server = true;
 	assert_int_equal(broken_in(w), STATUS_GUESTD);
+}
+
+static void who_may_not_reach_the_daemon_is_told(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.is_stranger = true;
+	assert_int_equal(broken_in(w), STATUS_GUESTD);
+	assert_non_null(strstr(report.what[STATUS_GUESTD], "you may not"));
+	assert_non_null(strstr(report.remedy, "group"));
 }
 
 static void daemon_that_does_not_answer_is_named(void **state)
@@ -438,6 +459,7 @@ int main(void)
 		TEST(dom0_is_named),
 		TEST(missing_module_is_named),
 		TEST(missing_daemon_is_named),
+		TEST(who_may_not_reach_the_daemon_is_told),
 		TEST(daemon_that_does_not_answer_is_named),
 		TEST(missing_device_is_named),
 		TEST(unreachable_xenstore_is_named),
