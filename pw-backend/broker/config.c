@@ -161,6 +161,15 @@ static int on_rule(struct reader *r, const struct place *place, const struct pie
 	return reader_each_pair(r, place, value, on_rule_key, NULL);
 }
 
+/* Of a file that says a section twice PipeWire, and with it the worker, reads the last one only. */
+static bool has_rules(const struct reader *r)
+{
+	const struct config *config = r->config;
+
+	return config->rule_count > 0 &&
+	       config->rules[config->rule_count - 1].file == r->text->file;
+}
+
 static int read_rules(struct reader *r, const struct place *place, const struct piece *value)
 {
 	struct config *config = r->config;
@@ -289,6 +298,8 @@ static int on_section(struct reader *r, const struct place *top, const struct pi
 		return reader_each_pair(r, &place, value, on_property, NULL);
 	if (piece_is(key, "xaring.vms"))
 		return reader_each_element(r, &place, value, on_vm);
+	if (piece_is(key, "xaring.rules") && has_rules(r))
+		return reader_refuse_key(r, &file, key, "one of it in each file is accepted");
 	if (piece_is(key, "xaring.rules"))
 		return read_rules(r, &place, value);
 	if (piece_begins(key, "xaring."))

@@ -384,6 +384,9 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 	assert_refused("xaring.vms = [ { name = a } { nam = b } ]",
 		       "1: the key nam in xaring.vms[1] is refused: name, title and socket are "
 		       "accepted");
+	assert_refused("xaring.rules = [ ]\nxaring.rules = [ ]",
+		       "2: the key xaring.rules in the file is refused: one of it in each file is "
+		       "accepted");
 	assert_refused("xaring.rules = [ { match = [ ] } ]",
 		       "1: the key match in xaring.rules[0] is refused: matches and actions are "
 		       "accepted");
