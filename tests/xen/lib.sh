@@ -397,17 +397,6 @@ tap_guests() {
 	tap_start "${taps[@]}"
 }
 
-# whole_check TEXT NUMBER FILE LAST: from the first frame that was heard, which is of the first second, to the last
-# that was played nothing is missing, repeated, changed, or somebody else's.
-whole_check() {
-	VERDICT=$SESSION/verdict-$2.json
-	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" >"$VERDICT"
-	WHOLE=$(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
-		"\(.foreign) foreign, \(.damaged) damaged"')
-	check "$1: $WHOLE" verdict_holds ".coded > 0 and .gaps + .jumps + .repeated + .foreign + .damaged == 0 and
-		.runs[0].first < 48000 and .runs[-1].last == $4"
-}
-
 guest_is_heard() {
 	guest_look "$1"
 	[ ${#NODES[@]} -gt 0 ]
