@@ -100,6 +100,8 @@ judge_packages() {
 	done
 	check "xaring-guest recommends its default" \
 		test "$(FIELD=Recommends field xaring-guest)" = xaring-guest-default
+	check "accounts are made without adduser" \
+		test "$(FIELD=Depends field xaring-backend | grep -c adduser)" = 0
 	for package in "libxaring0 libxaring.so.*" "libasound2-plugin-xen libasound_module_pcm_xen.so"; do
 		# shellcheck disable=SC2086
 		needs ${package% *} "${package#* }" >"$BARE_WORK/needs"
@@ -335,6 +337,9 @@ try_guest() {
 	check "the running PipeWire has it no more" wait_for 20 sound_node_is_gone xen_output
 	check "xaring-guest stays" is_installed xaring-guest
 	on "apt install xaring-guest-default" $APT install xaring-guest-default libxaring-dev
+	check "the running PipeWire has it again" wait_for 20 sound_node_exists xen_output
+	on "apt install --reinstall of a guest's" $APT install --reinstall $GUEST
+	check "ALSA's default device is xen still" default_is_xen
 }
 
 try_upgrade() {
