@@ -11,10 +11,10 @@ SECONDS_OF_IT=10
 PROGRAMS=('debian player 1' 'pv player 2' 'pvh one 3' 'pvh two 4')
 FIGURE=''
 
-# plays NAME ID NUMBER: with half a second in its buffer, for each start of a program keeps the one emulated
-# processor of its guest longer than from one quantum to the next.
+# plays NAME ID NUMBER: with a second in its buffer, for each start of a program keeps the one emulated processor
+# of its guest longer than from one quantum to the next.
 plays() {
-	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 24000 $3"
+	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 48000 $3"
 }
 
 # ends NAME ID NUMBER
@@ -26,7 +26,8 @@ ends() {
 }
 
 # is_whole NAME ID NUMBER: from the first frame that was recorded to the last one nothing is missing, repeated,
-# changed, or somebody else's; but for a gap where the emulated guest was too late, and its program was told.
+# changed, or somebody else's. Where the program was told of an xrun the emulated guest was too late, which is
+# as good a reason for another attempt as dom0's graph that was.
 is_whole() {
 	local said xruns
 	xruns=$(tail -n 1 "$SESSION/$3.json" | jq .xruns)
@@ -34,9 +35,9 @@ is_whole() {
 	"$TOOLS/sound-check" coded "$3" "$SESSION_RATE" "$SESSION/$3.f32" >"$VERDICT"
 	said=$(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated, " +
 		"\(.foreign) foreign, \(.damaged) damaged"')
-	check "$1, $2: $said, $xruns xruns" \
-		verdict_holds ".gaps <= $xruns and .jumps + .repeated + .foreign + .damaged == 0"
-	check_number "$1, $2: frames" "$(verdict .coded)" -gt $((SECONDS_OF_IT * 45000))
+	[ "$xruns" = 0 ] || echo "$1, $2" >>"$SESSION/xruns"
+	check "$1, $2: $said, $xruns xruns" verdict_holds ".gaps + .jumps + .repeated + .foreign + .damaged == 0"
+	check_number "$1, $2: frames" "$(verdict .coded)" -gt $((SECONDS_OF_IT * 47500))
 	FIGURE+="${FIGURE:+, }$(verdict .coded)"
 }
 
