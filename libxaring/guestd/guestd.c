@@ -57,7 +57,7 @@ void guestd_tick_within(struct guestd *g, uint32_t ms)
 	if (g->tick_ms != 0 && g->tick_ms <= ms)
 		return;
 	g->tick_ms = ms;
-	loop_arm_timer(g->tick, ms, 0);
+	loop_arm_timer(g->tick, ms);
 }
 
 static void be_ready(struct guestd *g)

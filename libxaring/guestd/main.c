@@ -107,11 +107,10 @@ static void on_stop(void *data, int signal)
 /* Before any thread is started: the signals are blocked for all of them. */
 static int watch_signals(struct daemon *d)
 {
-	struct loop_source *unused;
-	int res = loop_add_signal(d->loop, SIGTERM, on_stop, d, &unused);
+	int res = loop_add_signal(d->loop, SIGTERM, on_stop, d, NULL);
 
 	if (res == 0)
-		res = loop_add_signal(d->loop, SIGINT, on_stop, d, &unused);
+		res = loop_add_signal(d->loop, SIGINT, on_stop, d, NULL);
 	return res < 0 ? start_fail(EXIT_FAILURE, "it cannot start: %s", strerror(-res)) : 0;
 }
 

@@ -113,7 +113,7 @@ static void on_tick(void *data)
 	if (r->ops > 0)
 		return;
 	r->ticking = false;
-	loop_arm_timer(r->tick, 0, 0);
+	loop_arm_timer(r->tick, 0);
 }
 
 static void begin_op(struct rendezvous *r, struct store_job *job,
@@ -124,7 +124,7 @@ static void begin_op(struct rendezvous *r, struct store_job *job,
 		r->ops_ms = clock_now_ms();
 	if (!r->ticking) {
 		r->ticking = true;
-		loop_arm_timer(r->tick, TICK_MS, TICK_MS);
+		loop_repeat_timer(r->tick, TICK_MS);
 	}
 	job->work = work;
 	job->done = done;
@@ -143,7 +143,7 @@ static void leave_home(struct rendezvous *r)
 static void lose_home(struct rendezvous *r)
 {
 	leave_home(r);
-	loop_arm_timer(r->retry, RETRY_MS, 0);
+	loop_arm_timer(r->retry, RETRY_MS);
 }
 
 /* Returns false when there is nothing more to do: everything is being given up. */
@@ -202,7 +202,7 @@ static bool may_write(struct rendezvous *r)
 {
 	if (bucket_take(&r->writes, clock_now_ms()))
 		return true;
-	loop_arm_timer(r->node_rest, NODES_REFILL_MS, 0);
+	loop_arm_timer(r->node_rest, NODES_REFILL_MS);
 	return false;
 }
 
@@ -342,7 +342,7 @@ static void begin_kick(struct rendezvous *r)
 	if (!r->kicks.wanted || r->kicks.busy || !r->is_home)
 		return;
 	if (past_ms < KICK_MS) {
-		loop_arm_timer(r->kick_rest, (uint32_t)(KICK_MS - past_ms), 0);
+		loop_arm_timer(r->kick_rest, (uint32_t)(KICK_MS - past_ms));
 		return;
 	}
 	r->kicks = (struct again){.busy = true};
@@ -644,14 +644,13 @@ static int make_token(char token[FOLDER_TOKEN_DIGITS + 1])
 
 static int add_watches(struct rendezvous *r)
 {
-	struct store_watch *unused;
-	int res = store_add_watch(r->store, FOLDER_DOMID, NULL, on_home_fired, r, &unused);
+	int res = store_add_watch(r->store, FOLDER_DOMID, NULL, on_home_fired, r, NULL);
 
 	if (res == 0)
-		res = store_add_watch(r->store, FOLDER_BACKEND_ID, NULL, on_home_fired, r, &unused);
+		res = store_add_watch(r->store, FOLDER_BACKEND_ID, NULL, on_home_fired, r, NULL);
 	if (res == 0)
 		res = store_add_watch(r->store, OFFER_STREAMS, OFFER_ANSWER, on_answer_fired, r,
-				      &unused);
+				      NULL);
 	return res;
 }
 

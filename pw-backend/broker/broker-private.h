@@ -23,7 +23,6 @@ struct broker {
 	uint32_t last_vm;
 	uint32_t last_lease;
 	struct loop_source *tick;
-	bool ticking;
 };
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */

@@ -27,10 +27,7 @@
 
 void broker_tick(struct broker *b)
 {
-	if (b->ticking)
-		return;
-	b->ticking = true;
-	loop_arm_timer(b->tick, TICK_MS, TICK_MS);
+	loop_repeat_timer(b->tick, TICK_MS);
 }
 
 static struct vm *find_vm(const struct broker *b, uint32_t id)
@@ -69,10 +66,8 @@ static void on_tick(void *data)
 
 	for (struct vm *vm = b->vms; vm; vm = vm->next)
 		busy |= check_ending(b, vm);
-	if (busy)
-		return;
-	b->ticking = false;
-	loop_arm_timer(b->tick, 0, 0);
+	if (!busy)
+		loop_arm_timer(b->tick, 0);
 }
 
 static void announce_vm(struct broker *b, const struct vm *vm)

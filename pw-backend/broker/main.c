@@ -355,13 +355,12 @@ static void on_reload(void *data, int signal)
 
 static int watch_signals(struct daemon *d)
 {
-	struct loop_source *unused;
-	int res = loop_add_signal(d->loop, SIGTERM, on_stop, d, &unused);
+	int res = loop_add_signal(d->loop, SIGTERM, on_stop, d, NULL);
 
 	if (res == 0)
-		res = loop_add_signal(d->loop, SIGINT, on_stop, d, &unused);
+		res = loop_add_signal(d->loop, SIGINT, on_stop, d, NULL);
 	if (res == 0)
-		res = loop_add_signal(d->loop, SIGHUP, on_reload, d, &unused);
+		res = loop_add_signal(d->loop, SIGHUP, on_reload, d, NULL);
 	return res;
 }
 

@@ -49,9 +49,7 @@ struct xen {
 	struct deaf deaf;
 	bool is_placed; /* place is known, and watched */
 
-	struct store_watch *introduced, *released; /* or, by_list, one of the list */
 	struct loop_source *sweep, *throttle, *overdue;
-	bool is_throttling;
 
 	struct scan_roster *roster; /* under way */
 	bool roster_wanted;         /* once more, asking for each */
@@ -72,22 +70,18 @@ static void on_throttle(void *data)
 {
 	struct xen *x = data;
 
-	x->is_throttling = false;
+	loop_arm_timer(x->throttle, 0);
 	for (struct xen_guest *g = x->guests; g; g = g->next) {
 		if (g->throttled)
 			xen_guest_pump(g);
 	}
-	if (!x->is_throttling)
-		loop_arm_timer(x->throttle, 0, 0);
 }
 
 static void on_throttled(void *data)
 {
 	struct xen *x = data;
 
-	if (!x->is_throttling)
-		loop_arm_timer(x->throttle, THROTTLE_MS, THROTTLE_MS);
-	x->is_throttling = true;
+	loop_repeat_timer(x->throttle, THROTTLE_MS);
 }
 
 static void insert(struct xen *x, struct xen_guest **at, uint32_t domid)
@@ -280,14 +274,11 @@ static int watch_domains(struct xen *x)
 	int res;
 
 	if (x->place.by_list)
-		return store_add_watch(x->store, SCAN_LIST, NULL, on_list_changed, x,
-				       &x->introduced);
-	res = store_add_watch(x->store, "@introduceDomain", NULL, on_domains_changed, x,
-			      &x->introduced);
+		return store_add_watch(x->store, SCAN_LIST, NULL, on_list_changed, x, NULL);
+	res = store_add_watch(x->store, "@introduceDomain", NULL, on_domains_changed, x, NULL);
 	if (res < 0)
 		return res;
-	return store_add_watch(x->store, "@releaseDomain", NULL, on_domains_changed, x,
-			       &x->released);
+	return store_add_watch(x->store, "@releaseDomain", NULL, on_domains_changed, x, NULL);
 }
 
 static void take_place(struct xen *x, uint32_t own_domid)
@@ -307,7 +298,7 @@ static void take_place(struct xen *x, uint32_t own_domid)
 	/* Without the watches there is the sweep. */
 	if (watch_domains(x) < 0)
 		xaring_log(XARING_LOG_WARN, "new domains are found late: out of memory");
-	loop_arm_timer(x->sweep, sweep_ms, sweep_ms);
+	loop_repeat_timer(x->sweep, sweep_ms);
 	look_for_domains(x, true);
 }
 
@@ -315,7 +306,7 @@ static void finish_withdrawal(struct xen *x)
 {
 	void (*withdrawn)(void *data) = x->withdrawn;
 
-	loop_arm_timer(x->overdue, 0, 0);
+	loop_arm_timer(x->overdue, 0);
 	x->withdrawn = NULL;
 	if (withdrawn)
 		withdrawn(x->withdrawn_data);
@@ -385,7 +376,7 @@ bool xen_withdraw(struct xen *x, void (*done)(void *data), void *data)
 	x->presence_wanted = false;
 	x->withdrawn = done;
 	x->withdrawn_data = data;
-	loop_arm_timer(x->overdue, WITHDRAW_MS, 0);
+	loop_arm_timer(x->overdue, WITHDRAW_MS);
 	start_presence(x);
 	return true;
 }
@@ -464,8 +455,6 @@ void xen_close(struct xen *x)
 		x->guests = g->next;
 		xen_guest_destroy(g);
 	}
-	store_remove_watch(x->introduced);
-	store_remove_watch(x->released);
 	store_destroy(x->store);
 	loop_remove(x->sweep);
 	loop_remove(x->throttle);

@@ -112,7 +112,7 @@ static void schedule_restart(struct supervisor *s)
 		return;
 	}
 	xaring_log(XARING_LOG_WARN, "worker: the next one is started in %u ms", delay_ms);
-	loop_arm_timer(s->restart, delay_ms, 0);
+	loop_arm_timer(s->restart, delay_ms);
 }
 
 static void close_talk(struct supervisor *s)
@@ -122,7 +122,7 @@ static void close_talk(struct supervisor *s)
 	close_fd(&s->child.fd);
 	drop_queue(s);
 	s->ready = false;
-	loop_arm_timer(s->overdue, 0, 0);
+	loop_arm_timer(s->overdue, 0);
 }
 
 static void finish_worker(struct supervisor *s)
@@ -184,7 +184,7 @@ static void kill_process(struct supervisor *s)
 {
 	s->killed = true;
 	pidfd_send_signal(s->child.pidfd, SIGKILL, NULL, 0);
-	loop_arm_timer(s->overdue, DIE_MS, 0);
+	loop_arm_timer(s->overdue, DIE_MS);
 }
 
 /*
@@ -197,7 +197,7 @@ static void end_worker(struct supervisor *s)
 	if (s->child.pidfd >= 0)
 		kill_process(s);
 	else
-		loop_arm_timer(s->restart, 1, 0);
+		loop_arm_timer(s->restart, 1);
 }
 
 void supervisor_kill(struct supervisor *s, const char *why)
@@ -216,9 +216,9 @@ static void ask_to_leave(struct supervisor *s)
 	close_talk(s);
 	s->leaving = true;
 	if (s->child.pidfd < 0)
-		loop_arm_timer(s->restart, 1, 0);
+		loop_arm_timer(s->restart, 1);
 	else if (was_ready)
-		loop_arm_timer(s->overdue, STOP_MS, 0);
+		loop_arm_timer(s->overdue, STOP_MS);
 	else
 		kill_process(s);
 }
@@ -227,7 +227,7 @@ void supervisor_replace(struct supervisor *s, const char *why)
 {
 	if (!s->alive) {
 		s->short_lives = 0;
-		loop_arm_timer(s->restart, 1, 0);
+		loop_arm_timer(s->restart, 1);
 	} else if (s->child.fd >= 0) {
 		xaring_log(XARING_LOG_INFO, "worker is replaced: %s", why);
 		ask_to_leave(s);
@@ -237,7 +237,7 @@ void supervisor_replace(struct supervisor *s, const char *why)
 static void note_ready(struct supervisor *s)
 {
 	s->ready = true;
-	loop_arm_timer(s->overdue, 0, 0);
+	loop_arm_timer(s->overdue, 0);
 	xaring_log(XARING_LOG_DEBUG, "worker (pid %d) is ready", (int)s->child.pid);
 }
 
@@ -407,7 +407,7 @@ static void start_worker(struct supervisor *s)
 	}
 	xaring_log(XARING_LOG_DEBUG, "worker (pid %d) is started", (int)s->child.pid);
 	s->alive = true;
-	loop_arm_timer(s->overdue, READY_MS, 0);
+	loop_arm_timer(s->overdue, READY_MS);
 	s->events->on_worker_start(s->data);
 }
 

@@ -263,7 +263,6 @@ static struct box *make(void)
 				     .policy = policy,
 				     .on_ready = on_ready,
 				     .data = box};
-	struct loop_source *unused;
 
 	assert_non_null(box);
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-box.XXXXXX");
@@ -282,9 +281,8 @@ static struct box *make(void)
 	assert_int_equal(loop_add_io(box->loop, box->quit, EPOLLIN, on_quit, box,
 				     &box->quit_source),
 			 0);
-	assert_int_equal(loop_add_io(box->loop, box->replace, EPOLLIN, on_replace, box, &unused),
-			 0);
-	assert_int_equal(loop_add_io(box->loop, box->reload, EPOLLIN, on_reload, box, &unused), 0);
+	assert_int_equal(loop_add_io(box->loop, box->replace, EPOLLIN, on_replace, box, NULL), 0);
+	assert_int_equal(loop_add_io(box->loop, box->reload, EPOLLIN, on_reload, box, NULL), 0);
 	setup.loop = box->loop;
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
 	return box;

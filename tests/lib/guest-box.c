@@ -138,7 +138,6 @@ static int run_guestd(const struct box *box, int ready)
 				     .user_pages = box->user_pages,
 				     .on_ready = on_ready,
 				     .data = &ready};
-	struct loop_source *unused;
 	struct guestd *guestd;
 	char path[108];
 	int res;
@@ -149,7 +148,7 @@ static int run_guestd(const struct box *box, int ready)
 	set_environment(box);
 	snprintf(path, sizeof(path), "%s/socket", box->folder);
 	if (!log_file || loop_create(&setup.loop) < 0 ||
-	    loop_add_signal(setup.loop, SIGTERM, on_stop, setup.loop, &unused) < 0 ||
+	    loop_add_signal(setup.loop, SIGTERM, on_stop, setup.loop, NULL) < 0 ||
 	    xaring_listener_open(path, 0666, &setup.listener) < 0 ||
 	    guestd_create(&setup, &guestd) < 0)
 		return 99;

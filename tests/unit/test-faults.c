@@ -426,8 +426,6 @@ static int step_loop(void)
 	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	res = loop_add_timer(loop, on_timer, loop, &source);
 	if (res == 0)
-		res = loop_arm_timer(source, 20000, 0);
-	if (res == 0)
 		res = loop_add_signal(loop, SIGUSR2, on_signal, loop, &source);
 	if (res == 0)
 		res = loop_add_io(loop, fd, EPOLLIN, on_ready, loop, &source);

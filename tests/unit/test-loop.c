@@ -47,7 +47,7 @@ static int fixture_make(void **state)
 	for (int i = 0; i < 2; i++)
 		f->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_int_equal(loop_add_timer(f->loop, on_deadline, f, &f->deadline), 0);
-	assert_int_equal(loop_arm_timer(f->deadline, DEADLINE_MS, 0), 0);
+	loop_arm_timer(f->deadline, DEADLINE_MS);
 	*state = f;
 	return 0;
 }
@@ -88,7 +88,7 @@ static void a_ready_descriptor_is_told(void **state)
 	make_ready(f->fds[0]);
 	assert_int_equal(loop_run(f->loop), IN_TIME);
 	assert_int_equal(f->events, EPOLLIN);
-	assert_int_equal(loop_update_io(f->sources[0], EPOLLOUT), 0);
+	loop_update_io(f->sources[0], EPOLLOUT);
 	assert_int_equal(loop_run(f->loop), IN_TIME);
 	assert_int_equal(f->events, EPOLLOUT);
 	assert_int_equal(f->calls[0], 2);
@@ -98,7 +98,7 @@ static void the_code_of_quit_is_returned(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(loop_arm_timer(f->deadline, 1, 0), 0);
+	loop_arm_timer(f->deadline, 1);
 	assert_int_equal(loop_run(f->loop), TOO_LATE);
 }
 
@@ -115,14 +115,17 @@ static void a_timer_repeats_until_it_is_disarmed(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(loop_add_timer(f->loop, on_tick, f, &f->sources[1]), 0);
-	assert_int_equal(loop_arm_timer(f->sources[1], 0, 1), 0);
+	loop_repeat_timer(f->sources[1], 1);
+	loop_repeat_timer(f->sources[1], 2 * DEADLINE_MS); /* it runs already */
 	assert_int_equal(loop_run(f->loop), IN_TIME);
 	assert_int_equal(f->calls[1], 3);
 	f->calls[1] = 0;
-	assert_int_equal(loop_arm_timer(f->sources[1], 0, 0), 0);
-	assert_int_equal(loop_arm_timer(f->deadline, 20, 0), 0);
+	loop_arm_timer(f->sources[1], 0);
+	loop_arm_timer(f->deadline, 20);
 	assert_int_equal(loop_run(f->loop), TOO_LATE);
 	assert_int_equal(f->calls[1], 0);
+	loop_repeat_timer(f->sources[1], 1);
+	assert_int_equal(loop_run(f->loop), IN_TIME);
 }
 
 static void on_signal(void *data, int signal)
@@ -155,7 +158,7 @@ static void on_remove_other(void *data, uint32_t events)
 	loop_remove(f->sources[0]);
 	loop_remove(f->sources[1]);
 	f->sources[0] = f->sources[1] = NULL;
-	assert_int_equal(loop_arm_timer(f->deadline, 20, 0), 0);
+	loop_arm_timer(f->deadline, 20);
 }
 
 static void a_removed_source_is_silent_at_once(void **state)
@@ -181,8 +184,8 @@ static void on_disarm(void *data, uint32_t events)
 
 	(void)events;
 	assert_int_equal(read(f->fds[0], &value, sizeof(value)), sizeof(value));
-	assert_int_equal(loop_arm_timer(f->sources[1], 60000, 0), 0);
-	assert_int_equal(loop_arm_timer(f->deadline, 20, 0), 0);
+	loop_arm_timer(f->sources[1], 60000);
+	loop_arm_timer(f->deadline, 20);
 }
 
 static void a_timer_set_anew_is_not_due(void **state)
@@ -192,7 +195,7 @@ static void a_timer_set_anew_is_not_due(void **state)
 	assert_int_equal(loop_add_io(f->loop, f->fds[0], EPOLLIN, on_disarm, f, &f->sources[0]), 0);
 	make_ready(f->fds[0]);
 	assert_int_equal(loop_add_timer(f->loop, on_tick, f, &f->sources[1]), 0);
-	assert_int_equal(loop_arm_timer(f->sources[1], 1, 0), 0);
+	loop_arm_timer(f->sources[1], 1);
 	usleep(5000); /* so that both are in one round; sooner, the test only shows less */
 	assert_int_equal(loop_run(f->loop), TOO_LATE);
 	assert_int_equal(f->calls[1], 0);
@@ -219,7 +222,7 @@ static void sources_come_and_go(void **state)
 
 	assert_int_equal(loop_add_timer(f->loop, on_add, f, &f->sources[1]), 0);
 	before = open_descriptors();
-	assert_int_equal(loop_arm_timer(f->sources[1], 1, 1), 0);
+	loop_repeat_timer(f->sources[1], 1);
 	assert_int_equal(loop_run(f->loop), IN_TIME);
 	assert_int_equal(open_descriptors(), before);
 }
@@ -227,12 +230,8 @@ static void sources_come_and_go(void **state)
 static void impossible_descriptors_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	int file = open_descriptors() ? dup(f->fds[0]) : -1;
 
 	assert_int_equal(loop_add_io(f->loop, -1, EPOLLIN, on_ready, f, &f->sources[0]), -EBADF);
-	assert_int_equal(loop_add_io(f->loop, file, EPOLLIN, on_ready, f, &f->sources[0]), 0);
-	close(file);
-	assert_int_equal(loop_update_io(f->sources[0], EPOLLOUT), -EBADF);
 	loop_destroy(NULL);
 }
 

@@ -107,7 +107,7 @@ static int set_up(void **state)
 		return -1;
 	if (loop_add_timer(loop, on_deadline, NULL, &deadline) < 0)
 		return -1;
-	loop_arm_timer(deadline, DEADLINE_MS, 0);
+	loop_arm_timer(deadline, DEADLINE_MS);
 	changes = 0;
 	return seat_open(loop, on_change, NULL, &seat);
 }
@@ -172,7 +172,7 @@ static void what_was_told_is_not_told_again(void **state)
 	set_session("c1", "user", "active", 1000);
 	set_active("seat0", "c1", 1000);
 	assert_told(SEAT_TAKEN, 1000);
-	loop_arm_timer(deadline, 100, 0);
+	loop_arm_timer(deadline, 100);
 	while (loop_run(loop) == 0)
 		assert_true(changes < 10);
 }

@@ -132,7 +132,7 @@ static struct place *open_place(uint32_t open_ms, const struct serve_events *ser
 	assert_int_equal(xaring_listener_open(p.path, 0600, &listener), 0);
 	assert_int_equal(loop_create(&p.loop), 0);
 	assert_int_equal(loop_add_timer(p.loop, on_deadline, &p, &p.deadline), 0);
-	loop_arm_timer(p.deadline, DEADLINE_MS, 0);
+	loop_arm_timer(p.deadline, DEADLINE_MS);
 	assert_int_equal(serve_open(p.loop, listener, open_ms, served_by, &p, &p.serve), 0);
 	return &p;
 }

@@ -90,10 +90,10 @@ static void run_until(struct fixture *f, uint32_t *counted, uint32_t wanted)
 		return;
 	f->counted = counted;
 	f->wanted = wanted;
-	loop_arm_timer(f->deadline, DEADLINE_MS, 0);
+	loop_arm_timer(f->deadline, DEADLINE_MS);
 	loop_run(f->loop);
 	f->counted = NULL;
-	loop_arm_timer(f->deadline, 0, 0);
+	loop_arm_timer(f->deadline, 0);
 }
 
 static void on_pause(void *data)
@@ -106,7 +106,7 @@ static void on_pause(void *data)
 /* Runs the loop for a time in which something must not happen, or may go on. */
 static void run_for(struct fixture *f, uint32_t ms)
 {
-	loop_arm_timer(f->pause, ms, 0);
+	loop_arm_timer(f->pause, ms);
 	loop_run(f->loop);
 }
 

@@ -193,7 +193,7 @@ static void trace_first(struct fixture *f)
 	else
 		kill(f->first, SIGKILL);
 	if (f->traced == TRACED_THREAD)
-		loop_arm_timer(f->late, UNDEAD_MS, 0);
+		loop_arm_timer(f->late, UNDEAD_MS);
 }
 
 /* The first one is replaced: as soon as it is ready, or never will be. The second is the end. */
@@ -262,7 +262,7 @@ static void run_to_the_end(struct fixture *f)
 	xaring_log_set(count_warning, XARING_LOG_DEBUG);
 	assert_int_equal(loop_create(&f->loop), 0);
 	assert_int_equal(loop_add_timer(f->loop, on_deadline, f, &f->deadline), 0);
-	assert_int_equal(loop_arm_timer(f->deadline, DEADLINE_MS, 0), 0);
+	loop_arm_timer(f->deadline, DEADLINE_MS);
 	assert_int_equal(loop_add_timer(f->loop, on_late, f, &f->late), 0);
 	assert_int_equal(supervisor_create(f->loop, &events, f, spawn, f, &f->supervisor), 0);
 	supervisor_start(f->supervisor);

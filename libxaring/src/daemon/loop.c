@@ -26,7 +26,8 @@ struct loop_source {
 	struct loop_source *next, *prev; /* loop::live; next also loop::dead */
 	enum source_kind kind;
 	bool dead;
-	int fd; /* SOURCE_IO: borrowed */
+	bool repeats; /* SOURCE_TIMER: until it is armed once, or disarmed */
+	int fd;       /* SOURCE_IO: borrowed */
 	void *data;
 	union {
 		loop_io_fn io;
@@ -81,108 +82,91 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-static int source_add(struct loop *loop, enum source_kind kind, int fd, uint32_t events,
+/* Copies what was made. Unless it is borrowed, its descriptor is closed when that fails. */
+static int source_add(struct loop *loop, const struct loop_source *made, uint32_t events,
 		      struct loop_source **out)
 {
 	struct loop_source *source = calloc(1, sizeof(*source));
 	struct epoll_event event = {.events = events, .data.ptr = source};
 
-	if (!source)
-		return -ENOMEM;
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+	if (!source || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, made->fd, &event) < 0) {
 		int res = -errno;
 
 		free(source);
+		if (made->kind != SOURCE_IO)
+			close(made->fd);
 		return res;
 	}
+	*source = *made;
 	source->loop = loop;
-	source->kind = kind;
-	source->fd = fd;
 	source->next = loop->live;
 	if (loop->live)
 		loop->live->prev = source;
 	loop->live = source;
-	*out = source;
+	if (out)
+		*out = source;
 	return 0;
 }
 
 int loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *data,
 		struct loop_source **out)
 {
-	struct loop_source *source;
-	int res = source_add(loop, SOURCE_IO, fd, events, &source);
+	const struct loop_source io = {.kind = SOURCE_IO, .fd = fd, .fn.io = fn, .data = data};
 
-	if (res < 0)
-		return res;
-	source->fn.io = fn;
-	source->data = data;
-	*out = source;
-	return 0;
+	return source_add(loop, &io, events, out);
 }
 
-int loop_update_io(struct loop_source *source, uint32_t events)
+void loop_update_io(struct loop_source *source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
 
-	return epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno
-											: 0;
+	epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
 }
 
 int loop_add_timer(struct loop *loop, loop_timer_fn fn, void *data, struct loop_source **out)
 {
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	struct loop_source *source;
-	int res;
+	const struct loop_source timer = {.kind = SOURCE_TIMER,
+					  .fd = timerfd_create(CLOCK_MONOTONIC,
+							       TFD_CLOEXEC | TFD_NONBLOCK),
+					  .fn.timer = fn,
+					  .data = data};
 
-	if (fd < 0)
-		return -errno;
-	res = source_add(loop, SOURCE_TIMER, fd, EPOLLIN, &source);
-	if (res < 0) {
-		close(fd);
-		return res;
-	}
-	source->fn.timer = fn;
-	source->data = data;
-	*out = source;
-	return 0;
+	return timer.fd < 0 ? -errno : source_add(loop, &timer, EPOLLIN, out);
 }
 
-static struct timespec timespec_of_ms(uint32_t ms)
+static void set_timer(struct loop_source *source, uint32_t ms, bool repeats)
 {
-	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	const struct timespec at = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+	struct itimerspec spec = {.it_value = at};
+
+	if (repeats)
+		spec.it_interval = at;
+	source->repeats = repeats;
+	timerfd_settime(source->fd, 0, &spec, NULL);
 }
 
-int loop_arm_timer(struct loop_source *source, uint32_t first_ms, uint32_t repeat_ms)
+void loop_arm_timer(struct loop_source *source, uint32_t ms)
 {
-	struct itimerspec spec = {.it_interval = timespec_of_ms(repeat_ms)};
+	set_timer(source, ms, false);
+}
 
-	/* Zero would disarm it: with a repetition it means the first time is one interval away. */
-	spec.it_value = timespec_of_ms(first_ms > 0 ? first_ms : repeat_ms);
-	return timerfd_settime(source->fd, 0, &spec, NULL) < 0 ? -errno : 0;
+void loop_repeat_timer(struct loop_source *source, uint32_t ms)
+{
+	if (!source->repeats)
+		set_timer(source, ms, true);
 }
 
 int loop_add_signal(struct loop *loop, int signal, loop_signal_fn fn, void *data,
 		    struct loop_source **out)
 {
-	struct loop_source *source;
+	struct loop_source source = {.kind = SOURCE_SIGNAL, .fn.signal = fn, .data = data};
 	sigset_t set;
-	int fd, res;
 
 	sigemptyset(&set);
 	if (sigaddset(&set, signal) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	res = source_add(loop, SOURCE_SIGNAL, fd, EPOLLIN, &source);
-	if (res < 0) {
-		close(fd);
-		return res;
-	}
-	source->fn.signal = fn;
-	source->data = data;
-	*out = source;
-	return 0;
+	source.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return source.fd < 0 ? -errno : source_add(loop, &source, EPOLLIN, out);
 }
 
 void loop_remove(struct loop_source *source)

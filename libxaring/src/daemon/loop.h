@@ -24,15 +24,22 @@ typedef void (*loop_signal_fn)(void *data, int signal);
 int loop_create(struct loop **out);
 void loop_destroy(struct loop *loop); /* frees all sources; closes no descriptor that was added */
 
-/* Polls fd (borrowed). Returns 0 and sets *out, or a negative errno. */
+/*
+ * Adding returns 0 and sets *out, or a negative errno. out may be NULL where the source stays as long
+ * as the loop.
+ */
+
+/* Polls fd (borrowed). */
 int loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn fn, void *data,
 		struct loop_source **out);
-int loop_update_io(struct loop_source *source, uint32_t events);
+void loop_update_io(struct loop_source *source, uint32_t events);
 
 /* A timer, not armed. */
 int loop_add_timer(struct loop *loop, loop_timer_fn fn, void *data, struct loop_source **out);
-/* Arms it once, or with repeat_ms > 0 again and again. 0, 0 disarms. */
-int loop_arm_timer(struct loop_source *source, uint32_t first_ms, uint32_t repeat_ms);
+/* Arms it for once, anew if it was armed. 0 disarms. */
+void loop_arm_timer(struct loop_source *source, uint32_t ms);
+/* Arms it again and again, until loop_arm_timer(). Does nothing while it runs so already. */
+void loop_repeat_timer(struct loop_source *source, uint32_t ms);
 
 /* Blocks the signal for the process and delivers it here (signalfd). */
 int loop_add_signal(struct loop *loop, int signal, loop_signal_fn fn, void *data,

@@ -61,7 +61,6 @@ struct serve {
 	void *data;
 	struct loop_source *io;
 	struct loop_source *tick; /* runs while something has a deadline */
-	bool ticking;
 	int spare_fd; /* given up for a moment to answer when descriptors have run out, or -1 */
 	struct bucket accepts;
 	bool paused; /* nothing is accepted */
@@ -73,10 +72,7 @@ struct serve {
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
 static void tick(struct serve *s)
 {
-	if (s->ticking)
-		return;
-	s->ticking = true;
-	loop_arm_timer(s->tick, TICK_MS, TICK_MS);
+	loop_repeat_timer(s->tick, TICK_MS);
 }
 
 static void client_unlink(struct serve_client *c)
@@ -479,10 +475,8 @@ static void on_tick(void *data)
 		s->paused = false;
 		loop_update_io(s->io, EPOLLIN);
 	}
-	if (busy || s->paused)
-		return;
-	s->ticking = false;
-	loop_arm_timer(s->tick, 0, 0);
+	if (!busy && !s->paused)
+		loop_arm_timer(s->tick, 0);
 }
 
 static uint32_t accept_refill_ms(uint32_t open_ms)

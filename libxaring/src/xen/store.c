@@ -129,7 +129,7 @@ static void on_told(void *data, uint32_t events)
 static void arm(struct store *s, uint64_t ms)
 {
 	s->timing = ms > 0;
-	loop_arm_timer(s->timer, (uint32_t)ms, 0);
+	loop_arm_timer(s->timer, (uint32_t)ms);
 }
 
 static void on_slow(void *data)
@@ -364,7 +364,8 @@ int store_add_watch(struct store *s, const char *path, const char *suffix,
 	s->watches = watch;
 	pthread_mutex_unlock(&s->lock);
 	wake_thread(s);
-	*out = watch;
+	if (out)
+		*out = watch;
 	return 0;
 }
 

@@ -73,8 +73,9 @@ void store_run(struct store *store, struct store_job *job);
  * Watches a path (copied), also "@introduceDomain" and "@releaseDomain". Called once after
  * registration, with each connection, then after changes, many of them as one.
  * suffix: only events whose path ends so count, and those of the watched path itself (borrowed for
- * good); NULL = all. Returns 0 and sets *out, or -ENOMEM. Removing: the callback does not come any
- * more; also from within a callback; accepts NULL.
+ * good); NULL = all. Returns 0 and sets *out, or -ENOMEM. out may be NULL where the watch stays as
+ * long as the store. Removing: the callback does not come any more; also from within a callback;
+ * accepts NULL.
  */
 int store_add_watch(struct store *store, const char *path, const char *suffix,
 		    void (*fired)(void *data), void *data, struct store_watch **out);
