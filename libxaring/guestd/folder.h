@@ -4,7 +4,7 @@
  * needs and all that it finds. What is wanted, and when, is rendezvous.c's.
  *
  * The work functions run on the store's thread, may block, touch nothing but their job and do not
- * log. They are given to the store by setting job.work and job.done.
+ * log. They are given to the store by store_run().
  */
 #ifndef XARING_GUESTD_FOLDER_H
 #define XARING_GUESTD_FOLDER_H

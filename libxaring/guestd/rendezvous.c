@@ -116,9 +116,8 @@ static void on_tick(void *data)
 	loop_arm_timer(r->tick, 0);
 }
 
-static void begin_op(struct rendezvous *r, struct store_job *job,
-		     int (*work)(struct store_job *job, struct store_link *link),
-		     void (*done)(struct store_job *job, int res))
+static void begin_op(struct rendezvous *r, struct store_job *job, store_work_fn work,
+		     store_done_fn done)
 {
 	if (r->ops++ == 0)
 		r->ops_ms = clock_now_ms();
@@ -126,9 +125,7 @@ static void begin_op(struct rendezvous *r, struct store_job *job,
 		r->ticking = true;
 		loop_repeat_timer(r->tick, TICK_MS);
 	}
-	job->work = work;
-	job->done = done;
-	store_run(r->store, job);
+	store_run(r->store, job, work, done);
 }
 
 /* The folder may be another one. */

@@ -346,14 +346,12 @@ static void start_presence(struct xen *x)
 	if (!p)
 		return;
 	x->presence_stale = false;
-	p->job.work = presence_work;
-	p->job.done = on_presence;
 	p->xen = x;
 	p->own_domid = x->place.own_domid;
 	p->is_known = x->is_placed;
 	p->wanted = x->presence_wanted;
 	x->presence = p;
-	store_run(x->store, &p->job);
+	store_run(x->store, &p->job, presence_work, on_presence);
 }
 
 void xen_announce(struct xen *x)

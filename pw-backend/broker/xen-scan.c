@@ -239,19 +239,17 @@ static int scan_work(struct store_job *job, struct store_link *link)
 }
 
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
-	       void (*done)(struct store_job *job, int res), void *owner, struct scan **out)
+	       store_done_fn done, void *owner, struct scan **out)
 {
 	struct scan *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	s->job.work = scan_work;
-	s->job.done = done;
 	s->owner = owner;
 	s->place = *place;
 	s->domid = domid;
 	*out = s;
-	store_run(store, &s->job);
+	store_run(store, &s->job, scan_work, done);
 	return 0;
 }
 
@@ -363,13 +361,11 @@ static int answers_work(struct store_job *job, struct store_link *link)
 	return res;
 }
 
-void scan_answers_start(struct store *store, struct scan_answers *a,
-			void (*done)(struct store_job *job, int res), void *owner)
+void scan_answers_start(struct store *store, struct scan_answers *a, store_done_fn done,
+			void *owner)
 {
-	a->job.work = answers_work;
-	a->job.done = done;
 	a->owner = owner;
-	store_run(store, &a->job);
+	store_run(store, &a->job, answers_work, done);
 }
 
 void scan_answers_free(struct scan_answers *a)
@@ -427,20 +423,17 @@ static int roster_work(struct store_job *job, struct store_link *link)
 }
 
 int scan_roster_start(struct store *store, const struct scan_place *place, bool asks,
-		      void (*done)(struct store_job *job, int res), void *owner,
-		      struct scan_roster **out)
+		      store_done_fn done, void *owner, struct scan_roster **out)
 {
 	struct scan_roster *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return -ENOMEM;
-	r->job.work = roster_work;
-	r->job.done = done;
 	r->owner = owner;
 	r->place = *place;
 	r->asks = asks;
 	*out = r;
-	store_run(store, &r->job);
+	store_run(store, &r->job, roster_work, done);
 	return 0;
 }
 

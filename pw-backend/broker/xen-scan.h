@@ -60,7 +60,7 @@ struct scan {
 
 /* Reads it; done() gets 0, a lost connection (store.h), -ECANCELED or another errno, and frees the scan. */
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,
-	       void (*done)(struct store_job *job, int res), void *owner, struct scan **out);
+	       store_done_fn done, void *owner, struct scan **out);
 void scan_free(struct scan *scan);
 
 /* ---- answers ---- */
@@ -96,8 +96,8 @@ int scan_answers_add(struct scan_answers *answers, const struct xen_text *text,
  * when xenstored does not serve us any more because of them (store.h): the guest has asked to be told,
  * and does not listen.
  */
-void scan_answers_start(struct store *store, struct scan_answers *answers,
-			void (*done)(struct store_job *job, int res), void *owner);
+void scan_answers_start(struct store *store, struct scan_answers *answers, store_done_fn done,
+			void *owner);
 void scan_answers_free(struct scan_answers *answers);
 
 /* ---- all domains ---- */
@@ -119,8 +119,7 @@ struct scan_roster {
 };
 
 int scan_roster_start(struct store *store, const struct scan_place *place, bool asks,
-		      void (*done)(struct store_job *job, int res), void *owner,
-		      struct scan_roster **out);
+		      store_done_fn done, void *owner, struct scan_roster **out);
 void scan_roster_free(struct scan_roster *roster);
 
 #endif

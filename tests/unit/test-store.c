@@ -185,12 +185,11 @@ static void job_done(struct store_job *job, int res)
 static void run_job(struct fixture *f, struct job *j,
 		    int (*work)(struct job *job, struct store_link *link))
 {
-	j->job = (struct store_job){.work = job_work, .done = job_done};
 	j->f = f;
 	j->work = work;
 	j->worked = false;
 	j->done = 0;
-	store_run(f->store, &j->job);
+	store_run(f->store, &j->job, job_work, job_done);
 }
 
 static int finish_job(struct fixture *f, struct job *j,
@@ -1052,10 +1051,9 @@ static void a_flood_costs_neither_memory_nor_wakes(void **state)
 	assert_int_equal(store_create(f->loop, NULL, NULL, &guest), 0);
 	before_bytes = resident_bytes();
 	before_ms = clock_now_ms();
-	j.job = (struct store_job){.work = job_work, .done = job_done};
 	j.f = f;
 	j.work = do_flood;
-	store_run(guest, &j.job);
+	store_run(guest, &j.job, job_work, job_done);
 	/* Somebody else is served meanwhile, and heard. */
 	assert_int_equal(finish_job(f, &mine, do_read), -ENOENT);
 	fake_xen_do(&f->xen, "write " HOME "other 1");

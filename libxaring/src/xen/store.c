@@ -333,8 +333,10 @@ void store_destroy(struct store *s)
 		job->done(job, -ECANCELED);
 }
 
-void store_run(struct store *s, struct store_job *job)
+void store_run(struct store *s, struct store_job *job, store_work_fn work, store_done_fn done)
 {
+	job->work = work;
+	job->done = done;
 	pthread_mutex_lock(&s->lock);
 	queue_put(&s->waiting, job);
 	pthread_mutex_unlock(&s->lock);

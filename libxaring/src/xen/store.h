@@ -14,7 +14,7 @@
  * and then fires every watch once. XENSTORED_PATH, at the time of store_create(), names another socket
  * or device.
  *
- * All functions and all callbacks but store_job.work are the loop's thread's; callbacks come from
+ * All functions and all callbacks but a job's work are the loop's thread's; callbacks come from
  * the loop, never from within a function here but store_destroy(). Logs: the loss and the return of
  * xenstored, a job or a watch of a guest that takes more than 15 s, once each; a watch that is taken
  * away or cannot be set, once in a minute.
@@ -34,16 +34,23 @@ struct store_watch;
 /* The connection, as the store's thread has it. */
 struct store_link;
 
-/* Something to do with xenstore. The caller's memory, the store's from store_run() to done(). */
+struct store_job;
+
+/* On the store's thread; may block. Returns 0 or a negative errno. Touches nothing but the job. */
+typedef int (*store_work_fn)(struct store_job *job, struct store_link *link);
+
+/* On the loop, with what work returned; -ENOTCONN when there was no connection. May free the job. */
+typedef void (*store_done_fn)(struct store_job *job, int res);
+
+/*
+ * Something to do with xenstore. The caller's memory, the store's from store_run() to done(); what is in
+ * it is the store's alone.
+ */
 struct store_job {
 	struct store_job *next;
-	int res; /* the store's */
-
-	/* On the store's thread; may block. Returns 0 or a negative errno. Touches nothing but the job. */
-	int (*work)(struct store_job *job, struct store_link *link);
-
-	/* On the loop, with what work returned; -ENOTCONN when there was no connection. May free the job. */
-	void (*done)(struct store_job *job, int res);
+	store_work_fn work;
+	store_done_fn done;
+	int res;
 };
 
 /* What a job is a member of. */
@@ -67,7 +74,7 @@ int store_create(struct loop *loop, store_connected_fn connected, void *data, st
 void store_destroy(struct store *store);
 
 /* Jobs run in the order in which they were handed in, and are done in that order. */
-void store_run(struct store *store, struct store_job *job);
+void store_run(struct store *store, struct store_job *job, store_work_fn work, store_done_fn done);
 
 /*
  * Watches a path (copied), also "@introduceDomain" and "@releaseDomain". Called once after
