@@ -13,45 +13,31 @@
 #define NUMBER_BYTES     10 /* of a decimal number */
 #define BACKEND_TEXT_MAX 256
 
-/* Not there, and not for us to see, are the same: nothing is said. */
-static bool is_absent(int error)
-{
-	return error == -ENOENT || error == -EACCES;
-}
-
 /* Reads a number. *number stays when there is none, or something else. */
 static int read_number(struct store_link *link, const char *path, uint32_t max, uint32_t *number)
 {
-	size_t bytes;
-	char *value;
-	int res = store_read(link, path, NUMBER_BYTES, &value, &bytes);
+	char value[NUMBER_BYTES + 1];
+	int res = store_read_short(link, path, value, NUMBER_BYTES);
 
 	if (res < 0)
-		return is_absent(res) || res == -E2BIG ? 0 : res;
-	(void)offer_number(value, bytes, max, number);
-	free(value);
+		return res;
+	(void)offer_number(value, (size_t)res, max, number);
 	return 0;
 }
 
-static bool is_token(const char *text, size_t bytes)
+static bool is_token(const char *text)
 {
-	return bytes == FOLDER_TOKEN_DIGITS && strspn(text, "0123456789abcdef") == bytes;
+	return strspn(text, "0123456789abcdef") == FOLDER_TOKEN_DIGITS;
 }
 
 /* Reads the token: "" when there is none. */
 static int read_token(struct store_link *link, char token[FOLDER_TOKEN_DIGITS + 1])
 {
-	size_t bytes;
-	char *value;
-	int res = store_read(link, OFFER_TOKEN, FOLDER_TOKEN_DIGITS, &value, &bytes);
+	int res = store_read_short(link, OFFER_TOKEN, token, FOLDER_TOKEN_DIGITS);
 
-	token[0] = '\0';
-	if (res < 0)
-		return is_absent(res) || res == -E2BIG ? 0 : res;
-	if (is_token(value, bytes))
-		memcpy(token, value, FOLDER_TOKEN_DIGITS + 1);
-	free(value);
-	return 0;
+	if (!is_token(token))
+		token[0] = '\0';
+	return res < 0 ? res : 0;
 }
 
 static void node_path(uint32_t number, const char *below, char path[FOLDER_PATH_BYTES])
@@ -131,17 +117,13 @@ static int read_stream(struct folder_home *home, struct store_link *link, uint32
 {
 	struct folder_stream *stream = &home->streams[home->stream_count];
 	struct xaring_refusal refusal;
-	char path[FOLDER_PATH_BYTES];
-	size_t bytes;
-	char *text;
+	char path[FOLDER_PATH_BYTES], text[OFFER_TEXT_MAX + 1];
 	int res;
 
 	node_path(number, "", path);
-	res = store_read(link, path, OFFER_TEXT_MAX, &text, &bytes);
-	if (res == 0) {
-		res = offer_decode(text, bytes, &stream->offer, &refusal);
-		free(text);
-	}
+	res = store_read(link, path, text, OFFER_TEXT_MAX);
+	if (res >= 0)
+		res = offer_decode(text, (size_t)res, &stream->offer, &refusal);
 	if (res == 0) {
 		stream->number = number;
 		home->stream_count++;
@@ -157,7 +139,7 @@ static int read_streams(struct folder_home *home, struct store_link *link)
 	int res = 0;
 
 	if (count < 0)
-		return is_absent(count) ? 0 : count;
+		return store_is_absent(count) ? 0 : count;
 	home->streams = calloc(FOLDER_STREAMS_MAX, sizeof(*home->streams));
 	if (!home->streams)
 		res = -ENOMEM;
@@ -228,24 +210,17 @@ int folder_kick(struct store_job *job, struct store_link *link)
 /* Returns 1 when there is one. */
 static int read_answer(struct folder_answers *a, struct store_link *link, uint32_t at)
 {
-	char path[FOLDER_PATH_BYTES];
-	size_t bytes;
-	char *text;
+	char path[FOLDER_PATH_BYTES], text[ANSWER_TEXT_MAX + 1];
 	int res;
 
 	node_path(a->numbers[at], OFFER_ANSWER, path);
-	res = store_read(link, path, ANSWER_TEXT_MAX, &text, &bytes);
-	if (is_absent(res))
+	res = store_read(link, path, text, ANSWER_TEXT_MAX);
+	if (store_is_absent(res))
 		return 0;
-	if (res == -E2BIG) {
-		a->answers[at] = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
-	} else if (res < 0) {
+	if (res < 0 && res != -E2BIG)
 		return res;
-	} else {
-		if (answer_decode(text, bytes, &a->answers[at]) < 0)
-			a->answers[at] = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
-		free(text);
-	}
+	if (res < 0 || answer_decode(text, (size_t)res, &a->answers[at]) < 0)
+		a->answers[at] = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
 	a->answered[at] = true;
 	return 1;
 }
@@ -287,7 +262,7 @@ static int remove_strangers(const struct folder_answers *a, struct store_link *l
 	int res = 0;
 
 	if (count < 0)
-		return is_absent(count) ? 0 : count;
+		return store_is_absent(count) ? 0 : count;
 	for (int i = 0; i < count && res == 0; i++) {
 		if (is_ours(a, names[i]) || strlen(names[i]) > NUMBER_BYTES)
 			continue;
@@ -329,17 +304,11 @@ int folder_backend(struct store_job *job, struct store_link *link)
 {
 	static const char begin[] = "version=";
 	struct folder_backend *backend = (struct folder_backend *)job;
-	char path[FOLDER_PATH_BYTES];
-	size_t bytes;
-	char *text;
+	char path[FOLDER_PATH_BYTES], text[BACKEND_TEXT_MAX + 1];
 	int res;
 
-	backend->present = false;
 	folder_backend_path(backend->backend_id, path);
-	res = store_read(link, path, BACKEND_TEXT_MAX, &text, &bytes);
-	if (res < 0)
-		return is_absent(res) || res == -E2BIG ? 0 : res;
-	backend->present = bytes >= strlen(begin) && memcmp(text, begin, strlen(begin)) == 0;
-	free(text);
-	return 0;
+	res = store_read_short(link, path, text, BACKEND_TEXT_MAX);
+	backend->present = strncmp(text, begin, strlen(begin)) == 0;
+	return res < 0 ? res : 0;
 }

@@ -205,19 +205,15 @@ static void presence_text(char text[PRESENCE_BYTES])
 /* Returns 1 when the node says what it has to, or is not there when it must not be. */
 static int is_said(const struct presence *p, struct store_link *link)
 {
-	char text[PRESENCE_BYTES];
-	char *value;
-	size_t bytes;
-	int res = store_read(link, OFFER_BACKEND, PRESENCE_BYTES, &value, &bytes);
+	char text[PRESENCE_BYTES], value[PRESENCE_BYTES + 1];
+	int res = store_read(link, OFFER_BACKEND, value, PRESENCE_BYTES);
 
 	if (res == -ENOENT)
 		return !p->wanted;
 	if (res < 0)
 		return store_is_lost(res) ? res : 0;
 	presence_text(text);
-	res = p->wanted && strcmp(value, text) == 0;
-	free(value);
-	return res;
+	return p->wanted && strcmp(value, text) == 0;
 }
 
 /* What is left of an earlier life there is ours as well: written once more, or taken away. */
@@ -237,17 +233,12 @@ static int write_presence(void *data, struct store_link *link)
 /* Where nothing says which domain this is, it is the one that starts the others. */
 static int read_own_domid(struct presence *p, struct store_link *link)
 {
-	char *value;
-	size_t bytes;
-	int res = store_read(link, "domid", 16, &value, &bytes);
+	char value[16 + 1];
+	int res = store_read(link, "domid", value, 16);
 
 	if (res == -ENOENT)
 		return 0;
-	if (res < 0)
-		return res;
-	res = offer_number(value, bytes, UINT16_MAX, &p->own_domid);
-	free(value);
-	return res;
+	return res < 0 ? res : offer_number(value, (size_t)res, UINT16_MAX, &p->own_domid);
 }
 
 /*

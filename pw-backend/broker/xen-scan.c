@@ -29,15 +29,14 @@ static void stream_path(char path[PATH_BYTES], uint32_t domid, uint32_t number)
 	scan_path(path, PATH_BYTES, domid, below);
 }
 
-/* Returns 1, 0 when it is not there, or a negative errno. -E2BIG is an answer as well. */
-static int read_node(struct store_link *link, const char *path, size_t max, char **value,
-		     size_t *bytes)
+static int copy_text(struct xen_text *to, const char *text, size_t bytes)
 {
-	int res = store_read(link, path, max, value, bytes);
-
-	if (res == -ENOENT || res == -EACCES)
-		return 0;
-	return res < 0 ? res : 1;
+	to->text = malloc(bytes + 1);
+	if (!to->text)
+		return -ENOMEM;
+	memcpy(to->text, text, bytes);
+	to->bytes = bytes;
+	return 0;
 }
 
 /* ---- one domain ---- */
@@ -51,44 +50,28 @@ static void fact_path(const struct scan *s, const char *below, char path[PATH_BY
 		scan_path(path, PATH_BYTES, s->domid, below);
 }
 
-/* As read_node(), of what is nothing when it is so long. */
-static int read_short(struct store_link *link, const char *path, size_t max, char **value,
-		      size_t *bytes)
-{
-	int res = read_node(link, path, max, value, bytes);
-
-	return res == -E2BIG ? 0 : res;
-}
-
 static int read_name(struct scan *s, struct store_link *link)
 {
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
+	char path[PATH_BYTES], value[NAME_READ_MAX + 1];
 	int res;
 
 	fact_path(s, "name", path);
-	res = read_short(link, path, NAME_READ_MAX, &value, &bytes);
-	if (res <= 0)
-		return res;
-	snprintf(s->facts.name, sizeof(s->facts.name), "%s", value);
-	free(value);
-	return 0;
+	res = store_read_short(link, path, value, NAME_READ_MAX);
+	snprintf(s->facts.name, sizeof(s->facts.name), "%.*s", (int)sizeof(s->facts.name) - 1,
+		 value);
+	return res < 0 ? res : 0;
 }
 
 static int read_uuid(struct scan *s, struct store_link *link)
 {
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
+	char path[PATH_BYTES], value[SMALL_READ_MAX + 1];
 	int res;
 
 	fact_path(s, s->place.by_list ? "uuid" : "vm", path);
-	res = read_short(link, path, SMALL_READ_MAX, &value, &bytes);
-	if (res <= 0)
+	res = store_read_short(link, path, value, SMALL_READ_MAX);
+	if (res < 0)
 		return res;
-	(void)identity_read_uuid(value, bytes, s->facts.uuid);
-	free(value);
+	(void)identity_read_uuid(value, (size_t)res, s->facts.uuid);
 	return 0;
 }
 
@@ -96,17 +79,13 @@ static int read_uuid(struct scan *s, struct store_link *link)
 static int read_presence(const struct scan *s, struct store_link *link, const char *below,
 			 bool *present)
 {
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
+	char path[PATH_BYTES], value[SMALL_READ_MAX + 1];
 	int res;
 
 	scan_path(path, sizeof(path), s->domid, below);
-	res = read_node(link, path, SMALL_READ_MAX, &value, &bytes);
-	*present = res == 1 || res == -E2BIG;
-	if (res == 1)
-		free(value);
-	return res < 0 && res != -E2BIG ? res : 0;
+	res = store_read(link, path, value, SMALL_READ_MAX);
+	*present = res >= 0 || res == -E2BIG;
+	return *present || store_is_absent(res) ? 0 : res;
 }
 
 static int read_facts(struct scan *s, struct store_link *link)
@@ -126,17 +105,14 @@ static int read_facts(struct scan *s, struct store_link *link)
 
 static int read_kick(struct scan *s, struct store_link *link)
 {
-	char path[PATH_BYTES];
-	char *value;
-	size_t bytes;
+	char path[PATH_BYTES], value[SMALL_READ_MAX + 1];
 	int res;
 
 	scan_path(path, sizeof(path), s->domid, OFFER_KICK);
-	res = read_short(link, path, SMALL_READ_MAX, &value, &bytes);
-	if (res <= 0)
+	res = store_read_short(link, path, value, SMALL_READ_MAX);
+	if (res < 0)
 		return res;
-	s->has_kick = offer_number(value, bytes, UINT32_MAX, &s->kick) == 0;
-	free(value);
+	s->has_kick = offer_number(value, (size_t)res, UINT32_MAX, &s->kick) == 0;
 	return 0;
 }
 
@@ -174,19 +150,20 @@ static int take_numbers(char **names, int count, uint32_t max, uint32_t **out)
 static int read_stream(struct scan *s, struct store_link *link, uint32_t number)
 {
 	struct xen_text *text = &s->texts[s->count];
-	char path[PATH_BYTES];
+	char path[PATH_BYTES], value[OFFER_TEXT_MAX + 1];
 	int res;
 
 	stream_path(path, s->domid, number);
 	*text = (struct xen_text){.number = number};
-	res = read_node(link, path, OFFER_TEXT_MAX, &text->text, &text->bytes);
-	if (res == -E2BIG) {
-		*text = (struct xen_text){.number = number};
-		res = 1;
-	}
-	if (res == 1)
-		s->count++;
-	return res < 0 ? res : 0;
+	res = store_read(link, path, value, OFFER_TEXT_MAX);
+	if (store_is_absent(res))
+		return 0;
+	if (res >= 0)
+		res = copy_text(text, value, (size_t)res);
+	if (res < 0 && res != -E2BIG)
+		return res;
+	s->count++;
+	return 0;
 }
 
 static int read_streams(struct scan *s, struct store_link *link)
@@ -201,7 +178,7 @@ static int read_streams(struct scan *s, struct store_link *link)
 	if (listed == -E2BIG)
 		s->ignored = SCAN_UNLISTED;
 	if (listed < 0)
-		return listed == -E2BIG || listed == -ENOENT || listed == -EACCES ? 0 : listed;
+		return listed == -E2BIG || store_is_absent(listed) ? 0 : listed;
 	count = take_numbers(names, listed, OFFER_NUMBER_MAX, &numbers);
 	if (count < 0)
 		return count;
@@ -282,12 +259,8 @@ int scan_answers_add(struct scan_answers *a, const struct xen_text *text,
 		return -ENOSPC;
 	item->text = *text;
 	item->refusal = *refusal;
-	if (text->text) {
-		item->text.text = malloc(text->bytes + 1);
-		if (!item->text.text)
-			return -ENOMEM;
-		memcpy(item->text.text, text->text, text->bytes);
-	}
+	if (text->text && copy_text(&item->text, text->text, text->bytes) < 0)
+		return -ENOMEM;
 	a->count++;
 	return 0;
 }
@@ -300,17 +273,16 @@ struct answering {
 /* Returns 1 when the stream is the one that was judged. */
 static int is_unchanged(const struct answering *a, struct store_link *link)
 {
-	struct xen_text now = {0};
-	int res = read_node(link, a->path, OFFER_TEXT_MAX, &now.text, &now.bytes);
-	bool same;
+	char value[OFFER_TEXT_MAX + 1];
+	struct xen_text now = {.text = value};
+	int res = store_read(link, a->path, value, OFFER_TEXT_MAX);
 
 	if (res == -E2BIG)
 		return a->item->text.text == NULL;
-	if (res <= 0)
-		return res;
-	same = xen_text_is_same(&now, &a->item->text);
-	free(now.text);
-	return same;
+	if (res < 0)
+		return store_is_absent(res) ? 0 : res;
+	now.bytes = (size_t)res;
+	return xen_text_is_same(&now, &a->item->text);
 }
 
 static int answer_in_transaction(void *data, struct store_link *link)

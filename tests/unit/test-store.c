@@ -153,7 +153,7 @@ struct job {
 	int (*work)(struct job *job, struct store_link *link);
 	const char *path, *text;
 	uint32_t number;
-	char *value;
+	char value[101];
 	char **names;
 	size_t bytes;
 	bool worked;
@@ -202,9 +202,12 @@ static int finish_job(struct fixture *f, struct job *j,
 
 static int do_read(struct job *j, struct store_link *link)
 {
-	free(j->value);
-	j->value = NULL;
-	return store_read(link, j->path, 100, &j->value, &j->bytes);
+	int res = store_read(link, j->path, j->value, 100);
+
+	if (res < 0)
+		return res;
+	j->bytes = (size_t)res;
+	return 0;
 }
 
 static int do_write(struct job *j, struct store_link *link)
@@ -295,7 +298,6 @@ static void a_long_value_is_refused(void **state)
 	assert_int_equal(finish_job(f, &j, do_write), 0);
 	assert_int_equal(finish_job(f, &j, do_read), 0);
 	assert_int_equal(j.bytes, 100);
-	free(j.value);
 }
 
 static void children_are_listed(void **state)
@@ -356,7 +358,6 @@ static void a_list_beyond_the_protocol_is_refused(void **state)
 	run_until(f, &w.fired, 2);
 	j.path = HOME "list/stream-000";
 	assert_int_equal(finish_job(f, &j, do_read), 0);
-	free(j.value);
 	assert_int_equal(f->connections, 1);
 	assert_string_equal(log_text, "");
 }
@@ -417,7 +418,6 @@ static void may(struct fixture *f, uint32_t domid, int read, int write)
 	be(f, domid);
 	assert_int_equal(finish_job(f, &j, do_read), read);
 	assert_int_equal(finish_job(f, &j, do_write), write);
-	free(j.value);
 }
 
 static void nodes_are_opened_to_others(void **state)
@@ -468,15 +468,10 @@ static void jobs_keep_their_order(void **state)
 
 static int read_number(struct store_link *link, const char *path)
 {
-	char *value;
-	size_t bytes;
-	int res = store_read(link, path, 10, &value, &bytes);
+	char value[11];
+	int res = store_read(link, path, value, 10);
 
-	if (res < 0)
-		return res;
-	res = atoi(value);
-	free(value);
-	return res;
+	return res < 0 ? res : atoi(value);
 }
 
 /* Somebody else writes between the first tries' reading and writing. */
@@ -777,11 +772,10 @@ static void an_idle_loss_is_seen_without_watches(void **state)
 
 static int do_read_after_loss(struct job *j, struct store_link *link)
 {
-	char *value;
-	size_t bytes;
+	char value[11];
 
 	fake_xen_do(&j->f->xen, "down");
-	if (store_read(link, j->path, 10, &value, &bytes) != -ENOTCONN)
+	if (store_read(link, j->path, value, 10) != -ENOTCONN)
 		return -EPROTO;
 	/* What follows does not even try. */
 	if (store_write(link, j->path, "x", 1) != -ENOTCONN ||
@@ -939,7 +933,6 @@ static void who_writes_to_the_deaf_is_told(void **state)
 	/* Others are written to as before. */
 	j.path = "/local/domain/0/data/x";
 	assert_int_equal(finish_job(f, &j, do_write_and_read), 0);
-	free(j.value);
 	close(deaf);
 }
 

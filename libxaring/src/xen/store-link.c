@@ -87,38 +87,31 @@ static int ask(struct store_link *link)
 	return res;
 }
 
-/* For what may be long. */
-static int ask_for_data(struct store_link *link)
-{
-	int res = ask(link);
-
-	return res == -EMSGSIZE ? -E2BIG : res;
-}
-
 /* ---- nodes ---- */
 
-static int copy_answer(const struct store_link *link, char **value, size_t *bytes)
+int store_read(struct store_link *link, const char *path, char *value, size_t max)
 {
 	const struct connection *c = &link->connection;
-	char *copy = malloc(c->answer_bytes + 1);
-
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, c->answer, c->answer_bytes + 1);
-	*value = copy;
-	*bytes = c->answer_bytes;
-	return 0;
-}
-
-int store_read(struct store_link *link, const char *path, size_t max, char **value, size_t *bytes)
-{
 	int res;
 
 	begin_at(link, XS_READ, path);
-	res = ask_for_data(link);
+	res = ask(link);
+	if (res == -EMSGSIZE || (res >= 0 && c->answer_bytes > max))
+		return -E2BIG;
 	if (res < 0)
 		return res;
-	return link->connection.answer_bytes > max ? -E2BIG : copy_answer(link, value, bytes);
+	memcpy(value, c->answer, c->answer_bytes + 1);
+	return (int)c->answer_bytes;
+}
+
+int store_read_short(struct store_link *link, const char *path, char *value, size_t max)
+{
+	int res = store_read(link, path, value, max);
+
+	if (res >= 0)
+		return res;
+	value[0] = '\0';
+	return store_is_absent(res) || res == -E2BIG ? 0 : res;
 }
 
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes)

@@ -102,8 +102,21 @@ static inline bool store_is_lost(int res)
 	return res == -ENOTCONN || res == -ETIMEDOUT;
 }
 
-/* Reads a node; *value (terminated beyond *bytes) is the caller's, free(3). Longer than max: -E2BIG. */
-int store_read(struct store_link *link, const char *path, size_t max, char **value, size_t *bytes);
+/* Not there, and not for us to see, are the same: nothing is said. */
+static inline bool store_is_absent(int res)
+{
+	return res == -ENOENT || res == -EACCES;
+}
+
+/*
+ * Reads a node into value, which has room for max bytes and the 0 that is put behind them. Returns how
+ * many there are, or a negative errno: -E2BIG when it is longer.
+ */
+int store_read(struct store_link *link, const char *path, char *value, size_t max);
+
+/* The same for what is nothing when it is absent, or longer: 0 then, and value is empty. */
+int store_read_short(struct store_link *link, const char *path, char *value, size_t max);
+
 int store_write(struct store_link *link, const char *path, const char *value, size_t bytes);
 int store_remove(struct store_link *link, const char *path); /* with all below; 0 when absent */
 
