@@ -47,34 +47,31 @@ static void node_path(uint32_t number, const char *below, char path[FOLDER_PATH_
 
 /* ---- home ---- */
 
-/*
- * Makes a folder in which the backend's domain may do that; nodes inherit it. What the backend makes
- * there belongs to the backend: that we may read it, too, has to be said.
- */
-static int make_folder(struct store_link *link, const char *path, uint32_t domid,
-		       const struct store_permission *backend)
+static int make_folder(struct store_link *link, const char *path,
+		       const struct store_permission permissions[3])
 {
-	const struct store_permission permissions[] = {*backend,
-						       {.domid = domid,
-							.read = true,
-							.write = true}};
 	int res = store_write(link, path, "", 0);
 
-	return res < 0 ? res : store_permit(link, path, domid, false, permissions, 2);
+	return res < 0 ? res : store_permit(link, path, permissions, 3);
 }
 
-/* dom0 may read and write everything; another backend only what it is given. */
+/*
+ * dom0 may read and write everything; another backend only what it is given. Nodes inherit it: what the
+ * backend makes there belongs to the backend, so that we may read it, too, has to be said.
+ */
 static int permit_backend(struct store_link *link, uint32_t backend_id)
 {
-	struct store_permission backend = {.domid = backend_id, .read = true};
 	uint32_t domid = 0;
 	int res = read_number(link, FOLDER_DOMID, OFFER_DOMID_MAX, &domid);
+	struct store_permission permissions[] = {{.domid = domid},
+						 {.domid = backend_id, .read = true},
+						 {.domid = domid, .read = true, .write = true}};
 
 	if (res == 0)
-		res = make_folder(link, OFFER_HOME, domid, &backend);
-	backend.write = true;
+		res = make_folder(link, OFFER_HOME, permissions);
+	permissions[1].write = true;
 	if (res == 0)
-		res = make_folder(link, OFFER_STREAMS, domid, &backend);
+		res = make_folder(link, OFFER_STREAMS, permissions);
 	return res;
 }
 

@@ -220,6 +220,7 @@ static int is_said(const struct presence *p, struct store_link *link)
 static int write_presence(void *data, struct store_link *link)
 {
 	const struct presence *p = data;
+	const struct store_permission others_read = {.domid = p->own_domid, .read = true};
 	char text[PRESENCE_BYTES];
 	int res;
 
@@ -227,7 +228,7 @@ static int write_presence(void *data, struct store_link *link)
 		return store_remove(link, OFFER_BACKEND);
 	presence_text(text);
 	res = store_write(link, OFFER_BACKEND, text, strlen(text));
-	return res < 0 ? res : store_permit(link, OFFER_BACKEND, p->own_domid, true, NULL, 0);
+	return res < 0 ? res : store_permit(link, OFFER_BACKEND, &others_read, 1);
 }
 
 /* Where nothing says which domain this is, it is the one that starts the others. */

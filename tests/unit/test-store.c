@@ -394,13 +394,11 @@ static void a_guest_is_confined(void **state)
 /* number: whether all others may read. */
 static int do_permit(struct job *j, struct store_link *link)
 {
-	struct store_permission permissions[9] = {{.domid = 7, .read = true},
-						  {.domid = 8, .write = true, .read = true}};
-	int res = store_permit(link, j->path, 5, j->number, permissions, 9);
+	const struct store_permission permissions[] = {{.domid = 5, .read = j->number},
+						       {.domid = 7, .read = true},
+						       {.domid = 8, .write = true, .read = true}};
 
-	if (res != -EINVAL)
-		return -EPROTO;
-	return store_permit(link, j->path, 5, j->number, permissions, 2);
+	return store_permit(link, j->path, permissions, 3);
 }
 
 static void be(struct fixture *f, uint32_t domid)

@@ -20,7 +20,6 @@
 #define LATE_MS           500   /* if that is answered, we should be by now, */
 #define SILENCE_MS        10000 /* or else nobody is, for so long */
 #define TRANSACTION_TRIES 5
-#define PERMISSIONS_MAX   8
 #define LIST_BYTES_MAX    (256u << 10)
 
 /* ---- one request ---- */
@@ -129,25 +128,18 @@ int store_remove(struct store_link *link, const char *path)
 	return res == -ENOENT ? 0 : res;
 }
 
-static void add_permission(struct request *request, uint32_t domid, bool read, bool write)
-{
-	char text[16];
-
-	(void)snprintf(text, sizeof(text), "%c%u", "nrwb"[(read ? 1 : 0) + (write ? 2 : 0)], domid);
-	request_add_text(request, text);
-}
-
-int store_permit(struct store_link *link, const char *path, uint32_t owner, bool others_read,
+int store_permit(struct store_link *link, const char *path,
 		 const struct store_permission *permissions, unsigned count)
 {
 	struct request *request = begin_at(link, XS_SET_PERMS, path);
+	char text[16];
 
-	if (count > PERMISSIONS_MAX)
-		return -EINVAL;
-	add_permission(request, owner, others_read, false);
-	for (unsigned i = 0; i < count; i++)
-		add_permission(request, permissions[i].domid, permissions[i].read,
-			       permissions[i].write);
+	for (unsigned i = 0; i < count; i++) {
+		int access = (permissions[i].read ? 1 : 0) + (permissions[i].write ? 2 : 0);
+
+		(void)snprintf(text, sizeof(text), "%c%u", "nrwb"[access], permissions[i].domid);
+		request_add_text(request, text);
+	}
 	return ask(link);
 }
 

@@ -135,14 +135,14 @@ int store_confirm(struct store_link *link);
 int store_list(struct store_link *link, const char *path, char ***names);
 
 /*
- * Permissions of a node that exists: the owner may do all; the others nothing, or read; up to 8
- * domains what is said for each. What is made below it later inherits them.
+ * Permissions of a node that exists. The first one names the owner, who may do all, and says what may all
+ * those that no other one names. What is made below it later inherits them.
  */
 struct store_permission {
 	uint32_t domid;
 	bool read, write;
 };
-int store_permit(struct store_link *link, const char *path, uint32_t owner, bool others_read,
+int store_permit(struct store_link *link, const char *path,
 		 const struct store_permission *permissions, unsigned count);
 
 /* Tells whether the domain is there, as xenstored knows it: 1, 0, or a negative errno. */
