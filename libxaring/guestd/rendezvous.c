@@ -23,8 +23,7 @@
 #include "random.h"
 
 #define RETRY_MS 1000 /* after a failure that nothing tells the end of */
-#define TICK_MS  100
-#define STUCK_MS 500 /* an operation that takes longer: xenstore cannot be reached */
+#define STUCK_MS 500  /* an operation that takes longer: xenstore cannot be reached */
 
 /*
  * The backend stops listening at 200 events in a second. All that happens in one: 50 kicks, and 70 and
@@ -60,8 +59,7 @@ struct rendezvous {
 	const struct rendezvous_events *events;
 	void *data;
 	struct loop_source *retry;
-	struct loop_source *tick; /* runs while something is under way */
-	bool ticking;
+	struct loop_source *stuck; /* armed while something is under way */
 
 	struct rendezvous_node *nodes;
 	uint32_t next_number;
@@ -74,10 +72,9 @@ struct rendezvous {
 	char token[FOLDER_TOKEN_DIGITS + 1];
 	uint32_t backend_id;
 
-	bool reached;    /* as it was told last */
-	bool is_told;    /* that something could not be done, in the log */
-	uint32_t ops;    /* under way */
-	uint64_t ops_ms; /* when the last one was done, or the first one begun */
+	bool reached; /* as it was told last */
+	bool is_told; /* that something could not be done, in the log */
+	uint32_t ops; /* under way */
 
 	struct store_watch *backend_watch;
 	uint32_t watched_id;
@@ -104,27 +101,16 @@ static void tell_reach(struct rendezvous *r, bool reached)
 	r->events->on_reach(r->data, reached);
 }
 
-static void on_tick(void *data)
+static void on_stuck(void *data)
 {
-	struct rendezvous *r = data;
-
-	if (r->ops > 0 && clock_now_ms() - r->ops_ms >= STUCK_MS)
-		tell_reach(r, false);
-	if (r->ops > 0)
-		return;
-	r->ticking = false;
-	loop_arm_timer(r->tick, 0);
+	tell_reach(data, false);
 }
 
 static void begin_op(struct rendezvous *r, struct store_job *job, store_work_fn work,
 		     store_done_fn done)
 {
 	if (r->ops++ == 0)
-		r->ops_ms = clock_now_ms();
-	if (!r->ticking) {
-		r->ticking = true;
-		loop_repeat_timer(r->tick, TICK_MS);
-	}
+		loop_arm_timer(r->stuck, STUCK_MS);
 	store_run(r->store, job, work, done);
 }
 
@@ -146,8 +132,7 @@ static void lose_home(struct rendezvous *r)
 /* Returns false when there is nothing more to do: everything is being given up. */
 static bool end_op(struct rendezvous *r, int res)
 {
-	r->ops--;
-	r->ops_ms = clock_now_ms();
+	loop_arm_timer(r->stuck, --r->ops > 0 ? STUCK_MS : 0);
 	if (r->is_closing)
 		return false;
 	if (store_is_lost(res)) {
@@ -294,17 +279,13 @@ int rendezvous_add(struct rendezvous *r, void *owner, struct rendezvous_node **o
 	return 0;
 }
 
-int rendezvous_publish(struct rendezvous_node *node, const struct offer *offer)
+void rendezvous_publish(struct rendezvous_node *node, const struct offer *offer)
 {
-	int length = offer_encode(offer, node->text);
-
-	if (length < 0)
-		return length;
-	node->text_bytes = (uint32_t)length;
+	/* There is room for the longest offer that there can be: offer.h. */
+	node->text_bytes = (uint32_t)offer_encode(offer, node->text);
 	node->changed = true;
 	node->waiting = true;
 	node_step(node->r, node);
-	return 0;
 }
 
 void rendezvous_settle(struct rendezvous_node *node)
@@ -668,7 +649,7 @@ int rendezvous_create(struct loop *loop, const struct rendezvous_events *events,
 	if (res == 0)
 		res = loop_add_timer(loop, on_home_fired, r, &r->retry);
 	if (res == 0)
-		res = loop_add_timer(loop, on_tick, r, &r->tick);
+		res = loop_add_timer(loop, on_stuck, r, &r->stuck);
 	if (res == 0)
 		res = loop_add_timer(loop, on_kick_rest, r, &r->kick_rest);
 	if (res == 0)
@@ -695,7 +676,7 @@ void rendezvous_destroy(struct rendezvous *r)
 	store_destroy(r->store);
 	loop_remove(r->node_rest);
 	loop_remove(r->kick_rest);
-	loop_remove(r->tick);
+	loop_remove(r->stuck);
 	loop_remove(r->retry);
 	/* What a stuck operation may still use is left to it. */
 	if (r->ops > 0)

@@ -75,8 +75,8 @@ uint32_t rendezvous_backend_id(const struct rendezvous *r);
  */
 int rendezvous_add(struct rendezvous *r, void *owner, struct rendezvous_node **out);
 
-/* Publishes, or publishes anew. Returns 0, or -ENOSPC as offer_encode(). */
-int rendezvous_publish(struct rendezvous_node *node, const struct offer *offer);
+/* Publishes, or publishes anew. */
+void rendezvous_publish(struct rendezvous_node *node, const struct offer *offer);
 
 /* The backend's answer has been seen elsewhere: others are looked at before this one. */
 void rendezvous_settle(struct rendezvous_node *node);

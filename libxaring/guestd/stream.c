@@ -194,8 +194,7 @@ int stream_create(struct guestd *g, struct serve_client *client, const struct st
 	stream_link(s);
 	s->client = client;
 	serve_client_set_owner(client, s);
-	/* A valid shape has room in a node. */
-	(void)rendezvous_publish(s->node, &s->offer);
+	rendezvous_publish(s->node, &s->offer);
 	ask(s);
 	return 0;
 

@@ -39,7 +39,7 @@ struct offer {
 
 /*
  * Writes the text, terminated. Returns its length, or -ENOSPC when it is longer than
- * OFFER_TEXT_MAX, which no offer of a valid shape is.
+ * OFFER_TEXT_MAX, which no offer is.
  */
 int offer_encode(const struct offer *offer, char text[OFFER_TEXT_MAX + 1]);
 
