@@ -155,8 +155,13 @@ static int take_over(struct folder_home *home, struct store_link *link, const ch
 {
 	int res = read_number(link, OFFER_KICK, UINT32_MAX, &home->kick);
 
+	if (res == 0)
+		res = read_streams(home, link);
+	/* The backend's domain may fill it with more names than can be listed: ours are not found then. */
+	if (res == -E2BIG)
+		return make_fresh(home, link);
 	memcpy(home->token, token, FOLDER_TOKEN_DIGITS + 1);
-	return res < 0 ? res : read_streams(home, link);
+	return res;
 }
 
 int folder_home(struct store_job *job, struct store_link *link)
@@ -258,8 +263,9 @@ static int remove_strangers(const struct folder_answers *a, struct store_link *l
 	int count = store_list(link, OFFER_STREAMS, &names);
 	int res = 0;
 
+	/* More than can be listed stay. */
 	if (count < 0)
-		return store_is_absent(count) ? 0 : count;
+		return store_is_absent(count) || count == -E2BIG ? 0 : count;
 	for (int i = 0; i < count && res == 0; i++) {
 		if (is_ours(a, names[i]) || strlen(names[i]) > NUMBER_BYTES)
 			continue;
@@ -281,9 +287,8 @@ int folder_answers(struct store_job *job, struct store_link *link)
 	if (strcmp(token, a->token) != 0)
 		return -ESTALE;
 	res = read_answers(a, link, 0, a->waiting_count);
-	if (res != 0)
-		return res < 0 ? res : 0;
-	res = read_answers(a, link, a->waiting_count, a->asked_count);
+	if (res == 0)
+		res = read_answers(a, link, a->waiting_count, a->asked_count);
 	if (res != 0)
 		return res < 0 ? res : 0;
 	/* There may be others of ours, for which there was no room. */

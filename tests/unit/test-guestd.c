@@ -1049,6 +1049,20 @@ static void folder_without_a_token_is_made_anew(void **state)
 	assert_non_null(box_node(box, "backend"));
 }
 
+/* The backend may write there, and oxenstored cannot tell so many names. */
+static void folder_that_cannot_be_listed_is_made_anew(void **state)
+{
+	(void)state;
+	box_end_guestd(box, SIGKILL);
+	box_store(box, "whole 7");
+	for (int i = 0; i < 300; i++)
+		box_store(box, "write /local/domain/7/data/xaring/stream/%03d-is-no-stream x", i);
+	box_begin_guestd(box);
+	box_wait_streams(box, 0);
+	close(client_play(box, NULL));
+	box_wait_streams(box, 0);
+}
+
 /* ---- limits ---- */
 
 static void budget_of_the_guest_is_held(void **state)
@@ -1607,6 +1621,7 @@ int main(void)
 		TEST(what_was_left_for_another_backend_is_forgotten),
 		TEST(nonsense_that_was_left_is_removed),
 		TEST(folder_without_a_token_is_made_anew),
+		TEST(folder_that_cannot_be_listed_is_made_anew),
 		QUIET(budget_of_the_guest_is_held),
 		QUIET(budget_of_a_user_is_held),
 		QUIET(pages_of_orphans_count),
