@@ -374,7 +374,12 @@ static void on_answers_done(struct store_job *job, int res)
 		r->answers_due.wanted = true;
 		tell_answer(r, op->numbers[i], &op->answers[i]);
 	}
-	begin_answers(r);
+	r->answers_due.wanted |= res < 0;
+	/* That may be because the folder is not ours any more: that is looked at first. */
+	if (res < 0 && r->is_home)
+		loop_arm_timer(r->retry, RETRY_MS);
+	else
+		begin_answers(r);
 }
 
 /* Answers are looked for where one is waited for, and then where one may come; leaving nodes are known only. */

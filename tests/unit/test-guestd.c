@@ -1063,6 +1063,25 @@ static void folder_that_cannot_be_listed_is_made_anew(void **state)
 	box_wait_streams(box, 0);
 }
 
+/* What the backend says is not for us then, and nothing else tells that it has said something. */
+static void folder_is_looked_at_when_answers_are_not_for_us(void **state)
+{
+	struct xaring_message message;
+	struct offer offer;
+	int fd = client_play(box, NULL);
+	uint32_t number;
+
+	(void)state;
+	box_wait_streams(box, 1);
+	number = box_offer(box, 0, &offer);
+	box_store(box, "rm /local/domain/7/data/xaring/token");
+	box_answer(box, number, &no_more_streams);
+	client_expect(fd, XARING_MESSAGE_RELINK, &message);
+	assert_int_equal(strlen(box_wait_node(box, "token")), 32);
+	close(fd);
+	box_wait_streams(box, 0);
+}
+
 /* ---- limits ---- */
 
 static void budget_of_the_guest_is_held(void **state)
@@ -1622,6 +1641,7 @@ int main(void)
 		TEST(nonsense_that_was_left_is_removed),
 		TEST(folder_without_a_token_is_made_anew),
 		TEST(folder_that_cannot_be_listed_is_made_anew),
+		TEST(folder_is_looked_at_when_answers_are_not_for_us),
 		QUIET(budget_of_the_guest_is_held),
 		QUIET(budget_of_a_user_is_held),
 		QUIET(pages_of_orphans_count),
