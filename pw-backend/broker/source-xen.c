@@ -36,6 +36,7 @@
 struct presence {
 	struct store_job job;
 	struct xen *xen; /* NULL: nobody waits for it */
+	bool busy;       /* under way: the rest is the store's thread's */
 	uint32_t own_domid;
 	bool is_known; /* own_domid was read */
 	bool wanted;   /* to be there */
@@ -54,9 +55,9 @@ struct xen {
 	struct scan_roster *roster; /* under way */
 	bool roster_wanted;         /* once more, asking for each */
 
-	struct presence *presence; /* under way */
-	bool presence_wanted;      /* the node is to be there */
-	bool presence_stale;       /* it has to be written once more */
+	struct presence *presence;
+	bool presence_wanted; /* the node is to be there */
+	bool presence_stale;  /* it has to be written once more */
 	void (*withdrawn)(void *data);
 	void *withdrawn_data;
 };
@@ -309,18 +310,16 @@ static void on_presence(struct store_job *job, int res)
 	struct presence *p = (struct presence *)job;
 	struct xen *x = p->xen;
 
-	if (x) {
-		x->presence = NULL;
-		if (p->is_known)
-			take_place(x, p->own_domid);
-		if (res < 0 && !store_is_lost(res))
-			xaring_log(XARING_LOG_WARN,
-				   "guests cannot be told of us: " OFFER_BACKEND ": %s",
-				   strerror(-res));
-	}
-	free(p);
-	if (!x)
+	if (!x) {
+		free(p);
 		return;
+	}
+	p->busy = false;
+	if (p->is_known)
+		take_place(x, p->own_domid);
+	if (res < 0 && !store_is_lost(res))
+		xaring_log(XARING_LOG_WARN, "guests cannot be told of us: " OFFER_BACKEND ": %s",
+			   strerror(-res));
 	if (x->presence_stale)
 		start_presence(x);
 	else if (x->withdrawn)
@@ -329,20 +328,13 @@ static void on_presence(struct store_job *job, int res)
 
 static void start_presence(struct xen *x)
 {
-	struct presence *p;
+	struct presence *p = x->presence;
 
-	x->presence_stale = true;
-	if (x->presence)
+	x->presence_stale = p->busy;
+	if (p->busy)
 		return;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return;
-	x->presence_stale = false;
-	p->xen = x;
-	p->own_domid = x->place.own_domid;
-	p->is_known = x->is_placed;
+	p->busy = true;
 	p->wanted = x->presence_wanted;
-	x->presence = p;
 	store_run(x->store, &p->job, presence_work, on_presence);
 }
 
@@ -408,7 +400,8 @@ int xen_open(struct broker *broker, struct xen **out)
 
 	if (!x)
 		return -ENOMEM;
-	res = add_timers(x, loop);
+	x->presence = calloc(1, sizeof(*x->presence));
+	res = x->presence ? add_timers(x, loop) : -ENOMEM;
 	if (res == 0)
 		res = store_create(loop, on_connected, x, &x->store);
 	if (res < 0) {
@@ -421,6 +414,7 @@ int xen_open(struct broker *broker, struct xen **out)
 						  .deaf = &x->deaf,
 						  .throttled = on_throttled,
 						  .data = x};
+	x->presence->xen = x;
 	*out = x;
 	return 0;
 }
@@ -430,8 +424,10 @@ static void forget_jobs(struct xen *x)
 {
 	if (x->roster)
 		x->roster->owner = NULL;
-	if (x->presence)
+	if (x->presence && x->presence->busy)
 		x->presence->xen = NULL;
+	else
+		free(x->presence);
 }
 
 void xen_close(struct xen *x)
