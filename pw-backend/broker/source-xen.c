@@ -7,7 +7,6 @@
 #include "source-xen.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +29,10 @@
 #define THROTTLE_MS 20
 #define WITHDRAW_MS 1000
 
-#define PRESENCE_BYTES 48
+/* What the node says by which guests know that we are there. */
+#define PRESENCE "version=1 version-min=1"
+_Static_assert(XARING_PROTOCOL_VERSION == 1 && XARING_PROTOCOL_VERSION_MIN == 1,
+	       "PRESENCE names them");
 
 /* What is known of our own domain, and what is said there. */
 struct presence {
@@ -197,24 +199,17 @@ static void on_list_changed(void *data)
 
 /* ---- our own domain ---- */
 
-static void presence_text(char text[PRESENCE_BYTES])
-{
-	snprintf(text, PRESENCE_BYTES, "version=%d version-min=%d", XARING_PROTOCOL_VERSION,
-		 XARING_PROTOCOL_VERSION_MIN);
-}
-
 /* Returns 1 when the node says what it has to, or is not there when it must not be. */
 static int is_said(const struct presence *p, struct store_link *link)
 {
-	char text[PRESENCE_BYTES], value[PRESENCE_BYTES + 1];
-	int res = store_read(link, OFFER_BACKEND, value, PRESENCE_BYTES);
+	char value[sizeof(PRESENCE)];
+	int res = store_read(link, OFFER_BACKEND, value, sizeof(value) - 1);
 
 	if (res == -ENOENT)
 		return !p->wanted;
 	if (res < 0)
 		return store_is_lost(res) ? res : 0;
-	presence_text(text);
-	return p->wanted && strcmp(value, text) == 0;
+	return p->wanted && strcmp(value, PRESENCE) == 0;
 }
 
 /* What is left of an earlier life there is ours as well: written once more, or taken away. */
@@ -222,13 +217,11 @@ static int write_presence(void *data, struct store_link *link)
 {
 	const struct presence *p = data;
 	const struct store_permission others_read = {.domid = p->own_domid, .read = true};
-	char text[PRESENCE_BYTES];
 	int res;
 
 	if (!p->wanted)
 		return store_remove(link, OFFER_BACKEND);
-	presence_text(text);
-	res = store_write(link, OFFER_BACKEND, text, strlen(text));
+	res = store_write(link, OFFER_BACKEND, PRESENCE, strlen(PRESENCE));
 	return res < 0 ? res : store_permit(link, OFFER_BACKEND, &others_read, 1);
 }
 
