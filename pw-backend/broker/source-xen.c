@@ -281,11 +281,10 @@ static void take_place(struct xen *x, uint32_t own_domid)
 		xaring_log(XARING_LOG_INFO,
 			   "this is domain %u: guests are those in " SCAN_LIST " of its home",
 			   own_domid);
-	/* Without the watches there is the sweep. */
+	/* Their first events have us look, then and with each connection. Without them there is the sweep. */
 	if (watch_domains(x) < 0)
 		xaring_log(XARING_LOG_WARN, "new domains are found late: out of memory");
 	loop_repeat_timer(x->sweep, sweep_ms);
-	look_for_domains(x, true);
 }
 
 static void finish_withdrawal(struct xen *x)
@@ -358,14 +357,10 @@ bool xen_withdraw(struct xen *x, void (*done)(void *data), void *data)
 
 /* ---- the source ---- */
 
-/* The watches of the domains say by themselves that they have to be looked at. */
+/* The watches say by themselves that domains have to be looked for, and at. */
 static void on_connected(void *data)
 {
-	struct xen *x = data;
-
-	start_presence(x);
-	if (x->is_placed)
-		look_for_domains(x, true);
+	start_presence(data);
 }
 
 bool xen_is_usable(void)
