@@ -259,7 +259,7 @@ static void leave(struct xen_guest *g)
 {
 	end_leases(g);
 	g->is_stale = g->scan != NULL;
-	g->knows_kick = false;
+	g->kick = -1;
 	g->ignored = 0;
 	if (!g->vm)
 		return;
@@ -378,7 +378,7 @@ static void tell_ignored(struct xen_guest *g, unsigned ignored)
 
 static void take_streams(struct xen_guest *g, struct scan *scan)
 {
-	bool kicked = scan->has_kick && g->knows_kick && scan->kick != g->kick;
+	bool kicked = scan->kick >= 0 && g->kick >= 0 && scan->kick != g->kick;
 
 	if (xen_nodes_update(&g->nodes, scan->texts, scan->count, end_lease) < 0)
 		g->failed = true;
@@ -386,10 +386,8 @@ static void take_streams(struct xen_guest *g, struct scan *scan)
 	settle(g);
 	if (kicked)
 		kick_all(g);
-	if (scan->has_kick) {
-		g->knows_kick = true;
+	if (scan->kick >= 0)
 		g->kick = scan->kick;
-	}
 }
 
 /* Tells whether the domain is the VM that it was. A name that is passing says nothing. */
@@ -607,6 +605,7 @@ int xen_guest_create(const struct xen_guest_setup *setup, uint32_t domid, struct
 		return -ENOMEM;
 	g->setup = setup;
 	g->domid = domid;
+	g->kick = -1;
 	bucket_init(&g->looks, LOOKS_BURST, LOOKS_REFILL_MS, clock_now_ms());
 	res = watch(g, OFFER_HOME, &g->data_watch);
 	if (res == 0 && !setup->place->by_list)

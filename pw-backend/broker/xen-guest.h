@@ -68,8 +68,7 @@ struct xen_guest {
 	bool exists;
 	struct identity_facts facts;
 	struct xen_nodes nodes;
-	bool knows_kick;
-	uint32_t kick;
+	int64_t kick;     /* -1 = not known */
 	unsigned ignored; /* names below stream; when it was said */
 
 	struct vm *vm;

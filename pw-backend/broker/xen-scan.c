@@ -106,13 +106,14 @@ static int read_facts(struct scan *s, struct store_link *link)
 static int read_kick(struct scan *s, struct store_link *link)
 {
 	char path[PATH_BYTES], value[SMALL_READ_MAX + 1];
+	uint32_t kick;
 	int res;
 
 	scan_path(path, sizeof(path), s->domid, OFFER_KICK);
 	res = store_read_short(link, path, value, SMALL_READ_MAX);
 	if (res < 0)
 		return res;
-	s->has_kick = offer_number(value, (size_t)res, UINT32_MAX, &s->kick) == 0;
+	s->kick = offer_number(value, (size_t)res, UINT32_MAX, &kick) == 0 ? (int64_t)kick : -1;
 	return 0;
 }
 

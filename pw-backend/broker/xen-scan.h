@@ -51,8 +51,7 @@ struct scan {
 	bool exists; /* as xenstored knows it; nothing else is set without */
 	struct identity_facts facts;
 	bool has_token;
-	bool has_kick;
-	uint32_t kick;
+	int64_t kick;     /* -1 = none */
 	unsigned ignored; /* names of streams that are none, or too many; or SCAN_UNLISTED */
 	unsigned count;
 	struct xen_text texts[SCAN_STREAMS_MAX];
