@@ -22,8 +22,8 @@
 #include "serve.h"
 #include "stream.h"
 
-#define OPEN_MS     250  /* as the budget refills: connections come a multiple as fast */
-#define RETRY_MS    20   /* OPENs that wait are looked at again */
+#define OPEN_MS     250 /* connections come a multiple as fast, so that what is refused is told so */
+#define RETRY_MS    20  /* OPENs that wait are looked at again */
 #define SETTLING_MS 1000 /* the backend may take so long to unmap what has ended */
 #define UNKNOWN_MS  150  /* an OPEN waits so long for xenstore to say what there is */
 #define READY_MS    1000 /* the start is over, whether or not xenstore was reached */

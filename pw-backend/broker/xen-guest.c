@@ -169,15 +169,16 @@ static bool may_open(struct xen_guest *g, struct xen_node *node)
 	return node->counted;
 }
 
-/* What the offer says, and whether that is allowed. Returns as policy_check(). */
+/*
+ * What the offer says, and whether that is allowed. Returns as policy_check(). What is refused for what it
+ * is takes no token, which would be missed by another program of the guest: it costs an answer, and
+ * those have a pace of their own.
+ */
 static int check(struct xen_guest *g, struct xen_node *node, struct offer *offer,
 		 struct policy_grant *grant, struct xaring_refusal *refusal)
 {
 	int res;
 
-	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
-	if (!may_open(g, node))
-		return -EBUSY;
 	*refusal = (struct xaring_refusal){.reason = XARING_REASON_MESSAGE};
 	if (!node->text.text)
 		return -EPROTO;
@@ -186,7 +187,11 @@ static int check(struct xen_guest *g, struct xen_node *node, struct offer *offer
 		return res;
 	/* No guest shares our clock, whatever it says. */
 	offer->open.features &= ~XARING_FEATURE_SAME_CLOCK;
-	return policy_check(&g->vm->policy, &g->vm->use, &offer->open, grant, refusal);
+	res = policy_check(&g->vm->policy, &g->vm->use, &offer->open, grant, refusal);
+	if (res < 0 || may_open(g, node))
+		return res;
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
+	return -EBUSY;
 }
 
 static bool is_deaf(const struct xen_guest *g)

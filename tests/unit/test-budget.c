@@ -163,16 +163,27 @@ static unsigned open_all(uid_t uid, uint64_t now_ms)
 static void one_who_opens_too_often_waits_alone(void **state)
 {
 	(void)state;
-	assert_int_equal(open_all(ALICE, 0), 120);
-	assert_int_equal(open_all(BOB, 0), 120);
-	assert_int_equal(open_all(ALICE, 1000), 4);
+	assert_int_equal(open_all(ALICE, 0), 60);
+	assert_int_equal(open_all(BOB, 0), 60);
+	assert_int_equal(open_all(ALICE, 4000), 4);
+}
+
+/* Of the 120 at once, and the one in 250 ms, that the backend takes of a guest. */
+static void one_who_opens_too_often_leaves_half_to_others(void **state)
+{
+	unsigned count = 0;
+
+	(void)state;
+	for (uint64_t now_ms = 0; now_ms <= 60000; now_ms += 10)
+		count += open_all(ALICE, now_ms);
+	assert_in_range(count, 60, (120 + 60000 / 250) / 2);
 }
 
 /* As many users as like to come: none is refused, and none gets more by the others' coming. */
 static void table_of_users_forgets_the_quiet_ones_only(void **state)
 {
 	(void)state;
-	assert_int_equal(open_all(ALICE, 0), 120);
+	assert_int_equal(open_all(ALICE, 0), 60);
 	assert_granted(BOB, 2);
 	for (uid_t uid = 2000; uid < 2000 + 3 * BUDGET_USERS_MAX; uid++)
 		assert_true(budget_may_open(&budget, uid, 1));
@@ -193,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup(nothing_is_offered_without_room, begin),
 		cmocka_unit_test_setup(offer_is_less_than_what_was_refused, begin),
 		cmocka_unit_test_setup(one_who_opens_too_often_waits_alone, begin),
+		cmocka_unit_test_setup(one_who_opens_too_often_leaves_half_to_others, begin),
 		cmocka_unit_test_setup(table_of_users_forgets_the_quiet_ones_only, begin),
 	};
 

@@ -846,6 +846,34 @@ static void who_opens_too_often_is_told(void **state)
 	stop(box, worker);
 }
 
+/*
+ * One program's nonsense, more often than streams may begin, leaves them to the others. Slower than what the
+ * broker does not watch any more.
+ */
+static void what_is_refused_takes_nobodys_turn(void **state)
+{
+	struct ipc_message vm;
+	int worker;
+	struct box *box = start(&worker);
+	char text[24];
+
+	(void)state;
+	for (uint32_t round = 0; round < 7; round++) {
+		snprintf(text, sizeof(text), "nonsense %u", round);
+		for (uint32_t i = 1; i <= 25; i++)
+			publish_text(3, i, text);
+		for (uint32_t i = 1; i <= 25; i++)
+			expect_answer(3, i, XARING_REASON_MESSAGE, NULL);
+		for (uint32_t i = 1; i <= 25; i++)
+			withdraw(&work, i);
+		poll(NULL, 0, 600);
+	}
+	vm = expect_vm(worker, "work", 3);
+	publish(&work, 0);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
 /* ---- who a domain is ---- */
 
 static void map_stubdomains(const struct identity *identity, struct policy *policy)
@@ -1646,6 +1674,7 @@ int main(int argc, char **argv)
 		TEST(what_the_worker_refuses_is_answered),
 		TEST(nothing_is_left_of_streams_that_are_gone),
 		TEST(who_opens_too_often_is_told),
+		TEST(what_is_refused_takes_nobodys_turn),
 		TEST(who_is_no_guest_is_refused),
 		TEST(rules_make_a_vm_of_anybody),
 		TEST(rules_make_a_uuid_the_identity),
