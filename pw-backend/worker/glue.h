@@ -60,7 +60,9 @@ struct guest {
 	bool is_lost;             /* the core is dead and waits to be freed */
 	bool is_asked;            /* the broker owes us a socket */
 	bool was_linked;
-	struct limited_log log; /* about its streams, which it opens as often as it likes */
+	uint64_t linked_ns;          /* since when */
+	struct limited_log log;      /* about its streams, which it opens as often as it likes */
+	struct limited_log link_log; /* about PipeWire, which comes and goes as often as it likes */
 };
 
 struct stream {

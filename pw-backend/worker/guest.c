@@ -19,6 +19,7 @@
 #define RETRY_MS_MIN     100u
 #define RETRY_MS_PLAYING 250u
 #define RETRY_MS_MAX     1000u
+#define HEALTHY_NS       SPA_NSEC_PER_SEC /* a connection that held so long was one */
 
 static bool is_playing(const struct guest *g)
 {
@@ -60,11 +61,12 @@ static void on_info(void *data, const struct pw_core_info *info)
 {
 	struct guest *g = data;
 
-	g->retry_ms = 0;
-	if (!g->was_linked)
-		xaring_log(XARING_LOG_INFO, "vm %s: linked to PipeWire %s", g->vm.u.vm.name,
-			   info->version ? info->version : "");
+	if (g->was_linked)
+		return;
+	limited_log_line(&g->link_log, XARING_LOG_INFO, "vm %s: linked to PipeWire %.64s",
+			 g->vm.u.vm.name, info->version ? info->version : "");
 	g->was_linked = true;
+	g->linked_ns = worker_now_ns();
 }
 
 /* Other errors of the core are answers to something that came too late, and harm nobody. */
@@ -82,8 +84,8 @@ static void on_error(void *data, uint32_t id, int seq, int res, const char *mess
 	if (id != PW_ID_CORE || !is_loss(res, message) || g->is_lost)
 		return;
 	if (g->was_linked)
-		xaring_log(XARING_LOG_WARN, "vm %s: PipeWire is gone (%s)", g->vm.u.vm.name,
-			   message ? message : "");
+		limited_log_line(&g->link_log, XARING_LOG_WARN, "vm %s: PipeWire is gone (%.64s)",
+				 g->vm.u.vm.name, message ? message : "");
 	/* The core calls this, so it cannot be freed here. */
 	g->is_lost = true;
 	worker_arm(g->worker, g->timer, 0);
@@ -112,25 +114,32 @@ static void clean_up_lost(struct guest *g)
 
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_lost(s);
 	disconnect(g);
-	/* A connection that never worked is no reason to try faster. */
-	if (g->was_linked)
-		g->retry_ms = 0;
 	g->was_linked = false;
+}
+
+/* One that never worked, or only said hello, is no reason to try at once. */
+static bool has_held(const struct guest *g)
+{
+	return g->was_linked && worker_now_ns() - g->linked_ns >= HEALTHY_NS;
 }
 
 static void on_timer(void *data, uint64_t expirations)
 {
 	struct guest *g = data;
+	bool held = has_held(g);
 
 	(void)expirations;
-	if (g->is_lost) {
-		clean_up_lost(g);
-		if (g->retry_ms) {
-			retry(g);
-			return;
-		}
+	if (!g->is_lost) {
+		guest_want(g);
+		return;
 	}
-	guest_want(g);
+	clean_up_lost(g);
+	if (held) {
+		g->retry_ms = 0;
+		guest_want(g);
+	} else {
+		retry(g);
+	}
 }
 
 /* Once for each absence: who hears nothing looks into the log. */
@@ -207,6 +216,7 @@ int guest_create(struct worker *w, const struct ipc_message *vm, struct guest **
 	g->vm = *vm;
 	spa_list_init(&g->streams);
 	limited_log_init(&g->log);
+	limited_log_init(&g->link_log);
 	g->timer = pw_loop_add_timer(w->loop, on_timer, g);
 	if (!g->timer) {
 		free(g);
