@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keeps one worker alive. The death of a worker is the end of its socket and, when it is a process,
- * of that process: a new one is started only when the old one can no longer touch a page.
+ * of that process: a new one is started only when the old one can no longer touch a page, or is kept from
+ * ending by others.
  */
 #include "supervisor.h"
 
@@ -20,6 +21,7 @@
 
 #include "loop.h"
 #include "now.h"
+#include "undead.h"
 
 #define QUEUE_MAX         4096 /* messages: a worker so far behind does not read any more */
 #define MESSAGES_PER_WAKE 32
@@ -50,6 +52,7 @@ struct supervisor {
 	bool ready;
 	bool leaving; /* asked to make room for another one */
 	bool killed;
+	bool stuck; /* killed long ago, and there are too many like it */
 	uint64_t started_ms;
 
 	struct queued *first, *last;
@@ -58,6 +61,8 @@ struct supervisor {
 	struct loop_source *restart; /* timer */
 	struct loop_source *overdue; /* timer: for READY, or for the end of one that is to go */
 	unsigned short_lives;        /* in a row */
+
+	struct undead undead; /* those before */
 };
 
 static void start_worker(struct supervisor *s);
@@ -134,6 +139,7 @@ static void finish_worker(struct supervisor *s)
 	s->child.pid = 0;
 	s->alive = false;
 	s->killed = false;
+	s->stuck = false;
 	s->events->on_worker_end(s->data);
 	schedule_restart(s);
 }
@@ -421,12 +427,23 @@ static void on_restart(void *data)
 		start_worker(s);
 }
 
-/* In the kernel, or held by a debugger. What it has mapped is still taken, so there is no other one. */
-static void log_undead(const struct supervisor *s)
+/* It does not end of being killed. What it has mapped stays taken, but not played by anybody. */
+static void outlive_worker(struct supervisor *s)
 {
-	xaring_log(XARING_LOG_ERROR,
-		   "worker (pid %d) was killed and does not end: nothing is heard until it does",
-		   (int)s->child.pid);
+	s->stuck = !undead_add(&s->undead, s->child.pidfd, s->child.pid, s->exit);
+	if (s->stuck)
+		return;
+	s->exit = NULL;
+	s->child.pidfd = -1;
+	finish_worker(s);
+}
+
+static void on_undead_end(void *data)
+{
+	struct supervisor *s = data;
+
+	if (s->stuck)
+		outlive_worker(s);
 }
 
 static void on_overdue(void *data)
@@ -434,7 +451,7 @@ static void on_overdue(void *data)
 	struct supervisor *s = data;
 
 	if (s->killed) {
-		log_undead(s);
+		outlive_worker(s);
 	} else if (s->leaving) {
 		xaring_log(XARING_LOG_WARN, "worker is killed: it did not make room in time");
 		kill_process(s);
@@ -457,6 +474,7 @@ int supervisor_create(struct loop *loop, const struct supervisor_events *events,
 	s->spawn = spawn;
 	s->spawn_data = spawn_data;
 	s->child = (struct supervisor_child){-1, -1, 0};
+	undead_init(&s->undead, loop, on_undead_end, s);
 	res = loop_add_timer(loop, on_restart, s, &s->restart);
 	if (res < 0)
 		goto err_free;
@@ -520,6 +538,7 @@ void supervisor_destroy(struct supervisor *s)
 		await_exit(&s->child);
 	loop_remove(s->exit);
 	close_fd(&s->child.pidfd);
+	undead_finish(&s->undead);
 	loop_remove(s->restart);
 	loop_remove(s->overdue);
 	free(s);

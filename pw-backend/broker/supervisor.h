@@ -2,8 +2,10 @@
 /*
  * The worker process: starting it, talking to it, ending it, starting another when it dies.
  *
- * Two workers never have pages at once: one that was killed and does not die, because the kernel or a
- * debugger keeps it, is said to in the log and waited for, and there is no other one meanwhile.
+ * Two workers never play at once. One that was killed and does not end, because the kernel or a debugger
+ * keeps it, runs none of its code any more: another one takes its place after three seconds, and the pages
+ * that it had mapped are given back by us, though the kernel has them until it ends. There are no more
+ * than UNDEAD_MAX of those; then the last one is waited for.
  *
  * Knows nothing of VMs and streams. How a worker is made is the caller's, so that tests can be the
  * worker themselves.
@@ -38,7 +40,7 @@ struct supervisor_events {
 	/* It has sent a message; returns -EPROTO when that makes no sense, and the worker is killed.
 	 * The descriptors of the message are the callee's. */
 	int (*on_worker_message)(void *data, struct ipc_message *message);
-	/* It is dead: all that it had mapped is unmapped. */
+	/* It is dead, or as good as that: it has nothing mapped any more, or touches none of it. */
 	void (*on_worker_end)(void *data);
 };
 
