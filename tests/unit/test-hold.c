@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is closed while it is held stays open until it is let go. Sockets that linger: tests/hostile. */
+/* What is closed while it is held stays open until it is let go, and nothing else. Sockets that linger: tests/hostile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +7,11 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -17,6 +20,7 @@
 #include "hold.h"
 
 #define DEADLINE_MS 5000
+#define THREADS_MAX 16
 
 static void make_pipe(int fds[2])
 {
@@ -31,6 +35,16 @@ static bool has_ended(int fd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLHUP);
 }
 
+/* Threads that have been joined may be on their way out for a moment. */
+static void await_hold(struct hold *hold, int fd)
+{
+	int res;
+
+	for (int i = 0; (res = hold_init(hold, fd)) == -EAGAIN && i < DEADLINE_MS / 10; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(res, 0);
+}
+
 static void what_is_closed_meanwhile_ends_at_the_end(void **state)
 {
 	uint32_t before = open_descriptors();
@@ -39,7 +53,7 @@ static void what_is_closed_meanwhile_ends_at_the_end(void **state)
 
 	(void)state;
 	make_pipe(fds);
-	assert_int_equal(hold_init(&hold), 0);
+	assert_int_equal(hold_init(&hold, fds[1]), 0);
 	close(fds[1]);
 	assert_false(has_ended(fds[0], 50));
 	hold_finish(&hold);
@@ -54,12 +68,36 @@ static void what_is_opened_meanwhile_is_not_held(void **state)
 	int fds[2];
 
 	(void)state;
-	assert_int_equal(hold_init(&hold), 0);
+	assert_int_equal(hold_init(&hold, STDIN_FILENO), 0);
 	make_pipe(fds);
 	close(fds[1]);
 	assert_true(has_ended(fds[0], DEADLINE_MS));
 	hold_finish(&hold);
 	close(fds[0]);
+}
+
+/* A thread that does not end would keep them open as well. */
+static void what_else_is_open_is_not_held(void **state)
+{
+	int before[2], held[2], behind[2];
+	struct hold hold;
+
+	(void)state;
+	make_pipe(before);
+	make_pipe(held);
+	make_pipe(behind);
+	assert_int_equal(hold_init(&hold, held[1]), 0);
+	close(before[1]);
+	close(held[1]);
+	close(behind[1]);
+	assert_true(has_ended(before[0], DEADLINE_MS));
+	assert_true(has_ended(behind[0], DEADLINE_MS));
+	assert_false(has_ended(held[0], 0));
+	hold_finish(&hold);
+	assert_true(has_ended(held[0], DEADLINE_MS));
+	close(before[0]);
+	close(held[0]);
+	close(behind[0]);
 }
 
 /* One within the other, and many: the outermost decides. */
@@ -70,11 +108,11 @@ static void one_may_be_held_by_two(void **state)
 
 	(void)state;
 	make_pipe(fds);
-	assert_int_equal(hold_init(&outer), 0);
+	assert_int_equal(hold_init(&outer, fds[1]), 0);
 	for (int i = 0; i < 100; i++) {
 		struct hold inner;
 
-		assert_int_equal(hold_init(&inner), 0);
+		await_hold(&inner, i == 0 ? fds[1] : fds[0]);
 		if (i == 0)
 			close(fds[1]);
 		hold_finish(&inner);
@@ -97,9 +135,35 @@ static void it_takes_no_descriptor(void **state)
 	none = limit;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	res = hold_init(&hold);
+	res = hold_init(&hold, STDIN_FILENO);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(res, 0);
+	hold_finish(&hold);
+}
+
+static void *wait_for_the_end(void *data)
+{
+	sem_wait(data);
+	return NULL;
+}
+
+/* Threads that do not end leave room for others than us. */
+static void there_is_a_maximum(void **state)
+{
+	pthread_t threads[THREADS_MAX];
+	struct hold hold;
+	sem_t over;
+
+	(void)state;
+	assert_int_equal(sem_init(&over, 0, 0), 0);
+	for (int i = 0; i < THREADS_MAX; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, wait_for_the_end, &over), 0);
+	assert_int_equal(hold_init(&hold, STDIN_FILENO), -EAGAIN);
+	for (int i = 0; i < THREADS_MAX; i++)
+		sem_post(&over);
+	for (int i = 0; i < THREADS_MAX; i++)
+		pthread_join(threads[i], NULL);
+	await_hold(&hold, STDIN_FILENO);
 	hold_finish(&hold);
 }
 
@@ -108,7 +172,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_closed_meanwhile_ends_at_the_end),
 		cmocka_unit_test(what_is_opened_meanwhile_is_not_held),
+		cmocka_unit_test(what_else_is_open_is_not_held),
 		cmocka_unit_test(one_may_be_held_by_two),
+		cmocka_unit_test(there_is_a_maximum),
 		cmocka_unit_test(it_takes_no_descriptor),
 	};
 

@@ -3,6 +3,10 @@
  * Clients that are dropped while others are tried again, and how many may come; the rest of serve.h is
  * tested through the daemons.
  */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +29,7 @@
 #define CLIENTS     4
 #define DEADLINE_MS 5000
 #define BURST       256 /* connections that are accepted at once */
+#define THREADS     16  /* with so many, nothing is closed that may wait */
 
 struct place {
 	char folder[32];
@@ -38,6 +43,7 @@ struct place {
 	unsigned first, count; /* whom the first retry drops */
 	unsigned retried[CLIENTS];
 	unsigned limits; /* how often something was limited */
+	int end;         /* of a pipe: its other end is what is to be closed */
 };
 
 static void on_open(void *data, struct serve_client *client, const struct xaring_open *open)
@@ -208,6 +214,77 @@ static void who_has_an_owner_does_not_wait(void **state)
 	serve_client_set_owner(p->clients[2], NULL);
 }
 
+static void *wait_for_the_end(void *data)
+{
+	sem_wait(data);
+	return NULL;
+}
+
+static void on_look(void *data)
+{
+	struct place *p = data;
+	struct pollfd end = {.fd = p->end};
+
+	if (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP))
+		loop_quit(p->loop, 0);
+}
+
+/* With a descriptor, which nobody else has any more. */
+static void say_with(int fd, int given)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	char garbage[] = "garbage";
+	struct iovec iov = {garbage, 7};
+	struct msghdr header = {.msg_iov = &iov,
+				.msg_iovlen = 1,
+				.msg_control = control.room,
+				.msg_controllen = sizeof(control.room)};
+
+	memcpy(CMSG_DATA(&control.align), &given, sizeof(int));
+	assert_int_equal(sendmsg(fd, &header, 0), 7);
+	close(given);
+}
+
+/* While threads do not end it is kept, others are served, and then it is closed after all. */
+static void what_cannot_be_closed_is_closed_later(void **state)
+{
+	struct place *p = open_place(10, &fleeting);
+	struct loop_source *look;
+	pthread_t threads[THREADS];
+	int fds[2], pipe_fds[2];
+	sem_t over;
+
+	(void)state;
+	assert_int_equal(sem_init(&over, 0, 0), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, wait_for_the_end, &over), 0);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	p->end = pipe_fds[0];
+	fds[0] = open_one(p->path);
+	say_with(fds[0], pipe_fds[1]);
+	assert_int_equal(loop_run(p->loop), 0);
+	assert_int_equal(p->limits, 1);
+	fds[1] = open_one(p->path);
+	assert_int_equal(loop_run(p->loop), 0);
+	assert_int_equal(p->opened, 2);
+	assert_int_equal(poll(&(struct pollfd){.fd = p->end}, 1, 0), 0);
+	for (int i = 0; i < THREADS; i++)
+		sem_post(&over);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(loop_add_timer(p->loop, on_look, p, &look), 0);
+	loop_repeat_timer(look, 10);
+	assert_int_equal(loop_run(p->loop), 0);
+	loop_remove(look);
+	close(fds[0]);
+	close(fds[1]);
+	close(p->end);
+	assert_int_equal(close_place(p), 0);
+}
+
 /* One after the other: each time it is looked for another one, and nobody is there. */
 static void who_is_not_there_costs_nothing(void **state)
 {
@@ -232,6 +309,7 @@ int main(void)
 						begin, end),
 		cmocka_unit_test_setup_teardown(one_may_drop_itself, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_an_owner_does_not_wait, begin, end),
+		cmocka_unit_test(what_cannot_be_closed_is_closed_later),
 		cmocka_unit_test(who_is_not_there_costs_nothing),
 	};
 

@@ -1,18 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread with copies of all descriptors, which closes them by ending: the kernel waits for no
- * socket then (PF_EXITING: inet_release() and those like it). It must never close one itself.
+ * A thread with a copy of one descriptor, which closes it by ending: the kernel waits for no socket
+ * then (PF_EXITING: inet_release() and those like it). It must never close one for the last time itself.
  */
 #include "hold.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Threads of this process, others included: those that do not end are not to take what TasksMax leaves
+ * for another worker. Those that end as they should are a few at a time.
+ */
+#define THREADS_MAX 16u
+
+/* A folder has two links and one for each folder in it. 0: not known. */
+static uint32_t count_threads(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink > 2 ? (uint32_t)st.st_nlink - 2 : 0;
+}
+
+/*
+ * All others are still open where they come from, since who makes us waits: none is closed for the last
+ * time, unless by another thread just now, which could have waited for it as well as we.
+ */
+static int keep_only(int fd)
+{
+	if (unshare(CLONE_FILES) < 0 || close_range((unsigned)fd + 1, ~0u, 0) < 0)
+		return -errno;
+	return fd > 0 && close_range(0, (unsigned)fd - 1, 0) < 0 ? -errno : 0;
+}
 
 static void *hold_thread(void *data)
 {
 	struct hold *h = data;
 
-	h->res = unshare(CLONE_FILES) < 0 ? -errno : 0;
+	h->res = keep_only(h->fd);
 	pthread_barrier_wait(&h->step);
 	if (h->res == 0)
 		pthread_barrier_wait(&h->step);
@@ -26,12 +54,16 @@ static void hold_join(struct hold *h)
 	pthread_barrier_destroy(&h->step);
 }
 
-int hold_init(struct hold *h)
+int hold_init(struct hold *h, int fd)
 {
-	int res = -pthread_barrier_init(&h->step, NULL, 2);
+	int res;
 
+	if (count_threads() >= THREADS_MAX)
+		return -EAGAIN;
+	res = -pthread_barrier_init(&h->step, NULL, 2);
 	if (res < 0)
 		return res;
+	h->fd = fd;
 	res = -pthread_create(&h->thread, NULL, hold_thread, h);
 	if (res < 0) {
 		pthread_barrier_destroy(&h->step);

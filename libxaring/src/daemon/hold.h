@@ -5,12 +5,13 @@
  * A connection that is closed takes along what its program has sent and nobody has read, descriptors
  * of any kind among it. If it was the last to have them, the kernel closes them in turn, and for a
  * socket with SO_LINGER that can take years. But a thread that ends never lingers. So one is made
- * that shares nothing but the descriptors, as they are: whatever is closed meanwhile is not closed for
- * the last time, and then the thread ends, and its copies with it.
+ * that has nothing but a copy of that descriptor: when it is closed meanwhile that is not for the last
+ * time, and then the thread ends, and the copy with it.
  *
  * What even a thread that ends waits for is a file of FUSE whose server has asked for a cache for writing
- * (fuse_release(), Linux 5.16): such a thread stays until that server answers. Nobody waits for it, but it
- * counts for TasksMax, and when no other one can be made nothing can be closed like this.
+ * (fuse_release(), Linux 5.16): such a thread stays until that server answers. Nobody waits for it, and it
+ * keeps nothing else open; but it counts for TasksMax. So there is a maximum, and beyond that nothing can
+ * be closed like this until one of them has ended.
  *
  * Thread: any. Blocks: until the thread runs. Logs: no.
  */
@@ -22,11 +23,15 @@
 struct hold {
 	pthread_t thread;
 	pthread_barrier_t step;
+	int fd;
 	int res;
 };
 
-/* Takes hold of all that is open. Returns 0, or a negative errno: then nothing is held. */
-int hold_init(struct hold *hold);
+/*
+ * Takes hold of fd (borrowed). Returns 0; -EAGAIN when there are too many threads; or another negative
+ * errno. Then nothing is held.
+ */
+int hold_init(struct hold *hold, int fd);
 
 /* Lets go, and does not wait until all is closed. */
 void hold_finish(struct hold *hold);

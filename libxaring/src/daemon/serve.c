@@ -24,6 +24,8 @@
 #define ACCEPTS_PER_WAKE  8
 #define MESSAGES_PER_WAKE 8
 #define DISCARD_MAX       64
+#define KEPT_MAX          1536 /* connections that cannot be closed yet */
+#define KEPT_FEW          1024 /* with more of them nothing is accepted that might add to them */
 #define TICK_MS           50
 
 /* Connections may come faster than streams: each is answered, at this multiple of their rate. */
@@ -67,6 +69,8 @@ struct serve {
 	struct serve_client *clients;
 	struct serve_client *retried; /* the next one, while serve_retry() runs */
 	uint32_t strangers;           /* clients without a stream */
+	int kept[KEPT_MAX];           /* what is over, and cannot be closed yet */
+	uint32_t kept_count;
 };
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
@@ -112,23 +116,50 @@ static bool discard(int fd)
 	return false;
 }
 
-/*
- * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
- * instead. Nothing that it has sent makes us wait; rather than that, its descriptor is lost.
- */
-static void hang_up(const struct serve *s, int fd)
+/* Returns false when no thread can be made for it now. */
+static bool close_held(int fd)
 {
 	struct hold hold;
 
-	if (discard(fd)) {
-		close(fd);
-	} else if (hold_init(&hold) == 0) {
-		close(fd);
-		hold_finish(&hold);
-	} else {
-		s->events->on_limit(s->data, "has sent descriptors, and no thread can be made to "
-					     "close them: one of ours is lost");
+	if (hold_init(&hold, fd) < 0)
+		return false;
+	close(fd);
+	hold_finish(&hold);
+	return true;
+}
+
+/* It is tried again with each tick. */
+static void keep(struct serve *s, int fd)
+{
+	if (s->kept_count == KEPT_MAX) {
+		s->events->on_limit(s->data, "has sent descriptors that cannot be closed: one of "
+					     "ours is lost");
+		return;
 	}
+	s->kept[s->kept_count++] = fd;
+	tick(s);
+	s->events->on_limit(s->data,
+			    "has sent descriptors that cannot be closed until others are: a file "
+			    "system in user space does not answer (as root: echo 1 | tee "
+			    "/sys/fs/fuse/connections/*/abort)");
+}
+
+static void close_kept(struct serve *s)
+{
+	while (s->kept_count > 0 && close_held(s->kept[s->kept_count - 1]))
+		s->kept_count--;
+}
+
+/*
+ * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
+ * instead. Nothing that it has sent makes us wait; rather than that, its connection is kept.
+ */
+static void hang_up(struct serve *s, int fd)
+{
+	if (discard(fd))
+		close(fd);
+	else if (!close_held(fd))
+		keep(s, fd);
 }
 
 void serve_client_drop(struct serve_client *c)
@@ -315,7 +346,7 @@ static void pause_listening(struct serve *s)
 }
 
 /* Refuses a connection that has not become a client. */
-static void turn_away(const struct serve *s, int fd, enum xaring_reason reason)
+static void turn_away(struct serve *s, int fd, enum xaring_reason reason)
 {
 	struct xaring_refusal refusal = {.reason = reason};
 
@@ -405,7 +436,7 @@ static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 /* Whose the next connection is shows when it is accepted: there has to be room for anybody's. */
 static bool may_accept(struct serve *s)
 {
-	return bucket_has(&s->accepts, clock_now_ms()) &&
+	return s->kept_count < KEPT_FEW && bucket_has(&s->accepts, clock_now_ms()) &&
 	       (s->strangers < GREETING_MAX || find_silent(s, NULL));
 }
 
@@ -416,7 +447,10 @@ static bool accept_one(struct serve *s)
 	int fd;
 
 	if (!may_accept(s)) {
-		s->events->on_limit(s->data, "connects too often: made to wait");
+		s->events->on_limit(s->data, s->kept_count < KEPT_FEW
+						     ? "connects too often: made to wait"
+						     : "is made to wait until what others have "
+						       "sent is closed");
 		pause_listening(s);
 		return false;
 	}
@@ -467,6 +501,7 @@ static void on_tick(void *data)
 	uint64_t now_ms = clock_now_ms();
 	bool busy = false;
 
+	close_kept(s);
 	for (struct serve_client *c = s->clients; c; c = next) {
 		next = c->next;
 		busy |= client_tick(c, now_ms);
@@ -475,7 +510,7 @@ static void on_tick(void *data)
 		s->paused = false;
 		loop_update_io(s->io, EPOLLIN);
 	}
-	if (!busy && !s->paused)
+	if (!busy && !s->paused && s->kept_count == 0)
 		loop_arm_timer(s->tick, 0);
 }
 
@@ -522,7 +557,7 @@ err_listener:
 static void close_listener(struct xaring_listener *listener)
 {
 	struct hold hold;
-	bool held = hold_init(&hold) == 0;
+	bool held = hold_init(&hold, xaring_listener_fd(listener)) == 0;
 
 	xaring_listener_close(listener);
 	if (held)
@@ -542,6 +577,7 @@ void serve_close(struct serve *s)
 		serve_client_drop(c);
 	}
 	loop_remove(s->tick);
+	close_kept(s);
 	if (s->spare_fd >= 0)
 		close(s->spare_fd);
 	free(s);
