@@ -57,23 +57,57 @@ int remote_owner(const char *path, uid_t *uid)
 	return 0;
 }
 
-static int connect_now(const struct place *place)
+/* Of what is in the kernel already: a server of FUSE is not asked. */
+static int check_is_socket(int fd)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int length = snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
-			      place->folder, place->name);
-	int fd, res;
+	struct statx st;
 
-	if ((size_t)length >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return -errno;
+	return (st.stx_mask & STATX_TYPE) && S_ISSOCK(st.stx_mode) ? 0 : -ENOTSOCK;
+}
+
+/* The socket, without using it. */
+static int find_socket(const struct place *place, int flags)
+{
+	int fd = openat(place->folder, place->name, O_PATH | O_CLOEXEC | flags);
+	int res;
+
 	if (fd < 0)
 		return -errno;
+	res = check_is_socket(fd);
+	if (res == 0)
+		return fd;
+	close(fd);
+	return res;
+}
+
+static int connect_to(int found)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int res;
+
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", found);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		res = -errno;
 		close(fd);
 		return res;
 	}
+	return fd;
+}
+
+static int connect_now(const struct place *place, int flags)
+{
+	int found = find_socket(place, flags);
+	int fd;
+
+	if (found < 0)
+		return found;
+	fd = connect_to(found);
+	close(found);
 	return fd;
 }
 
@@ -103,9 +137,10 @@ static int connect_as_owner(const struct place *place)
 	int fd, res;
 
 	if (geteuid() != 0 || place->stat.st_uid == 0)
-		return connect_now(place);
+		return connect_now(place, 0);
 	res = become(place->stat.st_uid, place->stat.st_gid);
-	fd = res < 0 ? res : connect_now(place);
+	/* A link of theirs could lead where we wait for as long as they like. */
+	fd = res < 0 ? res : connect_now(place, O_NOFOLLOW);
 	res = become_root();
 	if (res < 0 && fd >= 0)
 		close(fd);

@@ -17,7 +17,8 @@ int remote_owner(const char *path, uid_t *uid);
 
 /*
  * Connects, as the owner of the folder when we are root: what answers at a path in a user's folder
- * is of that user's choice, and must not be handed a connection of root's.
+ * is of that user's choice, and must not be handed a connection of root's. The socket itself has to be in
+ * that user's folder then, and no link to it: links lead where a connection can be made to wait.
  *
  * Returns the connected descriptor, non-blocking and close-on-exec, or a negative errno.
  */

@@ -357,7 +357,7 @@ static void other_threads_of_root_stay_root(void **state)
 
 static void missing_sound_server_is_an_error(void **state)
 {
-	char long_path[200];
+	char long_path[300];
 
 	(void)state;
 	assert_int_equal(remote_connect(path), -ENOENT);
@@ -369,7 +369,17 @@ static void missing_sound_server_is_an_error(void **state)
 	assert_int_equal(remote_connect(long_path), -ENAMETOOLONG);
 }
 
-/* What a user puts in the place of the sound server is not reached with root's rights. */
+static void what_is_no_socket_is_not_opened(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(path, 0666), 0);
+	assert_int_equal(remote_connect(path), -ENOTSOCK);
+}
+
+/*
+ * What a user puts in the place of the sound server is not reached with root's rights; and a link of his
+ * to nothing at all, for it may lead into a file system that lets us wait.
+ */
 static void sockets_of_root_are_not_reached_for_a_user(void **state)
 {
 	char hidden[64], target[96];
@@ -382,7 +392,13 @@ static void sockets_of_root_are_not_reached_for_a_user(void **state)
 	snprintf(target, sizeof(target), "%s/private", hidden);
 	assert_int_equal(rename(path, target), 0);
 	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(connect_and_look(listener), 0);
 	give_folder_away();
+	assert_int_equal(remote_connect(path), -ENOTSOCK);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(link(target, path), 0);
+	assert_int_equal(connect_and_look(listener), STRANGER);
+	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(remote_connect(path), -EACCES);
 	close(listener);
 	unlink(target);
@@ -467,6 +483,7 @@ int main(int argc, char **argv)
 		TEST(worker_without_options_has_none),
 		TEST(connection_is_ours),
 		TEST(missing_sound_server_is_an_error),
+		TEST(what_is_no_socket_is_not_opened),
 	};
 	const struct CMUnitTest root_tests[] = {
 		TEST(worker_of_root_has_an_account_of_its_own),
