@@ -15,6 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/*
+ * Who connects while the queue is full is told so, or waits: it is to be empty soon, not to be long. A
+ * longer one would be as full when somebody fills it, and who has found a place in it would wait longer.
+ */
 #define LISTEN_BACKLOG 128
 
 struct xaring_listener {

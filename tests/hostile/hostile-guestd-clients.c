@@ -34,6 +34,9 @@
 #define ATTACKER  1000 /* uid */
 #define LINGERING 20
 
+#define RUSHED     10   /* streams that are opened meanwhile */
+#define IN_TIME_MS 2000 /* each of them */
+
 typedef void (*attack_fn)(const struct box *box, uint32_t *random);
 
 static uint32_t next_random(uint32_t *state)
@@ -166,6 +169,16 @@ static void greed(const struct box *box, uint32_t *random)
 		close(fds[--count]);
 }
 
+/* Has no time for anybody: waits for nothing, says nothing, is gone at once. */
+static void rush(const struct box *box, uint32_t *random)
+{
+	int fd = client_rush(box);
+
+	(void)random;
+	if (fd >= 0)
+		close(fd);
+}
+
 static pid_t begin_attack(const struct box *box, attack_fn attack, uint32_t seed)
 {
 	uint32_t random = 0x9e3779b9u * (seed + 1);
@@ -231,6 +244,24 @@ static long resident_pages(pid_t pid)
 	assert_int_equal(fscanf(file, "%ld %ld", &size, &resident), 2);
 	fclose(file);
 	return resident;
+}
+
+/* Gets a stream as the plugin does, or fails. */
+static int play_in_time(const struct box *box)
+{
+	uint64_t until_ms = box_now_ms() + IN_TIME_MS;
+	struct xaring_message message;
+	int fd;
+
+	while ((fd = client_rush(box)) < 0) {
+		assert_true(box_now_ms() < until_ms);
+		poll(NULL, 0, 20);
+	}
+	client_usual_open(&message);
+	assert_int_equal(client_send(fd, &message), 0);
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	assert_true(box_now_ms() < until_ms);
+	return fd;
 }
 
 /* Runs one attack beside the others and checks what must hold under all of them. */
@@ -325,6 +356,36 @@ static void greed_is_survived(void **state)
 	(void)state;
 	demand_another_user();
 	suffer(greed);
+}
+
+/*
+ * Programs try again a few times, and do not wait for a place in the kernel's queue, which the attackers keep
+ * full. Each has its stream in time.
+ */
+static void those_in_a_rush_shut_nobody_else_out(void **state)
+{
+	pid_t attackers[ATTACKERS];
+	struct box *box;
+	uint64_t begin_ms;
+
+	(void)state;
+	demand_another_user();
+	box = box_start();
+	box_begin_guestd(box);
+	for (uint32_t i = 0; i < ATTACKERS; i++)
+		attackers[i] = begin_attack(box, rush, i);
+	box_wait_line(box, "a program ");
+	begin_ms = box_now_ms();
+	for (int i = 0; i < RUSHED; i++)
+		close(play_in_time(box));
+	print_message("%d streams in %u ms\n", RUSHED, (unsigned)(box_now_ms() - begin_ms));
+	for (int i = 0; i < ATTACKERS; i++) {
+		kill(attackers[i], SIGKILL);
+		waitpid(attackers[i], NULL, 0);
+	}
+	box_wait_streams(box, 0);
+	assert_in_range(box_lines(box, "a program "), 1, 25);
+	box_stop(box);
 }
 
 /* ---- descriptors that wait for ever when they are closed for the last time ---- */
@@ -537,6 +598,7 @@ int main(void)
 		cmocka_unit_test(garbage_is_survived),
 		cmocka_unit_test(silent_connections_are_survived),
 		cmocka_unit_test(greed_is_survived),
+		cmocka_unit_test(those_in_a_rush_shut_nobody_else_out),
 		cmocka_unit_test(what_lingers_in_an_open_holds_nobody),
 		cmocka_unit_test(what_lingers_behind_a_message_holds_nobody),
 		cmocka_unit_test(what_lingers_behind_who_has_gone_holds_nobody),

@@ -102,6 +102,9 @@ int box_take_pages(uint32_t domid, uint32_t data_pages);
 
 /* Connects. Returns a blocking socket, or a negative errno. (any) */
 int client_try_connect(const struct box *box);
+
+/* The same without waiting for a place in the kernel's queue: -EAGAIN when it is full. (any) */
+int client_rush(const struct box *box);
 int client_connect(const struct box *box);
 
 /* A usual OPEN: stereo S16, 48 kHz, buffer 4096. 9 pages: 8 of data (8192 frames), 1 of control. (any) */

@@ -16,21 +16,30 @@
 #include "hold.h"
 #include "loop.h"
 #include "now.h"
+#include "user-rate.h"
 
 #define GREETING_MS       1000 /* a program that connects says OPEN within */
 #define WAITING_MS        2000 /* longer than a worker may keep what has ended */
 #define GREETING_MAX      96   /* connections without a stream: more end silent ones */
 #define GREETING_USER_MAX 32   /* of one user */
-#define ACCEPTS_PER_WAKE  8
+#define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
 #define DISCARD_MAX       64
 #define KEPT_MAX          1536 /* connections that cannot be closed yet */
 #define KEPT_FEW          1024 /* with more of them nothing is accepted that might add to them */
 #define TICK_MS           50
 
-/* Connections may come faster than streams: each is answered, at this multiple of their rate. */
+/* Connections may come faster than streams: each is answered, at this multiple of their rate. For a user. */
 #define ACCEPTS_BURST 256
 #define ACCEPTS_RATE  16
+
+/*
+ * For all users, however many. Those that their user has too many of do not count: they are ended as fast as
+ * they come, for whoever is behind them in the kernel's queue, or finds it full, cannot be told from them
+ * before. Who makes us do it does as much for it.
+ */
+#define ACCEPTS_ALL_BURST     1024
+#define ACCEPTS_ALL_REFILL_MS 1
 
 /* More kicks than any program needs, one with the smallest buffer in steady underrun included. */
 #define KICKS_BURST     64
@@ -64,7 +73,8 @@ struct serve {
 	struct loop_source *io;
 	struct loop_source *tick; /* runs while something has a deadline */
 	int spare_fd; /* given up for a moment to answer when descriptors have run out, or -1 */
-	struct bucket accepts;
+	struct user_rate accepts;
+	struct bucket accepts_all;
 	bool paused; /* nothing is accepted */
 	struct serve_client *clients;
 	struct serve_client *retried; /* the next one, while serve_retry() runs */
@@ -425,6 +435,7 @@ static int make_room(struct serve *s, uid_t uid)
 
 static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 {
+	(void)bucket_take(&s->accepts_all, clock_now_ms());
 	if (make_room(s, peer->uid) < 0) {
 		s->events->on_limit(s->data, "asks for too many streams at once: refused");
 		turn_away(s, fd, XARING_REASON_BUSY);
@@ -433,10 +444,17 @@ static void take_client(struct serve *s, int fd, const struct xaring_peer *peer)
 	}
 }
 
+/* The program tries again by itself. */
+static void end_at_once(struct serve *s, int fd)
+{
+	s->events->on_limit(s->data, "connects too often: its connections are ended");
+	hang_up(s, fd);
+}
+
 /* Whose the next connection is shows when it is accepted: there has to be room for anybody's. */
 static bool may_accept(struct serve *s)
 {
-	return s->kept_count < KEPT_FEW && bucket_has(&s->accepts, clock_now_ms()) &&
+	return s->kept_count < KEPT_FEW && bucket_has(&s->accepts_all, clock_now_ms()) &&
 	       (s->strangers < GREETING_MAX || find_silent(s, NULL));
 }
 
@@ -447,10 +465,11 @@ static bool accept_one(struct serve *s)
 	int fd;
 
 	if (!may_accept(s)) {
-		s->events->on_limit(s->data, s->kept_count < KEPT_FEW
-						     ? "connects too often: made to wait"
-						     : "is made to wait until what others have "
-						       "sent is closed");
+		s->events->on_limit(s->data,
+				    s->kept_count < KEPT_FEW
+					    ? "is one of too many that connect: made to wait"
+					    : "is made to wait until what others have "
+					      "sent is closed");
 		pause_listening(s);
 		return false;
 	}
@@ -464,8 +483,10 @@ static bool accept_one(struct serve *s)
 			pause_listening(s);
 		return false;
 	}
-	(void)bucket_take(&s->accepts, clock_now_ms());
-	take_client(s, fd, &peer);
+	if (user_rate_take(&s->accepts, peer.uid, clock_now_ms()))
+		take_client(s, fd, &peer);
+	else
+		end_at_once(s, fd);
 	return true;
 }
 
@@ -531,7 +552,8 @@ int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t ope
 	s->listener = listener;
 	s->events = events;
 	s->data = data;
-	bucket_init(&s->accepts, ACCEPTS_BURST, accept_refill_ms(open_ms), clock_now_ms());
+	user_rate_init(&s->accepts, ACCEPTS_BURST, accept_refill_ms(open_ms));
+	bucket_init(&s->accepts_all, ACCEPTS_ALL_BURST, ACCEPTS_ALL_REFILL_MS, clock_now_ms());
 	s->spare_fd = open_spare();
 	res = loop_add_timer(loop, on_tick, s, &s->tick);
 	if (res < 0)

@@ -6,9 +6,9 @@
  * Everything that comes from a client is hostile: what is not of the protocol ends the connection,
  * and no client makes the server work more often than the limits here say. Descriptors that it sends
  * are not taken, nor is it waited for what closing them may take; but where a thousand of these wait
- * nothing more is accepted. Of the connections that have no stream yet each user has a share, and those that say nothing make room for others; how fast
- * they are accepted is one rate for all. Who may have a stream, and where its pages come from, is the
- * caller's, who answers each OPEN.
+ * nothing more is accepted. Of the connections that have no stream yet each user has a share, and those
+ * that say nothing make room for others. Each user has a rate, too: what connects faster is hung up on at
+ * once. Who may have a stream, and where its pages come from, is the caller's, who answers each OPEN.
  *
  *   GREETING --OPEN--> WAITING --serve_client_accept()--> PLAYING
  *       |                 |                                  |
@@ -52,8 +52,8 @@ struct serve_events {
 /*
  * Serves the listener, which is taken over also on failure. events and data are borrowed.
  *
- * open_ms: streams in the long run come one in this time; connections are accepted 16 times as
- * often, so that each is answered.
+ * open_ms: streams in the long run come one in this time; connections of one user are accepted 16 times
+ * as often, so that each is answered.
  */
 int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t open_ms,
 	       const struct serve_events *events, void *data, struct serve **out);
