@@ -19,6 +19,7 @@
 
 #include "../ipc.h"
 #include "limited-log.h"
+#include "outbox.h"
 #include "pump.h"
 #include "session.h"
 
@@ -41,6 +42,7 @@ struct worker {
 	struct pw_context *context;
 	struct spa_handle *pin;    /* keeps the plugin of all nodes loaded */
 	struct spa_source *broker; /* fd 3 */
+	struct outbox outbox;
 	struct spa_source *sweep;
 	struct spa_list guests;
 	struct watch watch;
@@ -94,8 +96,14 @@ struct stream {
 	bool is_told;    /* the log says why */
 };
 
-/* Sends a message to the broker. A broker that is gone ends the worker. */
+/*
+ * Sends a message to the broker, or returns -EAGAIN while that does not read: it can be said later. A
+ * broker that is gone ends the worker.
+ */
 int worker_send(struct worker *w, struct ipc_message *message);
+
+/* The same for what the broker waits for: it is sent when there is room. */
+void worker_post(struct worker *w, const struct ipc_message *message);
 
 /* Counts streams: the sweep runs while there are any. */
 void worker_count_stream(struct worker *w, int change);

@@ -67,16 +67,47 @@ static void quit(struct worker *w, int result)
 	pw_main_loop_quit(w->main_loop);
 }
 
-int worker_send(struct worker *w, struct ipc_message *message)
+static void take_result(struct worker *w, int res)
 {
-	int res = ipc_send(WORKER_BROKER_FD, message);
-
 	if (res == -ENODEV)
 		quit(w, 0);
-	else if (res < 0)
+	else if (res < 0 && res != -EAGAIN)
 		xaring_log(XARING_LOG_ERROR, "a message to the broker is lost: %s",
 			   spa_strerror(res));
+}
+
+int worker_send(struct worker *w, struct ipc_message *message)
+{
+	int res = outbox_send(&w->outbox, message);
+
+	take_result(w, res);
 	return res;
+}
+
+/* It is watched whether the broker reads while something waits for that. */
+static void watch_broker(struct worker *w)
+{
+	uint32_t mask = SPA_IO_IN | SPA_IO_HUP | SPA_IO_ERR;
+
+	if (outbox_waits(&w->outbox))
+		mask |= SPA_IO_OUT;
+	pw_loop_update_io(w->loop, w->broker, mask);
+}
+
+void worker_post(struct worker *w, const struct ipc_message *message)
+{
+	bool waited = outbox_waits(&w->outbox);
+
+	take_result(w, outbox_post(&w->outbox, message));
+	if (!waited && outbox_waits(&w->outbox))
+		watch_broker(w);
+}
+
+static void flush_outbox(struct worker *w)
+{
+	take_result(w, outbox_flush(&w->outbox));
+	if (!outbox_waits(&w->outbox))
+		watch_broker(w);
 }
 
 static struct guest *find_guest(struct worker *w, uint32_t id)
@@ -150,7 +181,8 @@ static void on_broker(void *data, int fd, uint32_t mask)
 	struct ipc_message message;
 	int res;
 
-	(void)mask;
+	if (mask & SPA_IO_OUT)
+		flush_outbox(w);
 	while ((res = ipc_receive(fd, &message)) == 0)
 		take_message(w, &message);
 	if (res == -ENODEV)
@@ -276,6 +308,7 @@ static void finish(struct worker *w)
 		pw_context_destroy(w->context);
 	if (w->main_loop)
 		pw_main_loop_destroy(w->main_loop);
+	outbox_finish(&w->outbox);
 }
 
 int worker_main(int argc, char **argv)
@@ -286,6 +319,7 @@ int worker_main(int argc, char **argv)
 
 	journal_start("xaring-pw", verbose);
 	spa_list_init(&w.guests);
+	outbox_init(&w.outbox, WORKER_BROKER_FD);
 	prctl(PR_SET_NAME, "xaring-worker", 0, 0, 0);
 	/* What is sent to the whole group is the broker's affair; it ends us by hanging up. */
 	signal(SIGINT, SIG_IGN);

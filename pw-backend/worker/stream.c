@@ -52,7 +52,7 @@ static void send_gone(struct worker *w, const struct ipc_message *open)
 	struct ipc_message message;
 
 	ipc_message_init(&message, IPC_GONE, open->vm, open->stream);
-	worker_send(w, &message);
+	worker_post(w, &message);
 }
 
 static void send_state(struct stream *s, const struct session_report *report)
@@ -267,7 +267,7 @@ static void send_refusal(struct worker *w, const struct ipc_message *open, int r
 	ipc_message_init(&message, IPC_STATE, open->vm, open->stream);
 	message.u.state.backend = XARING_BACKEND_REFUSED;
 	message.u.state.reason = reason_of(res);
-	worker_send(w, &message);
+	worker_post(w, &message);
 	send_gone(w, open);
 }
 
