@@ -41,6 +41,7 @@ struct look {
 	const struct status_places *places;
 	struct status_report *report;
 	struct xaring_client *client;
+	struct xaring_refusal refusal; /* of the stream */
 	struct xaring_client_state state;
 	struct xaring_client_view view;
 };
@@ -58,16 +59,18 @@ __attribute__((format(printf, 3, 4))) static bool say(struct look *l, enum statu
 	return true;
 }
 
-/* What is wrong was said; this is what to do. */
-__attribute__((format(printf, 3, 4))) static bool give_up(struct look *l, enum status_link link,
-							  const char *format, ...)
+/* What is wrong, and what to do. */
+__attribute__((format(printf, 4, 5))) static bool broken(struct look *l, enum status_link link,
+							 const char *remedy, const char *format,
+							 ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(l->report->remedy, sizeof(l->report->remedy), format, args);
+	vsnprintf(l->report->what[link], sizeof(l->report->what[link]), format, args);
 	va_end(args);
 	l->report->broken = link;
+	l->report->remedy = remedy;
 	return false;
 }
 
@@ -93,39 +96,35 @@ static bool file_begins(const char *path, const char *text)
 
 static bool look_at_xen(struct look *l)
 {
-	if (is_there(l->places->dom0)) {
-		say(l, STATUS_XEN, "this is dom0, and no guest");
-		return give_up(l, STATUS_XEN,
-			       "what plays here needs no xaring-guestd: see xaring-pw(8)");
-	}
-	if (!file_begins(l->places->hypervisor, "xen") && !is_there(l->places->xenbus)) {
-		say(l, STATUS_XEN, "this is no Xen guest");
-		return give_up(l, STATUS_XEN,
-			       "without Xen, programs play by xaring-pw on this machine: see "
-			       "xaring-pw(8)");
-	}
+	if (is_there(l->places->dom0))
+		return broken(l, STATUS_XEN,
+			      "what plays here needs no xaring-guestd: see xaring-pw(8)",
+			      "this is dom0, and no guest");
+	if (!file_begins(l->places->hypervisor, "xen") && !is_there(l->places->xenbus))
+		return broken(l, STATUS_XEN,
+			      "without Xen, programs play by xaring-pw on this machine: see "
+			      "xaring-pw(8)",
+			      "this is no Xen guest");
 	return say(l, STATUS_XEN, "this is a Xen guest");
 }
 
 static bool look_at_module(struct look *l)
 {
-	if (!is_there(l->places->gntalloc)) {
-		say(l, STATUS_MODULE, "there is no %s", l->places->gntalloc);
-		return give_up(l, STATUS_MODULE,
-			       "as root: modprobe xen-gntalloc (and its name into "
-			       "/etc/modules-load.d, for the next boot)");
-	}
+	if (!is_there(l->places->gntalloc))
+		return broken(l, STATUS_MODULE,
+			      "as root: modprobe xen-gntalloc (and its name into "
+			      "/etc/modules-load.d, for the next boot)",
+			      "there is no %s", l->places->gntalloc);
 	return say(l, STATUS_MODULE, "memory can be shared");
 }
 
 static bool look_at_device(struct look *l)
 {
-	if (access(l->places->device, R_OK) < 0) {
-		say(l, STATUS_DEVICE, "ALSA does not know the device xen: %s: %s",
-		    l->places->device, strerror(errno));
-		return give_up(l, STATUS_DEVICE,
-			       "install libasound2-plugin-xen, or link 60-xen.conf there");
-	}
+	if (access(l->places->device, R_OK) < 0)
+		return broken(l, STATUS_DEVICE,
+			      "install libasound2-plugin-xen, or link 60-xen.conf there",
+			      "ALSA does not know the device xen: %s: %s", l->places->device,
+			      strerror(errno));
 	return say(l, STATUS_DEVICE, "ALSA knows the device xen");
 }
 
@@ -157,23 +156,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static bool refused(struct look *l, const struct xaring_refusal *refusal)
+static bool refused(struct look *l)
 {
+	const char *remedy = "allow this VM in dom0: xaring-pw.conf(5), actions policy; then "
+			     "systemctl reload xaring-pw";
 	char text[160];
 
-	xaring_refusal_text(refusal, text, sizeof(text));
-	say(l, STATUS_POLICY, "%s", text);
-	if (refusal->reason == XARING_REASON_INTERNAL)
-		return give_up(l, STATUS_POLICY,
-			       "a log says why: journalctl -u xaring-guestd here, journalctl -u "
-			       "xaring-pw in dom0");
-	if (xaring_refusal_errno(refusal) == -EBUSY)
-		return give_up(l, STATUS_POLICY,
-			       "close what plays, or raise the limit: xaring-guestd(8) here, "
-			       "xaring-pw.conf(5) in dom0");
-	return give_up(l, STATUS_POLICY,
-		       "allow this VM in dom0: xaring-pw.conf(5), actions policy; then "
-		       "systemctl reload xaring-pw");
+	if (l->refusal.reason == XARING_REASON_INTERNAL)
+		remedy = "a log says why: journalctl -u xaring-guestd here, journalctl -u "
+			 "xaring-pw in dom0";
+	else if (xaring_refusal_errno(&l->refusal) == -EBUSY)
+		remedy = "close what plays, or raise the limit: xaring-guestd(8) here, "
+			 "xaring-pw.conf(5) in dom0";
+	xaring_refusal_text(&l->refusal, text, sizeof(text));
+	return broken(l, STATUS_POLICY, remedy, "%s", text);
 }
 
 static void update(struct look *l)
@@ -194,7 +190,7 @@ static bool say_running(struct look *l)
 }
 
 /* Asks for a stream. Returns false when the way ends here. */
-static bool open_stream(struct look *l, const char *socket, struct xaring_refusal *refusal)
+static bool open_stream(struct look *l, const char *socket)
 {
 	const struct xaring_params params = {.direction = XARING_PLAYBACK,
 					     .format = XARING_FORMAT_S16,
@@ -205,21 +201,19 @@ static bool open_stream(struct look *l, const char *socket, struct xaring_refusa
 	int res = xaring_client_create(socket, "xaring-guestd --status", &l->client);
 
 	if (res == 0)
-		res = xaring_client_setup(l->client, &params, ANSWER_MS, refusal);
+		res = xaring_client_setup(l->client, &params, ANSWER_MS, &l->refusal);
 	if (res == 0)
 		update(l);
-	if (res < 0 && refusal->reason == XARING_REASON_NONE) {
-		say(l, STATUS_GUESTD, "this cannot be found out: %s", strerror(-res));
-		return give_up(l, STATUS_GUESTD, "try again");
-	}
-	if (res == 0 && !l->state.linked) {
-		say(l, STATUS_GUESTD, "xaring-guestd does not answer at %s", socket);
-		return give_up(l, STATUS_GUESTD, "as root: systemctl restart xaring-guestd");
-	}
+	if (res < 0 && l->refusal.reason == XARING_REASON_NONE)
+		return broken(l, STATUS_GUESTD, "try again", "this cannot be found out: %s",
+			      strerror(-res));
+	if (res == 0 && !l->state.linked)
+		return broken(l, STATUS_GUESTD, "as root: systemctl restart xaring-guestd",
+			      "xaring-guestd does not answer at %s", socket);
 	return say_running(l);
 }
 
-static bool look_at_guestd(struct look *l, struct xaring_refusal *refusal)
+static bool look_at_guestd(struct look *l)
 {
 	char socket[PATH_MAX];
 	int res;
@@ -227,39 +221,36 @@ static bool look_at_guestd(struct look *l, struct xaring_refusal *refusal)
 	snprintf(socket, sizeof(socket), "%s/" STATUS_SOCKET, l->places->runtime_dir);
 	res = try_socket(socket);
 	if (res == -EACCES) {
-		say(l, STATUS_GUESTD, "you may not play: %s: %s", socket, strerror(-res));
-		return give_up(l, STATUS_GUESTD,
-			       "as root: ls -l names the group whose members may; log in anew once "
-			       "you are one");
+		return broken(l, STATUS_GUESTD,
+			      "as root: ls -l names the group whose members may; log in anew once "
+			      "you are one",
+			      "you may not play: %s: %s", socket, strerror(-res));
 	}
-	if (res < 0) {
-		say(l, STATUS_GUESTD, "xaring-guestd does not run: %s: %s", socket, strerror(-res));
-		return give_up(l, STATUS_GUESTD,
-			       "as root: systemctl enable --now xaring-guestd.socket "
-			       "xaring-guestd");
-	}
-	return open_stream(l, socket, refusal);
+	if (res < 0)
+		return broken(l, STATUS_GUESTD,
+			      "as root: systemctl enable --now xaring-guestd.socket "
+			      "xaring-guestd",
+			      "xaring-guestd does not run: %s: %s", socket, strerror(-res));
+	return open_stream(l, socket);
 }
 
 static bool look_at_xenstore(struct look *l)
 {
-	if (l->view.status_flags & XARING_STATUS_NO_STORE) {
-		say(l, STATUS_XENSTORE, "xaring-guestd cannot reach xenstore");
-		return give_up(l, STATUS_XENSTORE,
-			       "is /dev/xen/xenbus there, does xenstored run in dom0? More: "
-			       "journalctl -u xaring-guestd");
-	}
+	if (l->view.status_flags & XARING_STATUS_NO_STORE)
+		return broken(l, STATUS_XENSTORE,
+			      "is /dev/xen/xenbus there, does xenstored run in dom0? More: "
+			      "journalctl -u xaring-guestd",
+			      "xaring-guestd cannot reach xenstore");
 	return say(l, STATUS_XENSTORE, "xenstore is reached");
 }
 
 static bool look_at_backend(struct look *l)
 {
-	if (!(l->view.status_flags & XARING_STATUS_BACKEND) && !l->state.attached) {
-		say(l, STATUS_BACKEND, "no backend: xaring-pw does not run in dom0");
-		return give_up(l, STATUS_BACKEND,
-			       "in dom0: is the package xaring-backend installed? As root: "
-			       "systemctl enable --now xaring-pw");
-	}
+	if (!(l->view.status_flags & XARING_STATUS_BACKEND) && !l->state.attached)
+		return broken(l, STATUS_BACKEND,
+			      "in dom0: is the package xaring-backend installed? As root: "
+			      "systemctl enable --now xaring-pw",
+			      "no backend: xaring-pw does not run in dom0");
 	return say(l, STATUS_BACKEND, "the backend is there");
 }
 
@@ -286,55 +277,47 @@ static void play(struct look *l)
 
 static bool look_at_policy(struct look *l)
 {
-	struct xaring_refusal refusal;
-
 	if (l->state.refused) {
-		xaring_client_refusal(l->client, &refusal);
-		return refused(l, &refusal);
+		xaring_client_refusal(l->client, &l->refusal);
+		return refused(l);
 	}
-	if (l->view.backend != XARING_BACKEND_ACCEPTED) {
-		say(l, STATUS_POLICY, "the backend has not taken the stream");
-		return give_up(l, STATUS_POLICY,
-			       "in dom0, its log says why: journalctl -u xaring-pw");
-	}
+	if (l->view.backend != XARING_BACKEND_ACCEPTED)
+		return broken(l, STATUS_POLICY,
+			      "in dom0, its log says why: journalctl -u xaring-pw",
+			      "the backend has not taken the stream");
 	return say(l, STATUS_POLICY, "this VM may play");
 }
 
 static bool look_at_mute(struct look *l)
 {
-	if (l->view.flags & XARING_FLAG_MUTED) {
-		say(l, STATUS_MUTE, "this VM is muted in dom0");
-		return give_up(l, STATUS_MUTE,
-			       "in dom0: pavucontrol, or wpctl status and "
-			       "wpctl set-mute ID 0");
-	}
+	if (l->view.flags & XARING_FLAG_MUTED)
+		return broken(l, STATUS_MUTE,
+			      "in dom0: pavucontrol, or wpctl status and "
+			      "wpctl set-mute ID 0",
+			      "this VM is muted in dom0");
 	return say(l, STATUS_MUTE, "this VM is not muted");
 }
 
 static bool look_at_sink(struct look *l)
 {
 	if (l->view.flags & XARING_FLAG_NO_SINK) {
-		say(l, STATUS_SINK, "dom0 has no sink to play to");
-		return give_up(l, STATUS_SINK, "in dom0: wpctl status lists sinks; is there one?");
+		return broken(l, STATUS_SINK, "in dom0: wpctl status lists sinks; is there one?",
+			      "dom0 has no sink to play to");
 	}
-	if (!l->state.attached) {
-		say(l, STATUS_SINK, "dom0's sound server takes no sound");
-		return give_up(l, STATUS_SINK,
-			       "in dom0: does PipeWire run, for whom does xaring-pw play "
-			       "(xaring-pw.conf(5))? Its log: journalctl -u xaring-pw");
-	}
+	if (!l->state.attached)
+		return broken(l, STATUS_SINK,
+			      "in dom0: does PipeWire run, for whom does xaring-pw play "
+			      "(xaring-pw.conf(5))? Its log: journalctl -u xaring-pw",
+			      "dom0's sound server takes no sound");
 	return say(l, STATUS_SINK, "dom0 plays");
 }
 
 static void walk(struct look *l)
 {
-	struct xaring_refusal refusal = {0};
-
-	if (!look_at_xen(l) || !look_at_module(l) || !look_at_guestd(l, &refusal) ||
-	    !look_at_device(l))
+	if (!look_at_xen(l) || !look_at_module(l) || !look_at_guestd(l) || !look_at_device(l))
 		return;
-	if (refusal.reason != XARING_REASON_NONE) {
-		refused(l, &refusal);
+	if (l->refusal.reason != XARING_REASON_NONE) {
+		refused(l);
 		return;
 	}
 	if (!look_at_xenstore(l) || !look_at_backend(l))
@@ -348,8 +331,7 @@ void status_look(const struct status_places *places, struct status_report *repor
 {
 	struct look l = {.places = places, .report = report};
 
-	memset(report, 0, sizeof(*report));
-	report->broken = STATUS_LINKS;
+	*report = (struct status_report){.broken = STATUS_LINKS, .remedy = ""};
 	walk(&l);
 	xaring_client_close(l.client);
 }

@@ -43,7 +43,7 @@ enum status_link {
 struct status_report {
 	enum status_link broken; /* the first one, STATUS_LINKS = none */
 	char what[STATUS_LINKS][200];
-	char remedy[200]; /* for the broken one */
+	const char *remedy; /* for the broken one, or "" */
 };
 
 /* Looks; stops at the first broken link: what is said of the links behind it is "". */

@@ -412,7 +412,7 @@ static void make_report(void)
 	report.broken = STATUS_MODULE;
 	strcpy(report.what[STATUS_XEN], "a guest");
 	strcpy(report.what[STATUS_MODULE], "no \"module\"\n");
-	strcpy(report.remedy, "load it");
+	report.remedy = "load it";
 }
 
 static void text_ends_with_the_broken_link_and_its_remedy(void **state)
