@@ -106,7 +106,7 @@ static void keep_waiting(struct guestd *g)
 static void refuse(struct guestd *g, struct serve_client *c, const struct xaring_open *open,
 		   const struct xaring_refusal *refusal)
 {
-	guestd_log_refusal(g, serve_client_peer(c)->uid, open->name, refusal);
+	guestd_log_refusal(g, serve_client_uid(c), open->name, refusal);
 	serve_client_refuse(c, refusal);
 }
 
@@ -187,8 +187,7 @@ static void answer_new(struct guestd *g, struct serve_client *c, const struct xa
 	int res = check_wish(open, &wish, &refusal);
 
 	if (res == 0)
-		res = budget_check(&g->budget, serve_client_peer(c)->uid, wish.shape.pages,
-				   &refusal);
+		res = budget_check(&g->budget, serve_client_uid(c), wish.shape.pages, &refusal);
 	if (res == -EDQUOT && is_ending(g))
 		keep_waiting(g);
 	else if (res < 0)
@@ -231,7 +230,7 @@ static void answer_open(void *data, struct serve_client *c, const struct xaring_
 		keep_waiting(g);
 		return;
 	}
-	kept = find_kept(g, serve_client_peer(c)->uid, open);
+	kept = find_kept(g, serve_client_uid(c), open);
 	if (kept)
 		stream_keep(kept, c);
 	else
@@ -243,7 +242,7 @@ static void on_open(void *data, struct serve_client *c, const struct xaring_open
 	struct xaring_refusal refusal = {.reason = XARING_REASON_BUSY};
 	struct guestd *g = data;
 
-	if (budget_may_open(&g->budget, serve_client_peer(c)->uid, clock_now_ms()))
+	if (budget_may_open(&g->budget, serve_client_uid(c), clock_now_ms()))
 		answer_open(g, c, open);
 	else
 		refuse(g, c, open, &refusal);

@@ -95,15 +95,11 @@ static void fill_accept(const struct stream *s, struct xaring_accept *accept)
 /* Gives the pages to the program: as the answer that it waits for, or in the place of others. */
 static int hand_over(struct stream *s)
 {
-	int status = s->guestd->status.fd;
 	struct xaring_accept accept;
 	int res;
 
 	fill_accept(s, &accept);
-	if (s->phase == STREAM_ASKING)
-		res = serve_client_accept(s->client, &accept, s->pages_fd, s->pages_fd, status);
-	else
-		res = serve_client_relink(s->client, &accept, s->pages_fd, s->pages_fd, status);
+	res = serve_client_give(s->client, &accept, s->pages_fd, s->pages_fd, s->guestd->status.fd);
 	if (res < 0)
 		return res;
 	s->phase = STREAM_PLAYING;
@@ -179,8 +175,7 @@ static void ask(struct stream *s)
 
 int stream_create(struct guestd *g, struct serve_client *client, const struct stream_wish *wish)
 {
-	struct stream *s =
-		stream_alloc(g, serve_client_peer(client)->uid, &wish->shape, &wish->open);
+	struct stream *s = stream_alloc(g, serve_client_uid(client), &wish->shape, &wish->open);
 	int res = -ENOMEM;
 
 	if (!s)
@@ -248,7 +243,7 @@ void stream_keep(struct stream *s, struct serve_client *client)
 	struct serve_client *former = s->client;
 
 	budget_give(&g->budget, s->uid, s->shape.pages);
-	s->uid = serve_client_peer(client)->uid;
+	s->uid = serve_client_uid(client);
 	budget_take(&g->budget, s->uid, s->shape.pages, clock_now_ms());
 	s->phase = STREAM_PLAYING;
 	s->client = client;

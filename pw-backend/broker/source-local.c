@@ -59,7 +59,7 @@ static int send_accept(struct local *l, struct serve_client *c, const struct pol
 
 	if (res < 0)
 		return res;
-	return serve_client_accept(c, &accept, control, data, l->vm->status.fd);
+	return serve_client_give(c, &accept, control, data, l->vm->status.fd);
 }
 
 static int make_stream(struct local *l, struct serve_client *c, const struct xaring_open *open,

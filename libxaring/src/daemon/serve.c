@@ -209,16 +209,17 @@ static void client_plays(struct serve_client *c)
 	c->serve->strangers--;
 }
 
-int serve_client_accept(struct serve_client *c, const struct xaring_accept *accept, int control,
-			int data, int status)
+int serve_client_give(struct serve_client *c, const struct xaring_accept *accept, int control,
+		      int data, int status)
 {
-	int res = xaring_server_send_pages(c->fd, XARING_MESSAGE_ACCEPT, accept, control, data,
-					   status);
+	bool plays = c->state == CLIENT_PLAYING;
+	int res = xaring_server_send_pages(c->fd,
+					   plays ? XARING_MESSAGE_RELINK : XARING_MESSAGE_ACCEPT,
+					   accept, control, data, status);
 
-	if (res < 0)
-		return res;
-	client_plays(c);
-	return 0;
+	if (res == 0 && !plays)
+		client_plays(c);
+	return res;
 }
 
 int serve_client_keep(struct serve_client *c, uint64_t epoch, int status)
@@ -231,13 +232,6 @@ int serve_client_keep(struct serve_client *c, uint64_t epoch, int status)
 	return 0;
 }
 
-int serve_client_relink(struct serve_client *c, const struct xaring_accept *accept, int control,
-			int data, int status)
-{
-	return xaring_server_send_pages(c->fd, XARING_MESSAGE_RELINK, accept, control, data,
-					status);
-}
-
 void serve_client_set_owner(struct serve_client *c, void *owner)
 {
 	c->owner = owner;
@@ -248,9 +242,9 @@ void *serve_client_owner(const struct serve_client *c)
 	return c->owner;
 }
 
-const struct xaring_peer *serve_client_peer(const struct serve_client *c)
+uid_t serve_client_uid(const struct serve_client *c)
 {
-	return &c->peer;
+	return c->peer.uid;
 }
 
 static void handle_open(struct serve_client *c, const struct xaring_open *open)

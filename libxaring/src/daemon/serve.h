@@ -10,9 +10,9 @@
  * that say nothing make room for others. Each user has a rate, too: what connects faster is hung up on at
  * once. Who may have a stream, and where its pages come from, is the caller's, who answers each OPEN.
  *
- *   GREETING --OPEN--> WAITING --serve_client_accept()--> PLAYING
- *       |                 |                                  |
- *       +-----------------+---- on_gone, when owned ---------+---> freed
+ *   GREETING --OPEN--> WAITING --serve_client_give()--> PLAYING
+ *       |                 |                                |
+ *       +-----------------+---- on_gone, when owned -------+---> freed
  *
  * Thread: the loop's. Blocks: no, but for the start of a thread (hold.h) when a client goes that has
  * sent descriptors, and at the end. Logs: no.
@@ -32,7 +32,7 @@ struct serve_client;
 struct serve_events {
 	/*
 	 * A program asks for a stream (borrowed, as long as the client lives). The answer is one of
-	 * serve_client_accept(), _keep(), _refuse() or _drop(), now or within 2 s; a client that
+	 * serve_client_give(), _keep(), _refuse() or _drop(), now or within 2 s; a client that
 	 * has got none by then is dropped.
 	 */
 	void (*on_open)(void *data, struct serve_client *client, const struct xaring_open *open);
@@ -68,24 +68,21 @@ void serve_retry(struct serve *serve);
 void serve_client_set_owner(struct serve_client *client, void *owner);
 void *serve_client_owner(const struct serve_client *client);
 
-const struct xaring_peer *serve_client_peer(const struct serve_client *client);
+uid_t serve_client_uid(const struct serve_client *client);
 
 /*
- * Answers OPEN with pages (descriptors borrowed): the client plays from here on. Returns 0 or a
- * negative errno; the client is then as before.
+ * Gives pages (descriptors borrowed): in answer to OPEN, and the client plays from here on, or to a
+ * client that plays in the place of its own. Returns 0 or a negative errno; the client is then as
+ * before.
  */
-int serve_client_accept(struct serve_client *client, const struct xaring_accept *accept,
-			int control, int data, int status);
+int serve_client_give(struct serve_client *client, const struct xaring_accept *accept, int control,
+		      int data, int status);
 
 /*
  * Answers OPEN of a client that has pages with that epoch: it goes on with them (status is
  * borrowed). Returns 0 or a negative errno; the client is then as before.
  */
 int serve_client_keep(struct serve_client *client, uint64_t epoch, int status);
-
-/* Gives a client that plays new pages. Returns 0 or a negative errno. */
-int serve_client_relink(struct serve_client *client, const struct xaring_accept *accept,
-			int control, int data, int status);
 
 /* Says why, and drops the client. */
 void serve_client_refuse(struct serve_client *client, const struct xaring_refusal *refusal);
