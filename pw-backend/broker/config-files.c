@@ -63,6 +63,13 @@ out_close:
 	return res;
 }
 
+/* Returns res. */
+static int tell(char error[CONFIG_ERROR_BYTES], const char *path, int res)
+{
+	snprintf(error, CONFIG_ERROR_BYTES, "%.300s: cannot be read: %s", path, strerror(-res));
+	return res;
+}
+
 static int add_file(struct config *config, const char *path, char error[CONFIG_ERROR_BYTES])
 {
 	struct config_text text = {0};
@@ -71,11 +78,8 @@ static int add_file(struct config *config, const char *path, char error[CONFIG_E
 
 	if (res == -ENOENT)
 		return res;
-	if (res < 0) {
-		snprintf(error, CONFIG_ERROR_BYTES, "%.300s: cannot be read: %s", path,
-			 strerror(-res));
-		return res;
-	}
+	if (res < 0)
+		return tell(error, path, res);
 	grown = reallocarray(config->texts, config->text_count + 1, sizeof(*grown));
 	if (!grown) {
 		free(text.text);
@@ -87,9 +91,12 @@ static int add_file(struct config *config, const char *path, char error[CONFIG_E
 	return 0;
 }
 
-static int join(char path[PATH_MAX], const char *folder, const char *name)
+static int join(char path[PATH_MAX], const char *folder, const char *name,
+		char error[CONFIG_ERROR_BYTES])
 {
-	return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
+	if (snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
+		return 0;
+	return tell(error, folder, -ENAMETOOLONG);
 }
 
 static int is_conf(const struct dirent *entry)
@@ -109,15 +116,11 @@ static int add_folder(struct config *config, const char *folder, char error[CONF
 
 	if (count < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
-	if (count < 0) {
-		res = -errno;
-		snprintf(error, CONFIG_ERROR_BYTES, "%.300s: cannot be read: %s", folder,
-			 strerror(-res));
-		return res;
-	}
+	if (count < 0)
+		return tell(error, folder, -errno);
 	for (int i = 0; i < count; i++) {
 		if (res == 0)
-			res = join(path, folder, entries[i]->d_name);
+			res = join(path, folder, entries[i]->d_name, error);
 		if (res == 0)
 			res = add_file(config, path, error);
 		free(entries[i]);
@@ -132,7 +135,7 @@ static int add_main_file(struct config *config, const char *const *folders, unsi
 	char path[PATH_MAX];
 
 	while (count-- > 0) {
-		int res = join(path, folders[count], name);
+		int res = join(path, folders[count], name, error);
 
 		if (res == 0)
 			res = add_file(config, path, error);
@@ -153,7 +156,7 @@ int config_files_read(const char *const *folders, unsigned folder_count, const c
 
 	snprintf(fragment_name, sizeof(fragment_name), "%s.d", name);
 	for (unsigned i = 0; i < folder_count && res == 0; i++) {
-		res = join(path, folders[i], fragment_name);
+		res = join(path, folders[i], fragment_name, error);
 		if (res == 0)
 			res = add_folder(config, path, error);
 	}

@@ -24,7 +24,7 @@ struct piece {
 /* Where we are, for messages. */
 struct reader {
 	struct config *config; /* what is being filled */
-	const struct config_text *text;
+	struct config_text *text;
 	char *error; /* CONFIG_ERROR_BYTES */
 };
 

@@ -23,11 +23,6 @@
 #define CONFIG_NAME      "xaring-pw.conf"
 #define PATTERN_ACCEPTED "a text or \"~a regular expression\" is accepted"
 
-struct config_rules {
-	const char *file;
-	struct piece array;
-};
-
 static int take_identity(struct reader *r, const struct place *place, const struct piece *value,
 			 struct policy *policy)
 {
@@ -161,29 +156,11 @@ static int on_rule(struct reader *r, const struct place *place, const struct pie
 	return reader_each_pair(r, place, value, on_rule_key, NULL);
 }
 
-/* Of a file that says a section twice PipeWire, and with it the worker, reads the last one only. */
-static bool has_rules(const struct reader *r)
-{
-	const struct config *config = r->config;
-
-	return config->rule_count > 0 &&
-	       config->rules[config->rule_count - 1].file == r->text->file;
-}
-
 static int read_rules(struct reader *r, const struct place *place, const struct piece *value)
 {
-	struct config *config = r->config;
-	struct config_rules *grown;
-	int res = reader_each_element(r, place, value, on_rule);
-
-	if (res < 0)
-		return res;
-	grown = reallocarray(config->rules, config->rule_count + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	config->rules = grown;
-	grown[config->rule_count++] = (struct config_rules){r->text->file, *value};
-	return 0;
+	r->text->rules = value->at;
+	r->text->rules_bytes = (size_t)value->bytes;
+	return reader_each_element(r, place, value, on_rule);
 }
 
 bool config_key_is_valid(const char *key)
@@ -298,7 +275,8 @@ static int on_section(struct reader *r, const struct place *top, const struct pi
 		return reader_each_pair(r, &place, value, on_property, NULL);
 	if (piece_is(key, "xaring.vms"))
 		return reader_each_element(r, &place, value, on_vm);
-	if (piece_is(key, "xaring.rules") && has_rules(r))
+	/* Of a file that says it twice PipeWire, and with it the worker, reads the last one only. */
+	if (piece_is(key, "xaring.rules") && r->text->rules)
 		return reader_refuse_key(r, &file, key, "one of it in each file is accepted");
 	if (piece_is(key, "xaring.rules"))
 		return read_rules(r, &place, value);
@@ -345,7 +323,6 @@ void config_destroy(struct config *config)
 	free(config->vms);
 	free(config->pipewire_socket);
 	free(config->audio_user);
-	free(config->rules);
 	config_files_free(config);
 	free(config);
 }
@@ -354,7 +331,7 @@ void config_destroy(struct config *config)
 static int on_match_action(void *data, const char *location, const char *action, const char *text,
 			   size_t bytes)
 {
-	const struct config_text source = {.text = (char *)text, .bytes = bytes};
+	struct config_text source = {.text = (char *)text, .bytes = bytes};
 	const struct piece object = {text, (int)bytes};
 	char error[CONFIG_ERROR_BYTES];
 	struct reader r = {.text = &source, .error = error};
@@ -378,7 +355,11 @@ void config_policy(const struct config *config, const struct identity *id, struc
 	struct spa_dict props = SPA_DICT_INIT_ARRAY(items);
 
 	policy_init(policy);
-	for (unsigned i = 0; i < config->rule_count; i++)
-		pw_conf_match_rules(config->rules[i].array.at, (size_t)config->rules[i].array.bytes,
-				    config->rules[i].file, &props, on_match_action, policy);
+	for (unsigned i = 0; i < config->text_count; i++) {
+		const struct config_text *t = &config->texts[i];
+
+		if (t->rules)
+			pw_conf_match_rules(t->rules, t->rules_bytes, t->file, &props,
+					    on_match_action, policy);
+	}
 }

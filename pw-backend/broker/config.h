@@ -27,6 +27,8 @@ struct config_text {
 	char *file;
 	char *text;
 	size_t bytes;
+	const char *rules; /* its array of rules, in text; or NULL */
+	size_t rules_bytes;
 };
 
 struct config {
@@ -36,11 +38,9 @@ struct config {
 	char *pipewire_socket; /* absolute, or NULL */
 	char *audio_user;      /* auto, the name of a user, or NULL */
 
-	/* Whole files and the rules in them, in the order in which they apply. */
+	/* Whole files, in the order in which their rules apply. */
 	struct config_text *texts;
 	unsigned text_count;
-	struct config_rules *rules;
-	unsigned rule_count;
 };
 
 /*

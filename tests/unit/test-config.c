@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -514,6 +515,20 @@ static void what_is_no_file_is_refused(void **state)
 	assert_int_equal(load(&config), -EISDIR);
 }
 
+static void folders_with_too_long_names_are_refused(void **state)
+{
+	static char folder[PATH_MAX];
+	const char *const folders[] = {folder};
+	char expected[CONFIG_ERROR_BYTES];
+	struct config *config;
+
+	(void)state;
+	memset(folder, 'a', sizeof(folder) - 1);
+	assert_int_equal(config_load(folders, 1, &config, error), -ENAMETOOLONG);
+	snprintf(expected, sizeof(expected), "%.300s: cannot be read: File name too long", folder);
+	assert_string_equal(error, expected);
+}
+
 static void huge_files_are_refused(void **state)
 {
 	struct config *config;
@@ -551,6 +566,7 @@ int main(void)
 		TEST(every_cut_is_survived),
 		TEST(syntax_errors_are_refused_by_line),
 		TEST(what_is_no_file_is_refused),
+		TEST(folders_with_too_long_names_are_refused),
 		TEST(huge_files_are_refused),
 	};
 
