@@ -60,7 +60,7 @@ static void close_pages(const struct lease_pages *pages)
 {
 	if (pages->control >= 0)
 		close(pages->control);
-	if (pages->data >= 0)
+	if (pages->data >= 0 && pages->data != pages->control)
 		close(pages->data);
 }
 

@@ -26,7 +26,7 @@ typedef void (*lease_refused_fn)(struct lease *lease, const struct xaring_refusa
 /* What the worker maps. */
 struct lease_pages {
 	int control;
-	int data;                /* as the worker gets it: for reading only (playback) */
+	int data;                /* for reading only (playback), unless it is control as well */
 	uint64_t control_offset; /* to give to mmap() with the two */
 	uint64_t data_offset;
 };

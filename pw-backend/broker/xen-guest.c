@@ -6,11 +6,9 @@
 #include "xen-guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <xaring/log.h>
 
@@ -100,24 +98,17 @@ static void log_no_pages(const struct xen_guest *g, const struct xen_node *node,
 	       strerror(-res));
 }
 
-/* The pages as the worker gets them. The two descriptors are of one file. */
+/* The pages as the worker gets them: all of one file. */
 static int take_pages(const struct xen_guest *g, const struct offer *offer,
 		      struct lease_pages *pages)
 {
 	struct gntdev_pages taken;
 	int res = gntdev_stream(g->domid, offer, &taken);
-	int data;
 
 	if (res < 0)
 		return res;
-	data = fcntl(taken.fd, F_DUPFD_CLOEXEC, 0);
-	if (data < 0) {
-		res = -errno;
-		close(taken.fd);
-		return res;
-	}
 	*pages = (struct lease_pages){.control = taken.fd,
-				      .data = data,
+				      .data = taken.fd,
 				      .control_offset = taken.control_offset,
 				      .data_offset = taken.data_offset};
 	return 0;
