@@ -157,8 +157,7 @@ static void refuse_error(struct guestd *g, struct serve_client *c, const struct 
 	refuse(g, c, open, &refusal);
 }
 
-static void make_stream(struct guestd *g, struct serve_client *c, const struct xaring_open *open,
-			const struct stream_wish *wish)
+static void make_stream(struct guestd *g, struct serve_client *c, const struct stream_wish *wish)
 {
 	uint32_t domid = rendezvous_backend_id(g->rendezvous);
 	struct xaring_refusal refusal;
@@ -167,7 +166,7 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct x
 	if (res == 0)
 		return;
 	if (res != -ENOSPC) {
-		refuse_error(g, c, open, res);
+		refuse_error(g, c, &wish->open, res);
 	} else if (is_settling(g)) {
 		keep_waiting(g);
 	} else {
@@ -176,7 +175,7 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct x
 				 "a program keeps those of streams that are over");
 		budget_offer(&g->budget, wish->shape.pages, gntalloc_room(domid, wish->shape.pages),
 			     &refusal);
-		refuse(g, c, open, &refusal);
+		refuse(g, c, &wish->open, &refusal);
 	}
 }
 
@@ -193,7 +192,7 @@ static void answer_new(struct guestd *g, struct serve_client *c, const struct xa
 	else if (res < 0)
 		refuse(g, c, open, &refusal);
 	else
-		make_stream(g, c, open, &wish);
+		make_stream(g, c, &wish);
 }
 
 /* The one whose pages the program says to have, or NULL. */
@@ -301,9 +300,10 @@ static void *on_orphan(void *data, const struct offer *offer, struct rendezvous_
 	return stream_adopt(g, offer, &shape, node, &s) == 0 ? s : NULL;
 }
 
-static void on_home(void *data, bool fresh, uint32_t backend_id)
+static void on_home(void *data, bool fresh)
 {
 	struct guestd *g = data;
+	uint32_t backend_id = rendezvous_backend_id(g->rendezvous);
 	struct stream *next;
 	unsigned renewed = 0;
 

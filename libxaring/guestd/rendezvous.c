@@ -552,7 +552,7 @@ static void arrive(struct rendezvous *r)
 		forget_nodes(r);
 	tell_reach(r, true);
 	watch_backend(r);
-	r->events->on_home(r->data, fresh, r->backend_id);
+	r->events->on_home(r->data, fresh);
 	step_all(r);
 	r->backends.wanted |= fresh;
 	begin_kick(r);

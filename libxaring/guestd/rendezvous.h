@@ -32,9 +32,10 @@ struct rendezvous_events {
 
 	/*
 	 * The folder is ours. fresh: nothing is in it, and grants that were made are void: the
-	 * streams need pages that are granted to that domain, and are to be published anew.
+	 * streams need pages that are granted to rendezvous_backend_id(), and are to be published
+	 * anew.
 	 */
-	void (*on_home)(void *data, bool fresh, uint32_t backend_id);
+	void (*on_home)(void *data, bool fresh);
 
 	/* The backend has come or gone. */
 	void (*on_backend)(void *data, bool present);

@@ -99,12 +99,6 @@ static void on_worker_start(void *data)
 	}
 }
 
-static void retry(struct vm *vm)
-{
-	if (vm->source)
-		vm->source_ops->retry(vm->source);
-}
-
 static void release_ending(struct vm *vm)
 {
 	struct lease *next;
@@ -114,7 +108,7 @@ static void release_ending(struct vm *vm)
 		if (l->ending)
 			lease_release(l);
 	}
-	retry(vm);
+	vm->source_ops->retry(vm->source);
 }
 
 static void on_worker_end(void *data)
@@ -219,7 +213,7 @@ static int handle_gone(struct broker *b, const struct ipc_message *m)
 		lease_release(l);
 	else
 		l->on_refused(l, &refusal);
-	retry(vm);
+	vm->source_ops->retry(vm->source);
 	return 0;
 }
 
@@ -283,7 +277,6 @@ void broker_destroy(struct broker *b)
 
 		b->vms = vm->next;
 		vm->source_ops->close(vm->source);
-		vm->source = NULL;
 		while (vm->leases)
 			lease_release(vm->leases);
 		vm_destroy(vm);

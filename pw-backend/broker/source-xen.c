@@ -113,7 +113,7 @@ static struct xen_guest **drop(struct xen_guest **at)
 	struct xen_guest *g = *at;
 
 	xen_guest_gone(g);
-	if (xen_guest_has_vm(g))
+	if (g->vm)
 		return &g->next;
 	*at = g->next;
 	xen_guest_destroy(g);

@@ -38,11 +38,6 @@
 #define WAITS_PER_WAIT 9u
 #define WAIT_MAX_MS    2000u
 
-bool xen_guest_has_vm(const struct xen_guest *g)
-{
-	return g->vm != NULL;
-}
-
 /* ---- leases ---- */
 
 static void end_lease(struct xen_node *node)

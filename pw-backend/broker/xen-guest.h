@@ -71,16 +71,16 @@ struct xen_guest {
 	int64_t kick;     /* -1 = not known */
 	unsigned ignored; /* names below stream; when it was said */
 
-	struct vm *vm;
-	bool leaving; /* the VM is to go: no new leases */
+	struct vm *vm; /* or NULL */
+	bool leaving;  /* the VM is to go: no new leases */
 };
 
 /* Watches the domain. setup is borrowed. Owner: the caller. Returns 0 or -ENOMEM. */
 int xen_guest_create(const struct xen_guest_setup *setup, uint32_t domid, struct xen_guest **out);
 
 /*
- * Forgets the domain; what is under way is dropped when it is done. A VM of its must be gone
- * (xen_guest_has_vm()), or not have leases. Accepts NULL.
+ * Forgets the domain; what is under way is dropped when it is done. A VM of its must be gone, or not
+ * have leases. Accepts NULL.
  */
 void xen_guest_destroy(struct xen_guest *g);
 
@@ -92,8 +92,5 @@ void xen_guest_pump(struct xen_guest *g);
 
 /* xenstored says that the domain is not there: all ends. Again and again is fine. */
 void xen_guest_gone(struct xen_guest *g);
-
-/* Tells whether it has a VM, perhaps one that is about to go. */
-bool xen_guest_has_vm(const struct xen_guest *g);
 
 #endif
