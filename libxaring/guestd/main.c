@@ -159,15 +159,13 @@ static int run_daemon(struct daemon *d)
 int main(int argc, char **argv)
 {
 	static struct daemon d;
-	int code;
+	int code = options_parse(&d.options, argc, argv);
 
-	start_as("xaring-guestd");
-	code = options_parse(&d.options, argc, argv);
 	if (code >= 0)
 		return code;
 	if (d.options.status)
 		return status_run(d.options.runtime_dir, d.options.json);
-	journal_start("xaring-guestd", d.options.verbose);
+	journal_start(d.options.verbose);
 	/* Anybody in this guest may connect, however we were started. */
 	umask(022);
 	return run_daemon(&d);

@@ -446,10 +446,9 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--worker") == 0)
 		return worker_main(argc, argv);
-	start_as("xaring-pw");
 	code = options_parse(&d.options, argc, argv);
 	if (code < 0) {
-		journal_start("xaring-pw", d.options.verbose);
+		journal_start(d.options.verbose);
 		/* Who may connect is decided by the folders above, not by how we were started. */
 		umask(022);
 		code = run_daemon(&d);

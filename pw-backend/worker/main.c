@@ -317,7 +317,7 @@ int worker_main(int argc, char **argv)
 	bool verbose = argc > 2 && strcmp(argv[2], "--verbose") == 0;
 	int res;
 
-	journal_start("xaring-pw", verbose);
+	journal_start(verbose);
 	spa_list_init(&w.guests);
 	outbox_init(&w.outbox, WORKER_BROKER_FD);
 	prctl(PR_SET_NAME, "xaring-worker", 0, 0, 0);

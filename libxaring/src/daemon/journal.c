@@ -5,6 +5,7 @@
  */
 #include "journal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,7 +14,6 @@
 #include <xaring/log.h>
 
 static bool is_journal;
-static const char *program_name = "xaring";
 
 static bool stderr_is_journal(void)
 {
@@ -28,15 +28,11 @@ static bool stderr_is_journal(void)
 
 static void print(enum xaring_log_level level, const char *text)
 {
-	static const char priorities[] = {'3', '4', '6', '7'};
+	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
 	char line[448];
-	int length;
+	int length = snprintf(line, sizeof(line), "%s%s: %s", is_journal ? priorities[level] : "",
+			      program_invocation_short_name, text);
 
-	if (is_journal)
-		length = snprintf(line, sizeof(line), "<%c>%s: %s", priorities[level], program_name,
-				  text);
-	else
-		length = snprintf(line, sizeof(line), "%s: %s", program_name, text);
 	if (length < 0)
 		return;
 	if (length > (int)sizeof(line) - 1)
@@ -49,9 +45,8 @@ static void print(enum xaring_log_level level, const char *text)
 	(void)!write(STDERR_FILENO, line, (size_t)length + 1);
 }
 
-void journal_start(const char *program, bool verbose)
+void journal_start(bool verbose)
 {
-	program_name = program;
 	is_journal = stderr_is_journal();
 	xaring_log_set(print, verbose ? XARING_LOG_DEBUG : XARING_LOG_INFO);
 }

@@ -9,10 +9,7 @@
 
 #include <stdbool.h>
 
-/*
- * Sends the messages of xaring_log() there, behind the program's name (borrowed for good); the
- * debugging ones only when verbose.
- */
-void journal_start(const char *program, bool verbose);
+/* Sends the messages of xaring_log() there, behind the program's name; debugging ones when verbose. */
+void journal_start(bool verbose);
 
 #endif

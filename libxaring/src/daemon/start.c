@@ -17,18 +17,11 @@
 
 #include "lock.h"
 
-static const char *program_name = "xaring";
-
-void start_as(const char *program)
-{
-	program_name = program;
-}
-
 int start_fail(int code, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "%s: ", program_name);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -43,7 +36,7 @@ int start_refuse(const char *option, const char *value, const char *accepted)
 
 int start_refuse_unknown(void)
 {
-	fprintf(stderr, "Try: %s --help\n", program_name);
+	fprintf(stderr, "Try: %s --help\n", program_invocation_short_name);
 	return EXIT_USAGE;
 }
 

@@ -14,10 +14,7 @@
 #define EXIT_USAGE  2 /* wrong usage or configuration */
 #define EXIT_LOCKED 3 /* another one is running */
 
-/* The name (borrowed for good) that what is said begins with. Before all others. */
-void start_as(const char *program);
-
-/* Says what failed. Returns code. */
+/* Says what failed, behind the program's name. Returns code. */
 __attribute__((format(printf, 2, 3))) int start_fail(int code, const char *format, ...);
 
 /* Says that an option is refused, and what would be accepted. Returns EXIT_USAGE. */
