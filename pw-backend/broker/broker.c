@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <xaring/log.h>
-
 #include "broker-private.h"
 #include "lease.h"
 #include "loop.h"

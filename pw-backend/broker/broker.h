@@ -8,7 +8,6 @@
 #ifndef XARING_BROKER_H
 #define XARING_BROKER_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "supervisor.h"

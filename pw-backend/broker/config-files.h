@@ -7,8 +7,6 @@
 #ifndef XARING_BROKER_CONFIG_FILES_H
 #define XARING_BROKER_CONFIG_FILES_H
 
-#include <stdbool.h>
-
 #include "config.h"
 
 #define CONFIG_FILE_BYTES_MAX (1u << 20)

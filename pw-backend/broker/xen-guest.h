@@ -23,7 +23,6 @@
 
 #include "bucket.h"
 #include "identity.h"
-#include "policy.h"
 #include "xen-nodes.h"
 
 struct broker;

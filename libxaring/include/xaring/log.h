@@ -8,7 +8,6 @@
 #ifndef XARING_LOG_H
 #define XARING_LOG_H
 
-#include <stdarg.h>
 #include <stddef.h>
 
 #ifdef __cplusplus

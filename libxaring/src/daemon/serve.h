@@ -20,7 +20,6 @@
 #ifndef XARING_DAEMON_SERVE_H
 #define XARING_DAEMON_SERVE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include <xaring/server.h>
