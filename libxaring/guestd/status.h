@@ -4,7 +4,7 @@
  * says where it is broken and what to do. For any user: it looks at what everybody may see, and
  * plays a moment of silence as everybody may.
  *
- * Thread: one. Blocks: about 2 s. Logs: no.
+ * Thread: one. Blocks: less than 500 ms when nothing is broken, 2.2 s at most. Logs: no.
  */
 #ifndef XARING_GUESTD_STATUS_H
 #define XARING_GUESTD_STATUS_H

@@ -55,7 +55,7 @@ struct xen_guest {
 	/* Looking. */
 	bool dirty;     /* it has to be looked at */
 	bool failed;    /* the last look came to nothing: the next sweep looks again */
-	bool throttled; /* dirty, but not yet */
+	bool throttled; /* there is something to do, but not yet */
 	struct bucket looks;
 	uint64_t rest_until_ms; /* what the last look or answer cost */
 	struct scan *scan;      /* under way; at most one of the two */

@@ -39,7 +39,13 @@ int xaring_listener_open(const char *path, mode_t mode, struct xaring_listener *
 void xaring_listener_close(struct xaring_listener *listener);
 int xaring_listener_fd(const struct xaring_listener *listener);
 
-/* Takes over a listening socket, of systemd's socket activation: it is not removed at the end. */
+/*
+ * Takes over a listening socket, of systemd's socket activation: it is not removed at the end.
+ *
+ * Owner: the caller; xaring_listener_close().
+ * Returns 0 and sets *out, -EINVAL (it is none, or of another kind) or a negative errno: fd is then
+ * the caller's as before.
+ */
 int xaring_listener_adopt(int fd, struct xaring_listener **out);
 
 /*
@@ -48,17 +54,17 @@ int xaring_listener_adopt(int fd, struct xaring_listener **out);
  */
 int xaring_listener_accept(struct xaring_listener *listener, struct xaring_peer *peer);
 
-/* Sends ACCEPT or RELINK with the three descriptors (borrowed). */
+/* Sends ACCEPT or RELINK with the three descriptors (borrowed). Returns as xaring_wire_send(). */
 int xaring_server_send_pages(int fd, enum xaring_message_type type,
 			     const struct xaring_accept *accept, int control, int data, int status);
 
 /*
  * Sends KEEP: the client goes on with the pages that it has. Only in answer to an OPEN with this
- * epoch, which is not 0. status is borrowed.
+ * epoch, which is not 0. status is borrowed. Returns as xaring_wire_send().
  */
 int xaring_server_send_keep(int fd, uint64_t epoch, int status);
 
-/* Sends REFUSE. The caller closes the connection afterwards. */
+/* Sends REFUSE. The caller closes the connection afterwards. Returns as xaring_wire_send(). */
 int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop of the privileged daemons: descriptors and timers over epoll(7), nothing else.
+ * The event loop of our daemons: descriptors, timers and signals over epoll(7).
  *
  * Private to this source tree. A source that is removed inside a callback is freed at the top of
  * the next round, so no callback frees what the loop is holding.

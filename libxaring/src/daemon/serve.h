@@ -49,7 +49,8 @@ struct serve_events {
 };
 
 /*
- * Serves the listener, which is taken over also on failure. events and data are borrowed.
+ * Serves the listener, which is taken over also on failure. events and data are borrowed. Returns 0
+ * and sets *out, or a negative errno.
  *
  * open_ms: streams in the long run come one in this time; connections of one user are accepted 16 times
  * as often, so that each is answered.

@@ -14,10 +14,11 @@
  * and then fires every watch once. XENSTORED_PATH, at the time of store_create(), names another socket
  * or device.
  *
- * All functions and all callbacks but a job's work are the loop's thread's; callbacks come from
- * the loop, never from within a function here but store_destroy(). Logs: the loss and the return of
- * xenstored, a job or a watch of a guest that takes more than 15 s, once each; a watch that is taken
- * away or cannot be set, once in a minute.
+ * Functions that get a link are for a job's work, on the store's thread; all others, and all other
+ * callbacks, are the loop's thread's. Callbacks come from the loop, never from within a function here
+ * but store_destroy(). Logs: that the connection is lost, or there again; that a job or a watch has
+ * taken 15 s, and the end of that; a watch that is taken away or cannot be set, once in a minute; at
+ * the end, that xenstored is not waited for.
  */
 #ifndef XARING_XEN_STORE_H
 #define XARING_XEN_STORE_H
