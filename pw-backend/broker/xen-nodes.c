@@ -22,7 +22,7 @@ static void take_text(struct xen_node *node, struct xen_text *text)
 	text->text = NULL;
 }
 
-static void end_lease(struct xen_node *node, xen_node_end_fn end)
+static void forget_judgement(struct xen_node *node, xen_node_end_fn end)
 {
 	if (node->state == XEN_NODE_LEASED)
 		end(node);
@@ -33,7 +33,7 @@ static void end_lease(struct xen_node *node, xen_node_end_fn end)
 
 static void vacate(struct xen_node *node, xen_node_end_fn end)
 {
-	end_lease(node, end);
+	forget_judgement(node, end);
 	free(node->text.text);
 	node->text.text = NULL;
 	node->answered = false;
@@ -44,7 +44,7 @@ static void refresh(struct xen_node *node, struct xen_text *text, xen_node_end_f
 {
 	if (node->state != XEN_NODE_VACANT && xen_text_is_same(&node->text, text))
 		return;
-	end_lease(node, end);
+	forget_judgement(node, end);
 	take_text(node, text);
 	node->state = XEN_NODE_WAITING;
 }
