@@ -12,11 +12,11 @@
 
 /*
  * Programs that look for a device that works open and close a dozen streams in a moment. The backend lets
- * a whole guest begin twice as many at once and four times as many in the long run: what one user may not
+ * a whole guest begin twice as many, at once and in the long run: what one user may not
  * take is there for the others.
  */
 #define OPENS_BURST     60
-#define OPENS_REFILL_MS 1000
+#define OPENS_REFILL_MS 500
 
 void budget_init(struct budget *b, uint32_t pages_max, uint32_t user_pages_max)
 {

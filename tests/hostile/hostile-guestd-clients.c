@@ -298,12 +298,12 @@ static void suffer(attack_fn attack)
 		      (unsigned)took_ms);
 	assert_true(served > 0);
 	/*
-	 * 4 for each of our own streams and kicks; of the attacker's 60 streams at once and one in a
+	 * 4 for each of our own streams and kicks; of the attacker's 60 streams at once and two in a
 	 * second, publishing and removing, and kicks: one of xenstored's round trips each, of which
 	 * there are no more than the bucket of a client gives.
 	 */
 	assert_in_range(operations, served * 3,
-			served * 6 + 3 * (60 + took_ms / 1000) +
+			served * 6 + 3 * (60 + took_ms / 500) +
 				ATTACKERS * (64 + took_ms / 10) * (attack == kicks));
 	assert_in_range(box_lines(box, "of user") + box_lines(box, "a program"), 0,
 			21 + took_ms / 6000);
