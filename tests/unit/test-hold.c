@@ -35,12 +35,17 @@ static bool has_ended(int fd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLHUP);
 }
 
+static int hold_one(struct hold *hold, int fd)
+{
+	return hold_init(hold, &fd, 1);
+}
+
 /* Threads that have been joined may be on their way out for a moment. */
 static void await_hold(struct hold *hold, int fd)
 {
 	int res;
 
-	for (int i = 0; (res = hold_init(hold, fd)) == -EAGAIN && i < DEADLINE_MS / 10; i++)
+	for (int i = 0; (res = hold_one(hold, fd)) == -EAGAIN && i < DEADLINE_MS / 10; i++)
 		poll(NULL, 0, 10);
 	assert_int_equal(res, 0);
 }
@@ -53,7 +58,7 @@ static void what_is_closed_meanwhile_ends_at_the_end(void **state)
 
 	(void)state;
 	make_pipe(fds);
-	assert_int_equal(hold_init(&hold, fds[1]), 0);
+	assert_int_equal(hold_one(&hold, fds[1]), 0);
 	close(fds[1]);
 	assert_false(has_ended(fds[0], 50));
 	hold_finish(&hold);
@@ -68,7 +73,7 @@ static void what_is_opened_meanwhile_is_not_held(void **state)
 	int fds[2];
 
 	(void)state;
-	assert_int_equal(hold_init(&hold, STDIN_FILENO), 0);
+	assert_int_equal(hold_one(&hold, STDIN_FILENO), 0);
 	make_pipe(fds);
 	close(fds[1]);
 	assert_true(has_ended(fds[0], DEADLINE_MS));
@@ -86,7 +91,7 @@ static void what_else_is_open_is_not_held(void **state)
 	make_pipe(before);
 	make_pipe(held);
 	make_pipe(behind);
-	assert_int_equal(hold_init(&hold, held[1]), 0);
+	assert_int_equal(hold_one(&hold, held[1]), 0);
 	close(before[1]);
 	close(held[1]);
 	close(behind[1]);
@@ -100,6 +105,28 @@ static void what_else_is_open_is_not_held(void **state)
 	close(behind[0]);
 }
 
+static void many_are_held_by_one(void **state)
+{
+	int pipes[10][2], ends[5];
+	struct hold hold;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		make_pipe(pipes[i]);
+	for (int i = 0; i < 5; i++)
+		ends[i] = pipes[2 * i][1];
+	assert_int_equal(hold_init(&hold, ends, 5), 0);
+	for (int i = 0; i < 10; i++)
+		close(pipes[i][1]);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(has_ended(pipes[i][0], i % 2 ? DEADLINE_MS : 0), i % 2);
+	hold_finish(&hold);
+	for (int i = 0; i < 10; i++) {
+		assert_true(has_ended(pipes[i][0], DEADLINE_MS));
+		close(pipes[i][0]);
+	}
+}
+
 /* One within the other, and many: the outermost decides. */
 static void one_may_be_held_by_two(void **state)
 {
@@ -108,7 +135,7 @@ static void one_may_be_held_by_two(void **state)
 
 	(void)state;
 	make_pipe(fds);
-	assert_int_equal(hold_init(&outer, fds[1]), 0);
+	assert_int_equal(hold_one(&outer, fds[1]), 0);
 	for (int i = 0; i < 100; i++) {
 		struct hold inner;
 
@@ -135,7 +162,7 @@ static void it_takes_no_descriptor(void **state)
 	none = limit;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	res = hold_init(&hold, STDIN_FILENO);
+	res = hold_one(&hold, STDIN_FILENO);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(res, 0);
 	hold_finish(&hold);
@@ -158,7 +185,7 @@ static void there_is_a_maximum(void **state)
 	assert_int_equal(sem_init(&over, 0, 0), 0);
 	for (int i = 0; i < THREADS_MAX; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, wait_for_the_end, &over), 0);
-	assert_int_equal(hold_init(&hold, STDIN_FILENO), -EAGAIN);
+	assert_int_equal(hold_one(&hold, STDIN_FILENO), -EAGAIN);
 	for (int i = 0; i < THREADS_MAX; i++)
 		sem_post(&over);
 	for (int i = 0; i < THREADS_MAX; i++)
@@ -173,6 +200,7 @@ int main(void)
 		cmocka_unit_test(what_is_closed_meanwhile_ends_at_the_end),
 		cmocka_unit_test(what_is_opened_meanwhile_is_not_held),
 		cmocka_unit_test(what_else_is_open_is_not_held),
+		cmocka_unit_test(many_are_held_by_one),
 		cmocka_unit_test(one_may_be_held_by_two),
 		cmocka_unit_test(there_is_a_maximum),
 		cmocka_unit_test(it_takes_no_descriptor),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread with a copy of one descriptor, which closes it by ending: the kernel waits for no socket
+ * A thread with copies of some descriptors, which closes them by ending: the kernel waits for no socket
  * then (PF_EXITING: inet_release() and those like it). It must never close one for the last time itself.
  */
 #include "hold.h"
@@ -29,18 +29,27 @@ static uint32_t count_threads(void)
  * All others are still open where they come from, since who makes us waits: none is closed for the last
  * time, unless by another thread just now, which could have waited for it as well as we.
  */
-static int keep_only(int fd)
+static int keep_only(const int *fds, uint32_t count)
 {
-	if (unshare(CLONE_FILES) < 0 || close_range((unsigned)fd + 1, ~0u, 0) < 0)
+	unsigned next = 0;
+
+	if (unshare(CLONE_FILES) < 0)
 		return -errno;
-	return fd > 0 && close_range(0, (unsigned)fd - 1, 0) < 0 ? -errno : 0;
+	for (uint32_t i = 0; i < count; i++) {
+		unsigned fd = (unsigned)fds[i];
+
+		if (fd > next && close_range(next, fd - 1, 0) < 0)
+			return -errno;
+		next = fd + 1;
+	}
+	return close_range(next, ~0u, 0) < 0 ? -errno : 0;
 }
 
 static void *hold_thread(void *data)
 {
 	struct hold *h = data;
 
-	h->res = keep_only(h->fd);
+	h->res = keep_only(h->fds, h->count);
 	pthread_barrier_wait(&h->step);
 	if (h->res == 0)
 		pthread_barrier_wait(&h->step);
@@ -54,7 +63,7 @@ static void hold_join(struct hold *h)
 	pthread_barrier_destroy(&h->step);
 }
 
-int hold_init(struct hold *h, int fd)
+int hold_init(struct hold *h, const int *fds, uint32_t count)
 {
 	int res;
 
@@ -63,7 +72,8 @@ int hold_init(struct hold *h, int fd)
 	res = -pthread_barrier_init(&h->step, NULL, 2);
 	if (res < 0)
 		return res;
-	h->fd = fd;
+	h->fds = fds;
+	h->count = count;
 	res = -pthread_create(&h->thread, NULL, hold_thread, h);
 	if (res < 0) {
 		pthread_barrier_destroy(&h->step);

@@ -5,8 +5,8 @@
  * A connection that is closed takes along what its program has sent and nobody has read, descriptors
  * of any kind among it. If it was the last to have them, the kernel closes them in turn, and for a
  * socket with SO_LINGER that can take years. But a thread that ends never lingers. So one is made
- * that has nothing but a copy of that descriptor: when it is closed meanwhile that is not for the last
- * time, and then the thread ends, and the copy with it.
+ * that has nothing but copies of such descriptors: when they are closed meanwhile that is not for the
+ * last time, and then the thread ends, and the copies with it.
  *
  * What even a thread that ends waits for is a file of FUSE whose server has asked for a cache for writing
  * (fuse_release(), Linux 5.16): such a thread stays until that server answers. Nobody waits for it, and it
@@ -19,19 +19,21 @@
 #define XARING_DAEMON_HOLD_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 struct hold {
 	pthread_t thread;
 	pthread_barrier_t step;
-	int fd;
+	const int *fds;
+	uint32_t count;
 	int res;
 };
 
 /*
- * Takes hold of fd (borrowed). Returns 0; -EAGAIN when there are too many threads; or another negative
- * errno. Then nothing is held.
+ * Takes hold of the descriptors (borrowed, as the array until this returns), which are in ascending order.
+ * Returns 0; -EAGAIN when there are too many threads; or another negative errno. Then nothing is held.
  */
-int hold_init(struct hold *hold, int fd);
+int hold_init(struct hold *hold, const int *fds, uint32_t count);
 
 /* Lets go, and does not wait until all is closed. */
 void hold_finish(struct hold *hold);

@@ -25,7 +25,7 @@
 #define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
 #define DISCARD_MAX       64
-#define KEPT_MAX          1536 /* connections that cannot be closed yet */
+#define KEPT_MAX          1536 /* connections that are still to be closed */
 #define KEPT_FEW          1024 /* with more of them nothing is accepted that might add to them */
 #define TICK_MS           50
 
@@ -79,8 +79,9 @@ struct serve {
 	struct serve_client *clients;
 	struct serve_client *retried; /* the next one, while serve_retry() runs */
 	uint32_t strangers;           /* clients without a stream */
-	int kept[KEPT_MAX];           /* what is over, and cannot be closed yet */
+	int kept[KEPT_MAX];           /* what is over, and may make us wait when it is closed */
 	uint32_t kept_count;
+	bool is_keeping; /* it could not be closed at the last tick */
 };
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
@@ -126,19 +127,35 @@ static bool discard(int fd)
 	return false;
 }
 
-/* Returns false when no thread can be made for it now. */
-static bool close_held(int fd)
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* All at once, by one thread. When none can be made they are kept until the next tick. */
+static void close_kept(struct serve *s)
 {
 	struct hold hold;
 
-	if (hold_init(&hold, fd) < 0)
-		return false;
-	close(fd);
+	if (s->kept_count == 0)
+		return;
+	qsort(s->kept, s->kept_count, sizeof(s->kept[0]), compare_fds);
+	if (hold_init(&hold, s->kept, s->kept_count) < 0) {
+		if (!s->is_keeping)
+			s->events->on_limit(
+				s->data, "has sent descriptors that cannot be closed until others "
+					 "are: a file system in user space does not answer (as "
+					 "root: echo 1 | tee /sys/fs/fuse/connections/*/abort)");
+		s->is_keeping = true;
+		return;
+	}
+	for (uint32_t i = 0; i < s->kept_count; i++)
+		close(s->kept[i]);
+	s->kept_count = 0;
+	s->is_keeping = false;
 	hold_finish(&hold);
-	return true;
 }
 
-/* It is tried again with each tick. */
 static void keep(struct serve *s, int fd)
 {
 	if (s->kept_count == KEPT_MAX) {
@@ -148,27 +165,18 @@ static void keep(struct serve *s, int fd)
 	}
 	s->kept[s->kept_count++] = fd;
 	tick(s);
-	s->events->on_limit(s->data,
-			    "has sent descriptors that cannot be closed until others are: a file "
-			    "system in user space does not answer (as root: echo 1 | tee "
-			    "/sys/fs/fuse/connections/*/abort)");
-}
-
-static void close_kept(struct serve *s)
-{
-	while (s->kept_count > 0 && close_held(s->kept[s->kept_count - 1]))
-		s->kept_count--;
 }
 
 /*
  * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
- * instead. Nothing that it has sent makes us wait; rather than that, its connection is kept.
+ * instead. Nothing that it has sent makes us wait: rather than that, its connection is kept for a tick, over
+ * as it is, and a thread for all of them is made no more often than that.
  */
 static void hang_up(struct serve *s, int fd)
 {
 	if (discard(fd))
 		close(fd);
-	else if (!close_held(fd))
+	else
 		keep(s, fd);
 }
 
@@ -573,7 +581,8 @@ err_listener:
 static void close_listener(struct xaring_listener *listener)
 {
 	struct hold hold;
-	bool held = hold_init(&hold, xaring_listener_fd(listener)) == 0;
+	int fd = xaring_listener_fd(listener);
+	bool held = hold_init(&hold, &fd, 1) == 0;
 
 	xaring_listener_close(listener);
 	if (held)
