@@ -8,8 +8,9 @@
  *
  * NODE is a pattern for node.name; of a sink the monitor is recorded. FILE gets interleaved
  * 32-bit floats, silence while nothing is linked, and FILE.times a line for each cycle:
- * first frame, monotonic ns, frames, position of the graph's clock. What happens is told on
- * standard output: connected, linked, hears, deaf (nothing is linked any more), lost, disconnected.
+ * first frame, monotonic ns, frames, position of the graph's clock. The first cycle of new links is
+ * silence, too. What happens is told on standard output: connected, linked, hears, deaf (nothing is
+ * linked any more), lost, disconnected.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -106,7 +107,8 @@ static void on_process(void *data, struct spa_io_position *position)
 	struct tap *tap = data;
 	uint32_t frames = (uint32_t)position->clock.duration;
 	uint32_t head = atomic_load(&tap->head), at = atomic_load(&tap->cycle_head);
-	bool hears = true;
+	const float *in[CHANNELS_MAX];
+	bool hears = true, is_torn;
 
 	if (RING_FRAMES - (head - atomic_load(&tap->tail)) < frames ||
 	    at - atomic_load(&tap->cycle_tail) >= RING_CYCLES) {
@@ -114,14 +116,16 @@ static void on_process(void *data, struct spa_io_position *position)
 		return;
 	}
 	for (uint32_t c = 0; c < tap->n_channels; c++) {
-		const float *in =
-			tap->ports[c] ? pw_filter_get_dsp_buffer(tap->ports[c], frames) : NULL;
-
-		hears = hears && in;
+		in[c] = tap->ports[c] ? pw_filter_get_dsp_buffer(tap->ports[c], frames) : NULL;
+		hears = hears && in[c];
+	}
+	/* Links are made one by one while the graph runs: what one brings first may be of another cycle. */
+	is_torn = hears && !atomic_load(&tap->hears);
+	for (uint32_t c = 0; c < tap->n_channels; c++) {
 		for (uint32_t i = 0; i < frames; i++) {
 			uint32_t slot = (head + i) & (RING_FRAMES - 1);
 
-			tap->ring[slot * tap->n_channels + c] = in ? in[i] : 0.0f;
+			tap->ring[slot * tap->n_channels + c] = in[c] && !is_torn ? in[c][i] : 0.0f;
 		}
 	}
 	tap->cycles[at & (RING_CYCLES - 1)] = (struct cycle){
