@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# The disks of a run: dom0.ext4 and guest.ext4 are Debian with the project's packages installed, payload.ext4 has
-# the packages and the scenarios, out.ext4 takes what they leave.
+# The disks of a run: dom0.ext4 and guest.ext4, which are made once, are Debian with the project's packages installed,
+# payload.ext4 has the packages and the scenarios, out.ext4 takes what they leave.
 # Sourced after images.sh and build.sh, which say where everything is. Needs WORK (a folder of the run).
 
 # make_root_disk NAME MB PACKAGE...: they are installed as in any root that does not run; the next boot starts
@@ -21,6 +21,11 @@ make_root_disk() {
 	as_root rm -r "$root/srv/debs"
 	as_root mke2fs -q -t ext4 -O ^has_journal -L "$name" -d "$root" -E root_owner=0:0 "$WORK/$name.ext4" \
 		"${size_mb}M" >/dev/null && as_root rm -rf --one-file-system "$root" && echo "$key" >"$WORK/$name.key"
+}
+
+make_root_disks() {
+	# shellcheck disable=SC2086
+	make_root_disk dom0 1500 $DEBS_DOM0 && make_root_disk guest 1000 $DEBS_GUEST
 }
 
 add_programs() {
@@ -62,8 +67,6 @@ make_disks() {
 	echo "$XARING_TEST" >"$PAYLOAD/level"
 	[ -z "$KEEP" ] || touch "$PAYLOAD/keep"
 	add_programs && add_packages && add_small || return
-	# shellcheck disable=SC2086
-	make_root_disk dom0 1500 $DEBS_DOM0 && make_root_disk guest 1000 $DEBS_GUEST || return
 	rm -f "$WORK"/{payload,out}.ext4
 	mke2fs -q -t ext4 -O ^has_journal -L payload -d "$PAYLOAD" "$WORK/payload.ext4" 400M >/dev/null &&
 		mke2fs -q -t ext4 -O ^has_journal -L out "$WORK/out.ext4" 1G >/dev/null

@@ -5,8 +5,9 @@
  *
  *   graph FILE
  *       A line for each client and node: client or node, its number, its name; for nodes their class, and for
- *       those of guests the volume of the first channel in thousandths. Separated by tabs. The file is replaced
- *       as a whole, and not there while there is no server: that of the environment, which may come and go.
+ *       those of guests whether they are "running", and the volume of the first channel in thousandths. Separated
+ *       by tabs. The file is replaced as a whole, and not there while there is no server: that of the environment,
+ *       which may come and go.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct object {
 	char name[NAME_MAX_BYTES], class[NAME_MAX_BYTES];
 	struct pw_proxy *proxy; /* of a guest's node */
 	struct spa_hook listener;
+	bool is_running;
 	int volume;
 };
 
@@ -46,7 +48,8 @@ static void write_object(FILE *file, const struct object *o)
 	if (!o->is_node)
 		fprintf(file, "client\t%u\t%s\n", o->id, o->name);
 	else
-		fprintf(file, "node\t%u\t%s\t%s\t%d\n", o->id, o->name, o->class, o->volume);
+		fprintf(file, "node\t%u\t%s\t%s\t%s\t%d\n", o->id, o->name, o->class,
+			o->is_running ? "running" : "idle", o->volume);
 }
 
 static void write_file(struct app *app)
@@ -90,9 +93,21 @@ static void on_param(void *data, int seq, uint32_t id, uint32_t index, uint32_t 
 	changed(o->app);
 }
 
-static const struct pw_node_events node_events = {PW_VERSION_NODE_EVENTS, .param = on_param};
+static void on_info(void *data, const struct pw_node_info *info)
+{
+	bool is_running = info->state == PW_NODE_STATE_RUNNING;
+	struct object *o = data;
 
-static void follow_volume(struct object *o)
+	if (o->is_running == is_running)
+		return;
+	o->is_running = is_running;
+	changed(o->app);
+}
+
+static const struct pw_node_events node_events = {PW_VERSION_NODE_EVENTS, .info = on_info,
+						  .param = on_param};
+
+static void follow_node(struct object *o)
 {
 	uint32_t props = SPA_PARAM_Props;
 
@@ -127,7 +142,7 @@ static void on_global(void *data, uint32_t id, uint32_t permissions, const char 
 	copy_text(o->class, props, PW_KEY_MEDIA_CLASS);
 	spa_list_append(&app->objects, &o->link);
 	if (is_node && strncmp(o->name, "xen.", 4) == 0)
-		follow_volume(o);
+		follow_node(o);
 	changed(app);
 }
 

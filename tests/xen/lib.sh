@@ -19,6 +19,8 @@ AGENT=/payload/tests/xen/xen-agent
 . /payload/tests/lib/session.sh
 # shellcheck source=tests/lib/sound.sh
 . /payload/tests/lib/sound.sh
+# shellcheck source=tests/xen/machine/lib-heard.sh
+. /payload/tests/xen/machine/lib-heard.sh
 
 mkdir -p "$SESSION/log"
 GUEST_SECONDS=30
@@ -39,14 +41,6 @@ pause_ms() {
 SLACK_MS=2000
 # What the broker may take of a processor under a flood: there, everything takes longer.
 FLOOD_CPU_PERCENT=50
-
-# gaps_check TEXT [NUMBER]: of VERDICT. What takes much of an emulated processor, a flood or a save, makes dom0's
-# graph itself too late, several times: a gap more than that number may be heard then, and only then.
-gaps_check() {
-	local missed
-	missed=$(grep -c ' lost ' "$TAP_LOG")
-	check_number "$1: gaps, where dom0's graph was late $missed times" "$(verdict .gaps)" -le $((${2:-0} + missed))
-}
 
 # The recorder is where the scenario is not (boot-dom0).
 give_realtime() {
@@ -71,19 +65,29 @@ figure() {
 
 # ---- dom0 ----
 
-# The session's PipeWire runs, and its sink is the default.
+# The session's PipeWire runs, and its sink is the default. Asked once.
 session_need() {
-	wait_or_die 60 "the session's PipeWire" test -S "$XDG_RUNTIME_DIR/pipewire-0"
-	wait_or_die 60 "the default sink" sink_is_default
+	GRAPH=/t/graph${XDG_RUNTIME_DIR//\//-}
+	if [ ! -e "$GRAPH.asked" ]; then
+		wait_or_die 60 "the session's PipeWire" test -S "$XDG_RUNTIME_DIR/pipewire-0"
+		wait_or_die 60 "the default sink" sink_is_default
+		touch "$GRAPH.asked"
+	fi
 	graph_follow
 	wait_or_die 20 "the graph" test -s "$GRAPH"
 }
 
+# The same where it was restarted.
+session_need_again() {
+	rm -f "/t/graph${XDG_RUNTIME_DIR//\//-}.asked"
+	session_need
+}
+
 # What is in that PipeWire is in the file GRAPH, from here on and in later scenarios.
 graph_follow() {
-	GRAPH=/t/graph${XDG_RUNTIME_DIR//\//-}
-	[ ! -e "$GRAPH.pid" ] || return 0
-	setsid /payload/tests/xen/graph "$GRAPH" >>/out/graph 2>&1 </dev/null &
+	local pid
+	! read -r pid 2>/dev/null <"$GRAPH.pid" || ! kill -0 "$pid" 2>/dev/null || return 0
+	setsid /payload/tests/xen/graph "$GRAPH" >>/t/graph.log 2>&1 </dev/null &
 	echo $! >"$GRAPH.pid"
 	disown
 }
@@ -117,7 +121,7 @@ client_exists() {
 	return 1
 }
 
-# guest_look NAME: its nodes, into the array NODES: number, name, class and volume of each, separated by tabs.
+# guest_look NAME: its nodes, into the array NODES: number, name, class, state and volume of each, separated by tabs.
 guest_look() {
 	local line
 	NODES=()
@@ -125,12 +129,6 @@ guest_look() {
 	for line in "${GRAPH_LINES[@]}"; do
 		[[ $line != node$'\t'*$'\t'"xen.$1.playback."* ]] || NODES+=("${line#*$'\t'}")
 	done
-}
-
-# guest_nodes_are NAME COUNT
-guest_nodes_are() {
-	guest_look "$1"
-	[ ${#NODES[@]} -eq "$2" ]
 }
 
 # guest_node NAME: the number of its first node, or nothing.
@@ -149,6 +147,7 @@ guest_volume_is() {
 # seen did not hold; it is set again then, and said.
 guest_set_volume() {
 	local try
+	wait_for 5 guest_is_heard "$1"
 	for try in 1 2 3 4 5; do
 		wpctl set-volume "$(guest_node "$1")" "$2"
 		wait_for 2 guest_volume_is "$1" "$3" && break
@@ -219,7 +218,8 @@ guest_is_gone() {
 
 # No domain that is dead but still mapped by somebody.
 no_zombies() {
-	! xl list 2>/dev/null | grep -q '(null)'
+	local list
+	list=$(xl list) && [[ $list != *'(null)'* ]]
 }
 
 # guest_disk DEVICE NAME ACCESS: as xl's configuration has it, of a disk of dom0.
@@ -227,26 +227,31 @@ guest_disk() {
 	echo "'format=raw,vdev=$2,access=$3,script=/payload/tests/xen/machine/block,target=/dev/$1'"
 }
 
-# guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), or debian; writes NAME.cfg.
+# guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), debian, or audio, which is dom0's disk as that of a
+# guest; writes NAME.cfg.
 guest_config() {
-	local name=$1 type=$2 ramdisk=small memory=128 extra=''
+	local name=$1 type=$2 ramdisk=small memory=128 extra='' disk=''
 	shift 2
 	mkdir -p /t/guests
-	if [ "$type" = debian ]; then
+	case $type in
+	debian) disk=vdc ;;
+	audio) disk=vde ;;
+	esac
+	if [ -n "$disk" ]; then
 		ramdisk=guest memory=448
 		extra='root=/dev/xvda systemd.getty_auto=0'
 	fi
 	{
+		# The emulator's counter differs between processors, so that Xen would emulate it, as it does on no other
+		# machine; and of a PVH guest it reports RDTSCP as RDTSC, which Xen takes for an attack then.
 		printf '%s\n' "name = \"$name\"" "kernel = \"/payload/boot/vmlinux\"" "memory = $memory" \
-			"ramdisk = \"/payload/boot/$ramdisk.cpio\"" 'vcpus = 1' \
+			"ramdisk = \"/payload/boot/$ramdisk.cpio\"" 'vcpus = 1' 'tsc_mode = "native"' \
 			"extra = \"console=hvc0 loglevel=5 panic=1 systemd.show_status=0 mitigations=off $extra\""
 		case $type in
-		debian)
-			printf '%s\n' 'type = "pv"' "disk = [ $(guest_disk vdc xvda w), $(guest_disk vdb xvdb r) ]"
+		debian | audio)
+			printf '%s\n' 'type = "pv"' "disk = [ $(guest_disk $disk xvda w), $(guest_disk vdb xvdb r) ]"
 			;;
-		pv) printf '%s\n' 'type = "pv"' ;;
-		# The emulator reports RDTSCP as RDTSC, which Xen takes for an attack when it emulates them.
-		pvh) printf '%s\n' 'type = "pvh"' 'tsc_mode = "native"' ;;
+		*) printf '%s\n' "type = \"$type\"" ;;
 		esac
 		# One that the emulator loses would load dom0 by starting again.
 		[[ $* == *on_reboot* ]] || echo 'on_reboot = "destroy"'
@@ -318,11 +323,14 @@ guest_spawn() {
 		$AGENT wait /tmp/$2.pid >/dev/null"
 }
 
-# guest_wait NAME ID SECONDS: for the end of what was spawned; returns its exit code.
+# result_of ID: a command for the guest: waits for the end of what was spawned, says what that said, and exits as it did.
+result_of() {
+	echo "code=\$($AGENT wait /tmp/$1.rc); cat /tmp/$1.out; exit \$code"
+}
+
+# guest_wait NAME ID SECONDS [FILE]: for the end of what was spawned; returns its exit code, and writes what it said.
 guest_wait() {
-	local code
-	code=$(GUEST_SECONDS=$3 guest_run "$1" "exec $AGENT wait /tmp/$2.rc")
-	return "${code:-125}"
+	GUEST_SECONDS=$3 guest_run "$1" "$(result_of "$2")" >"${4:-/dev/null}"
 }
 
 # guest_signal NAME ID SIGNAL
@@ -339,26 +347,6 @@ guest_fetch() {
 	guest_run "$1" "cat $2" >"$3"
 }
 
-# guest_player NAME NUMBER [ARGUMENT...]: coded-player in the guest, as the process "player".
-guest_player() {
-	local name=$1 number=$2
-	shift 2
-	at_exit "[ \$CHECK_FAILED -eq 0 ] || GUEST_SECONDS=5 guest_signal $name player KILL"
-	guest_spawn "$name" player "/payload/tests/lib/coded-player -l /tmp/player.log $* $number"
-}
-
-# guest_written NAME: the frames that its player has written.
-guest_written() {
-	guest_run "$1" "tail -n 1 /tmp/player.log | cut -d' ' -f3"
-}
-
-# guest_has_written NAME FRAMES
-guest_has_written() {
-	local last
-	last=$(guest_written "$1")
-	[ -n "$last" ] && [ "$last" -ge "$2" ]
-}
-
 # guest_daemon NAME: the process of its xaring-guestd.
 guest_daemon() {
 	guest_run "$1" pidof xaring-guestd
@@ -370,69 +358,3 @@ guest_daemon_is_new() {
 	pid=$(guest_daemon "$1")
 	[ -n "$pid" ] && [ "$pid" != "$2" ]
 }
-
-# guest_judge NAME NUMBER RECORDED [GAIN]: fetches the player's log, and reads the frame code into VERDICT.
-guest_judge() {
-	guest_fetch "$1" /tmp/player.log "$SESSION/player-$1.log"
-	guest_fetch "$1" /tmp/player.out "$SESSION/player-$1.json"
-	judge "$@"
-}
-
-# ---- what is heard ----
-
-# The recorder's end; what it missed is noted, because the graph itself was late then, and the scenario may
-# be tried again.
-tap_end() {
-	tap_stop
-	if tap_has_lost; then
-		grep -c ' lost ' "$TAP_LOG" >>"$SESSION/xruns"
-		note "dom0's graph was late, $(tail -n 1 "$SESSION/xruns") times"
-	fi
-}
-
-# tap_guests FILE=PATTERN...: records nodes by name, each into SESSION/FILE.f32; returns when it may begin.
-tap_guests() {
-	local each taps=()
-	for each in "$@"; do taps+=("${each#*=}:FL,FR:$SESSION/${each%%=*}.f32"); done
-	tap_start "${taps[@]}"
-}
-
-guest_is_heard() {
-	guest_look "$1"
-	[ ${#NODES[@]} -gt 0 ]
-}
-
-# heard_or_die NAME: what guest says plays to dom0; what is broken is said by the guest itself.
-heard_or_die() {
-	if wait_for 20 guest_is_heard "$1"; then
-		pass "$1: it plays, as a node of dom0"
-		return
-	fi
-	fail "$1: no node of it in dom0"
-	guest_user "$1" xaring-guestd --status
-	check_end
-}
-
-guest_is_silent() {
-	! guest_is_heard "$1"
-}
-
-# As those of session.sh, without a process for each look.
-tap_runs_beyond() {
-	local lines last
-	mapfile -t -s "$TAP_LINES" lines <"$2.times"
-	[ ${#lines[@]} -gt 0 ] || return 1
-	TAP_LINES=$((TAP_LINES + ${#lines[@]} - 1))
-	# The last line may be incomplete.
-	last=${lines[-1]}
-	last=${last#* }
-	[ "${last%% *}" -ge "$1" ] 2>/dev/null
-}
-
-tap_go_on() {
-	local until
-	TAP_LINES=0
-	until=$(($(now_ns) + $2 * 1000000))
-	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$until" "$1"
-}
-

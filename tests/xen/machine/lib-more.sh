@@ -77,53 +77,7 @@ log_has() {
 	tail -n "+$(($1 + 1))" "$BACKEND_LOG" | grep -qE "$2"
 }
 
-# ---- players ----
-
-# The last line of what the player said: its summary.
-player_says() {
-	tail -n 1 "$SESSION/player-$1.json" | jq -r "$2"
-}
-
-# player_ends NAME NUMBER FILE [GAIN]: it is the one that was started, ends well, and has seen no error. VERDICT is
-# what was heard of it.
-player_ends() {
-	check "$1: the program still runs" guest_runs "$1" player
-	guest_signal "$1" player TERM
-	check "$1: the program ends well" guest_wait "$1" player 30
-	tap_go_on "$3" 200
-	tap_end
-	guest_judge "$1" "$2" "$3" "${4:-1}"
-	check "$1: it has seen no error" test "$(player_says "$1" .errors)" = 0
-	note "$1: $(player_says "$1" '"\(.written) frames written, \(.xruns) xruns"')," \
-		"$(verdict '"\(.coded) heard, \(.gaps) gaps, \(.jumps) jumps, \(.repeated) repeated"')"
-}
-
-# nothing_wrong_check NAME: but for gaps.
-nothing_wrong_check() {
-	check "$1: nothing is heard twice, nothing of others, nothing damaged" \
-		verdict_holds '.coded > 0 and .repeated + .foreign + .damaged == 0'
-	jumps_check "$1"
-}
-
-# heard_after NS: the first frame that is heard after a gap and after that moment, in ns; or nothing.
-heard_after() {
-	verdict "[.runs[] | select(.begin_ns > $1) | .begin_ns][0] // empty"
-}
-
-# plays_once NAME [ARGUMENT...]: a short play by the ordinary user of a guest; what it says is in SAID. Returns
-# its exit code.
-plays_once() {
-	local name=$1
-	shift
-	SAID=$(guest_user "$name" "head -c 96000 /dev/zero | aplay -q -D xen -t raw -f S16_LE -c 2 -r 48000 $* 2>&1")
-}
-
-# rule_one_stream NAME: the VM with that name has one stream only.
-rule_one_stream() {
-	rule "{ matches = [ { xen.domain.name = $1 } ] actions = { policy = { max-streams = 1 } } }"
-}
-
-# one_stream_check NAME WHEN: while it plays, that rule holds.
+# one_stream_check NAME WHEN: of a VM that may have one stream only (boot-dom0), while it plays.
 one_stream_check() {
 	plays_once "$1"
 	note "$SAID"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
+# In the long run only.
 # The machine itself, without the project: dom0's PipeWire carries a program of dom0 to the sink without a
 # change. What fails here says nothing about the project.
 # shellcheck source=tests/xen/lib.sh

@@ -19,7 +19,8 @@ pages_are_free() {
 }
 
 stream_is_gone() {
-	[ -z "$(xenstore-list "/local/domain/$1/data/xaring/stream" 2>/dev/null)" ] && guest_is_silent "$2"
+	local streams
+	streams=$(xenstore-list "/local/domain/$1/data/xaring/stream") && [ -z "$streams" ] && guest_is_silent "$2"
 }
 
 # killed NAME
@@ -34,8 +35,8 @@ killed() {
 	used=$((free - $(free_pages "$name")))
 	check_number "$name: pages in use" $used -gt 0
 	check_number "$name: pages that dom0 has mapped" $(($(mapped_grants) - mapped)) -eq $used
-	guest_signal "$name" player KILL
 	began=${EPOCHREALTIME/./}
+	guest_signal "$name" player KILL
 	check "$name: the stream is gone" wait_for 10 stream_is_gone "$id" "$name"
 	took=$(((${EPOCHREALTIME/./} - began) / 1000))
 	check_number "$name: ms until then" $took -le $((1000 + SLACK_MS))

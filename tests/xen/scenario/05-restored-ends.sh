@@ -18,6 +18,7 @@ busy() {
 		before=$(guest_run "$name" "wc -l </tmp/busy.out")
 		save_and_restore "$name"
 		check "$name: short plays go on" wait_for 30 plays_on "$name" "$before"
+		check "$name: and are heard" wait_for 10 guest_is_heard "$name"
 	done
 	check "$name: none of them failed" guest_runs "$name" busy
 	guest_run "$name" "kill -TERM -\$(cat /tmp/busy.pid)"
@@ -57,11 +58,11 @@ drained() {
 	check "$name: what it has in its buffer is heard" wait_for 5 guest_is_heard "$name"
 	save_now "$name" "$SESSION/drain.f32" $((all_ms + 500))
 	resume "$name" "$id"
-	check "$name: the program that drains ends well" guest_wait "$name" player 60
+	check "$name: the program that drains ends well" guest_wait "$name" player 60 "$SESSION/player.json"
 	tap_go_on "$SESSION/drain.f32" 500
 	tap_end
 	guest_judge "$name" 3 "$SESSION/drain.f32"
-	drain_ms=$(tail -n 1 "$SESSION/player-$name.json" | jq '.drain_ms | floor')
+	drain_ms=$(tail -n 1 "$SESSION/player.json" | jq '.drain_ms | floor')
 	HEARD_MS=$(verdict '(.recorded - .silent) / 48 | floor')
 	note "$name: heard $HEARD_MS of $all_ms ms, drained for $drain_ms ms"
 	check_number "$name: it was saved in its drain, which lasted (ms)" "$drain_ms" -lt $all_ms

@@ -26,7 +26,6 @@ destroyed() {
 
 session_need
 guest_destroy loop
-rule_one_stream loop
 mapped=$(mapped_grants)
 guest_start loop pv 'on_reboot = "restart"'
 guest_player loop 1 -b 8192
@@ -35,7 +34,7 @@ guest_set_volume loop 0.5 125
 used=$(($(mapped_grants) - mapped))
 for ((round = 1; round <= REBOOTS; round++)); do
 	id=$(guest_id loop)
-	guest_run loop "sh -c 'sleep 0.2; reboot -f' >/dev/null 2>&1 &"
+	xl reboot loop
 	wait_or_die 60 "reboot $round" guest_is_another loop "$id"
 	check "no dead domain is left by reboot $round" wait_for 5 no_zombies
 	check "no page of the old one is mapped" mapped_grants_are "$mapped"
@@ -48,7 +47,7 @@ for ((round = 1; round <= REBOOTS; round++)); do
 done
 one_stream_check loop "after reboots"
 destroyed loop "$mapped"
-guest_start loop pvh
+guest_start loop pv
 guest_player loop 2 -b 8192
 check "a new guest with the old name plays" wait_for 20 guest_is_heard loop
 check "its volume is that of the name" wait_for 5 guest_volume_is loop 125
@@ -59,6 +58,7 @@ tap_go_on "$SESSION/new.f32" 1000
 tap_end
 guest_judge loop 2 "$SESSION/new.f32"
 nothing_wrong_check "a new guest"
+until_the_end_check "a new guest"
 destroyed loop "$mapped"
 figure "$REBOOTS reboots, destroyed: $FIGURE"
 check_end

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Deadline: 500 s.
 # The person at dom0's screen logs out and another one logs in while a guest plays: nobody hears it meanwhile,
-# then the other one does; and back.
+# then the other one does; and back, in the long run.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 # shellcheck source=tests/xen/machine/lib-more.sh
@@ -53,18 +53,19 @@ log_in() {
 	loginctl activate "$(session_on "$2")"
 	check "$1 is at the seat" wait_for 10 active_user_is "$1"
 	listen_to "$1"
-	session_need
+	session_need_again
 }
 
-# As it was, whatever has happened.
+# As it was, whatever has happened, for those that follow.
 restore() {
+	[ -z "${IS_LAST:-}" ] || return 0
 	systemctl stop getty@tty2
 	loginctl terminate-user bob 2>/dev/null
 	systemctl start getty@tty1
 	wait_for 30 has_session_on tty1
 	loginctl activate "$(session_on tty1)"
 	listen_to alice
-	session_need
+	session_need_again
 }
 
 # The program plays on meanwhile, in real time: a second of sound at least.
@@ -87,7 +88,8 @@ heard_by_check() {
 	tap_end
 	guest_judge pv 1 "$2"
 	nothing_wrong_check "$1"
-	check_number "$1: gaps, once it is heard" "$(verdict .gaps)" -eq 0
+	check_number "$1: gaps, once it is heard" "$GAPS" -eq 0
+	until_the_end_check "$1"
 }
 
 session_need
@@ -107,18 +109,18 @@ bob_ms=$(((${EPOCHREALTIME/./} - ready) / 1000))
 heard_by_check bob "$SESSION/bob.f32"
 check "alice's PipeWire is not there" test ! -S /run/user/1000/pipewire-0
 
-log_out bob tty2
-log_in alice tty1
-ready=${EPOCHREALTIME/./}
-check "it is heard by alice" wait_for 20 guest_is_heard pv
-alice_ms=$(((${EPOCHREALTIME/./} - ready) / 1000))
-heard_by_check alice "$SESSION/alice.f32"
+FIGURE="heard $bob_ms ms after bob's sink was there"
+
+if [ "$XARING_TEST" = long ]; then
+	log_out bob tty2
+	log_in alice tty1
+	ready=${EPOCHREALTIME/./}
+	check "it is heard by alice" wait_for 20 guest_is_heard pv
+	FIGURE+=", $(((${EPOCHREALTIME/./} - ready) / 1000)) ms after alice's"
+	heard_by_check alice "$SESSION/alice.f32"
+fi
 check "the broker is the same" test "$(broker_pid)" = "$broker"
-check "the program still runs" guest_runs pv player
-guest_signal pv player TERM
-check "it ends well" guest_wait pv player 20
-guest_fetch pv /tmp/player.out "$SESSION/player-pv.json"
-check "it has seen no error" test "$(player_says pv .errors)" = 0
-CHECK_AT_EXIT=()
-figure "heard $bob_ms ms after bob's sink was there, $alice_ms ms after alice's"
+guest_stop pv player "$SESSION/player"
+check "its program has seen no error" test "$(tail -n 1 "$SESSION/player" | jq .errors)" = 0
+figure "$FIGURE"
 check_end
