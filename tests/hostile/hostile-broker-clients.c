@@ -33,8 +33,6 @@
 
 typedef void (*attack_fn)(const struct box *box, uint32_t *random);
 
-/* What the kernel keeps for a listener that does not accept. */
-
 static atomic_bool over;
 static atomic_ulong connections;
 static attack_fn attack;

@@ -25,8 +25,8 @@
 #define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
 #define DISCARD_MAX       64
-#define KEPT_MAX          1536 /* connections that are still to be closed */
-#define KEPT_FEW          1024 /* with more of them nothing is accepted that might add to them */
+#define KEPT_MAX          256 /* connections that are still to be closed: few of 1024 descriptors */
+#define KEPT_FEW          32 /* so many do not wait for a tick; while they wait nothing is accepted */
 #define TICK_MS           50
 
 /* Connections may come faster than streams: each is answered, at this multiple of their rate. For a user. */
@@ -164,13 +164,16 @@ static void keep(struct serve *s, int fd)
 		return;
 	}
 	s->kept[s->kept_count++] = fd;
+	/* What they have been sent counts for their user, who may send no more of it than a process may open. */
+	if (s->kept_count >= KEPT_FEW && !s->is_keeping)
+		close_kept(s);
 	tick(s);
 }
 
 /*
  * What is sent before arrives, if nothing is left unread: that would give the client an ECONNRESET
  * instead. Nothing that it has sent makes us wait: rather than that, its connection is kept for a tick, over
- * as it is, and a thread for all of them is made no more often than that.
+ * as it is, and a thread is made for many of them.
  */
 static void hang_up(struct serve *s, int fd)
 {

@@ -5,7 +5,7 @@
  *
  * Everything that comes from a client is hostile: what is not of the protocol ends the connection,
  * and no client makes the server work more often than the limits here say. Descriptors that it sends
- * are not taken, nor is it waited for what closing them may take; but where a thousand of these wait
+ * are not taken, nor is it waited for what closing them may take; but where some of these wait
  * nothing more is accepted. Of the connections that have no stream yet each user has a share, and those
  * that say nothing make room for others. Each user has a rate, too: what connects faster is hung up on at
  * once. Who may have a stream, and where its pages come from, is the caller's, who answers each OPEN.
