@@ -8,7 +8,7 @@
  *
  * NODE is a pattern for node.name; of a sink the monitor is recorded. FILE gets interleaved
  * 32-bit floats, silence while nothing is linked, and FILE.times a line for each cycle:
- * first frame, monotonic ns, frames, position of the graph's clock. The first cycle of new links is
+ * first frame, monotonic ns, frames, position of the graph's clock. The first cycles of new links are
  * silence, too. What happens is told on standard output: connected, linked, hears, deaf (nothing is
  * linked any more), lost, disconnected.
  */
@@ -25,12 +25,13 @@
 #include <pipewire/filter.h>
 #include <pipewire/pipewire.h>
 
-#define CHANNELS_MAX 8
-#define TAPS_MAX     40
-#define RING_FRAMES  (1u << 17) /* 1.4 s at 96 kHz */
-#define RING_CYCLES  (1u << 12)
-#define FLUSH_NS     20000000
-#define RETRY_NS     10000000
+#define CHANNELS_MAX  8
+#define TAPS_MAX      40
+#define RING_FRAMES   (1u << 17) /* 1.4 s at 96 kHz */
+#define RING_CYCLES   (1u << 12)
+#define FLUSH_NS      20000000
+#define RETRY_NS      10000000
+#define SETTLE_CYCLES 4
 
 struct cycle {
 	uint64_t ns;
@@ -59,6 +60,7 @@ struct tap {
 	_Atomic bool hears; /* all ports got data in the last cycle */
 	bool heard;         /* what was told of it */
 	uint64_t expected;  /* position of the next cycle; real-time thread */
+	uint32_t settling;  /* cycles that are left out still; real-time thread */
 };
 
 /* A port of the graph that we know: kept until it is removed. */
@@ -120,7 +122,9 @@ static void on_process(void *data, struct spa_io_position *position)
 		hears = hears && in[c];
 	}
 	/* Links are made one by one while the graph runs: what one brings first may be of another cycle. */
-	is_torn = hears && !atomic_load(&tap->hears);
+	tap->settling = !hears ? SETTLE_CYCLES : tap->settling > 0 ? tap->settling - 1 : 0;
+	is_torn = hears && tap->settling > 0;
+	hears = hears && !is_torn;
 	for (uint32_t c = 0; c < tap->n_channels; c++) {
 		for (uint32_t i = 0; i < frames; i++) {
 			uint32_t slot = (head + i) & (RING_FRAMES - 1);
