@@ -34,7 +34,7 @@ session_need
 guest_need pv pv
 tap_sink "$SESSION/heard.f32"
 # With more in its buffer than the start of a program takes of its processor.
-guest_player pv 1 -b 24000
+guest_player pv 1 -b 48000
 heard_or_die pv
 tap_go_on "$SESSION/heard.f32" 2000
 

@@ -21,11 +21,12 @@ operations() {
 	grep -E "[[:space:]]D$1[[:space:]]" $ACCESS_LOG | grep -vcE 'data/test|[[:space:]]w (event|notfired)|endconn|newconn'
 }
 
-# fired: event channels in dom0, whoever serves them, and how often each has been notified: but for those of OTHERS.
+# fired: event channels in dom0, whoever serves them, and how often each has been notified: but for those of OTHERS,
+# and consoles, on which a kernel says something now and then.
 OTHERS=$SESSION/others
 fired() {
 	awk 'FILENAME != "/proc/interrupts" { other[$2] = 1; next }
-		/evtchn:|xen-dyn.*-(event|lateeoi)/ && !($1 in other) {
+		/evtchn:|xen-dyn.*-(event|lateeoi)/ && !/xenconsoled/ && !($1 in other) {
 			sum = 0
 			for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i
 			print sum, $1, $NF
