@@ -154,6 +154,16 @@ player_ends() {
 	check "$1: it is heard until then" test "$HEARD_UNTIL" -ge "$now"
 }
 
+# late_check NAME: gaps in which nothing of the sound is lost: it came too late, though the recorder itself missed
+# nothing. Each counts as the graph's being late, within LATE_MAX.
+late_check() {
+	local late
+	late=$(verdict '.runs as $runs | [range(1; $runs | length) |
+		select($runs[.].silent_before > 0 and $runs[.].first == $runs[. - 1].last + 1)] | length')
+	check_number "$1: gaps in which nothing is lost" "$late" -le $LATE_MAX
+	MISSED=$((MISSED + late))
+}
+
 # unnoticed_check NAME: by its program, which has ended. Where it was told of an xrun the emulated guest was too late,
 # which is as good a reason for another attempt as dom0's graph that was.
 unnoticed_check() {
