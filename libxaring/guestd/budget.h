@@ -14,7 +14,7 @@
 
 #include <xaring/format.h>
 
-#include "bucket.h"
+#include "user-rate.h"
 
 /* The smallest stream: the control page and one data page. */
 #define BUDGET_PAGES_MIN 2u
@@ -24,16 +24,15 @@
  */
 #define BUDGET_LEFT_MAX 256u
 
-/* More than can have pages at a time. */
-#define BUDGET_USERS_MAX (XARING_GUEST_PAGES_MAX / BUDGET_PAGES_MIN + BUDGET_LEFT_MAX + 16u)
+/* All who can have pages at a time. */
+#define BUDGET_USERS_MAX (XARING_GUEST_PAGES_MAX / BUDGET_PAGES_MIN + BUDGET_LEFT_MAX)
 
 /* Whose pages are those of a stream whose program has not been seen yet. */
 #define BUDGET_NOBODY ((uid_t)-1)
 
 struct budget_user {
 	uid_t uid;
-	uint32_t pages;
-	struct bucket opens;
+	uint32_t pages; /* at least one */
 };
 
 struct budget {
@@ -42,6 +41,7 @@ struct budget {
 	uint32_t pages;
 	uint32_t user_count;
 	struct budget_user users[BUDGET_USERS_MAX];
+	struct user_rate opens;
 };
 
 /* Both limits are from BUDGET_PAGES_MIN to XARING_GUEST_PAGES_MAX. */
@@ -68,7 +68,7 @@ void budget_offer(const struct budget *budget, uint32_t pages, uint32_t room,
  * Counts pages that a stream has, and that it has given back: as many, of the same user. Those that
  * were had before may exceed the limits; nothing more is granted then.
  */
-void budget_take(struct budget *budget, uid_t uid, uint32_t pages, uint64_t now_ms);
+void budget_take(struct budget *budget, uid_t uid, uint32_t pages);
 void budget_give(struct budget *budget, uid_t uid, uint32_t pages);
 
 #endif

@@ -146,7 +146,7 @@ static void stream_link(struct stream *s)
 {
 	struct guestd *g = s->guestd;
 
-	budget_take(&g->budget, s->uid, s->shape.pages, clock_now_ms());
+	budget_take(&g->budget, s->uid, s->shape.pages);
 	s->next = g->streams;
 	g->streams = s;
 }
@@ -244,7 +244,7 @@ void stream_keep(struct stream *s, struct serve_client *client)
 
 	budget_give(&g->budget, s->uid, s->shape.pages);
 	s->uid = serve_client_uid(client);
-	budget_take(&g->budget, s->uid, s->shape.pages, clock_now_ms());
+	budget_take(&g->budget, s->uid, s->shape.pages);
 	s->phase = STREAM_PLAYING;
 	s->client = client;
 	serve_client_set_owner(client, s);
