@@ -4,7 +4,7 @@
  * says where it is broken and what to do. For any user: it looks at what everybody may see, and
  * plays a moment of silence as everybody may.
  *
- * Thread: one. Blocks: less than 500 ms when nothing is broken, 2.2 s at most. Logs: no.
+ * Thread: one. Blocks: 2.2 s at most, the deadlines of status.c. Logs: no.
  */
 #ifndef XARING_GUESTD_STATUS_H
 #define XARING_GUESTD_STATUS_H
