@@ -252,7 +252,8 @@ static uint64_t written_ns(const struct moments *log, uint64_t index)
 struct run {
 	size_t at;
 	uint32_t first, last;
-	size_t silent, ramp; /* between the run before and this one */
+	size_t silent; /* between the run before and this one */
+	size_t ramp;   /* after this one */
 };
 
 struct coded {
@@ -293,10 +294,12 @@ static void add_run(struct coded *c, struct run run)
 /* Damaged frames straight after a run are its ramp, if they are few enough. */
 static void add_damage(struct coded *c, size_t length, bool after_run)
 {
-	if (after_run && length <= (size_t)c->rate * RAMP_US / 1000000)
-		c->ramp += length;
-	else
+	if (!after_run || length > (size_t)c->rate * RAMP_US / 1000000) {
 		c->damaged += length;
+		return;
+	}
+	c->ramp += length;
+	c->runs[c->n_runs - 1].ramp = length;
 }
 
 /* One channel is silent: PipeWire makes and breaks the links of a node one by one. */
@@ -380,10 +383,10 @@ static void print_runs(const struct coded *c, const struct moments *times,
 		uint32_t frames = run->last - run->first + 1;
 
 		printf("%s{\"at\": %zu, \"frames\": %u, \"first\": %u, \"last\": %u, "
-		       "\"silent_before\": %zu, \"begin_ns\": %" PRIu64 ", \"end_ns\": %" PRIu64
-		       ", \"latency_ms\": %.3f}",
+		       "\"silent_before\": %zu, \"ramp_after\": %zu, \"begin_ns\": %" PRIu64
+		       ", \"end_ns\": %" PRIu64 ", \"latency_ms\": %.3f}",
 		       i ? ",\n " : "", run->at, frames, run->first, run->last, run->silent,
-		       heard_ns(times, run->at, c->rate),
+		       run->ramp, heard_ns(times, run->at, c->rate),
 		       heard_ns(times, run->at + frames, c->rate),
 		       run_latency(run, times, log, c->rate));
 	}

@@ -7,7 +7,6 @@
 # The person at dom0's screen; root may use his PipeWire as well.
 export XDG_RUNTIME_DIR=/run/user/1000
 export PATH=$PATH:/usr/sbin:/sbin
-SESSION_QUANTUM=2048
 XARING_TEST=$(cat /payload/level)
 export XARING_TEST
 SESSION=/t/$SCENARIO
@@ -39,7 +38,7 @@ pause_ms() {
 # What an emulator adds to every figure that a command of dom0 measures: it takes a second to start some
 # programs and to read their answer. For the emulator only, and here only.
 SLACK_MS=2000
-# dpkg in dom0 keeps its processors from all others: so many quanta of a guest may come too late meanwhile.
+# dpkg keeps dom0's processors from all others: so often the graph may not wait for the worker's node meanwhile.
 LATE_MAX=3
 # What the broker may take of a processor under a flood: there, everything takes longer.
 FLOOD_CPU_PERCENT=50
