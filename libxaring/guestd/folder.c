@@ -173,7 +173,7 @@ int folder_home(struct store_job *job, struct store_link *link)
 	home->backend_id = 0;
 	home->fresh = false;
 	home->stream_count = 0;
-	res = read_number(link, FOLDER_BACKEND_ID, OFFER_DOMID_MAX, &home->backend_id);
+	res = read_number(link, OFFER_BACKEND_ID, OFFER_DOMID_MAX, &home->backend_id);
 	if (res == 0)
 		res = read_token(link, token);
 	if (res < 0)

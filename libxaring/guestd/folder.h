@@ -89,7 +89,6 @@ int folder_backend(struct store_job *job, struct store_link *link);
 void folder_backend_path(uint32_t backend_id, char path[FOLDER_PATH_BYTES]);
 
 /* What is to be watched, beside OFFER_STREAMS. */
-#define FOLDER_DOMID      "domid"
-#define FOLDER_BACKEND_ID "xaring/backend-id"
+#define FOLDER_DOMID "domid"
 
 #endif

@@ -631,7 +631,7 @@ static int add_watches(struct rendezvous *r)
 	int res = store_add_watch(r->store, FOLDER_DOMID, NULL, on_home_fired, r, NULL);
 
 	if (res == 0)
-		res = store_add_watch(r->store, FOLDER_BACKEND_ID, NULL, on_home_fired, r, NULL);
+		res = store_add_watch(r->store, OFFER_BACKEND_ID, NULL, on_home_fired, r, NULL);
 	if (res == 0)
 		res = store_add_watch(r->store, OFFER_STREAMS, OFFER_ANSWER, on_answer_fired, r,
 				      NULL);

@@ -200,20 +200,51 @@ static int ask_exists(const struct scan_place *place, struct store_link *link, u
 	return res == -EACCES && place->by_list ? 1 : res;
 }
 
+/*
+ * Whether the guest's pages are for us, by what dom0 says: what it publishes is another backend's to answer
+ * otherwise. Who is on our list is our guest.
+ */
+static int read_is_ours(const struct scan *s, struct store_link *link, bool *ours)
+{
+	char path[PATH_BYTES], value[SMALL_READ_MAX + 1];
+	uint32_t backend_id = 0;
+	int res;
+
+	*ours = true;
+	if (s->place.by_list)
+		return 0;
+	scan_path(path, sizeof(path), s->domid, OFFER_BACKEND_ID);
+	res = store_read_short(link, path, value, SMALL_READ_MAX);
+	if (res < 0)
+		return res;
+	(void)offer_number(value, (size_t)res, OFFER_DOMID_MAX, &backend_id);
+	*ours = backend_id == s->place.own_domid;
+	return 0;
+}
+
+static int read_published(struct scan *s, struct store_link *link)
+{
+	int res = read_presence(s, link, OFFER_TOKEN, &s->has_token);
+
+	if (res == 0)
+		res = read_kick(s, link);
+	return res == 0 ? read_streams(s, link) : res;
+}
+
 static int scan_work(struct store_job *job, struct store_link *link)
 {
 	struct scan *s = (struct scan *)job;
 	int res = ask_exists(&s->place, link, s->domid);
+	bool ours;
 
 	if (res <= 0)
 		return res;
 	s->exists = true;
+	s->kick = -1;
 	res = read_facts(s, link);
 	if (res == 0)
-		res = read_presence(s, link, OFFER_TOKEN, &s->has_token);
-	if (res == 0)
-		res = read_kick(s, link);
-	return res == 0 ? read_streams(s, link) : res;
+		res = read_is_ours(s, link, &ours);
+	return res == 0 && ours ? read_published(s, link) : res;
 }
 
 int scan_start(struct store *store, const struct scan_place *place, uint32_t domid,

@@ -1651,6 +1651,39 @@ static void an_audio_domain_has_the_guests_of_its_list(void **state)
 	xs_close(xs);
 }
 
+/* dom0 has a backend as well: it neither takes nor answers what is not for it. */
+static void guests_of_another_backend_are_left_alone(void **state)
+{
+	struct ipc_message vm, other, stream;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	fake_xen_do(&xen, "write /local/domain/3/xaring/backend-id 7");
+	publish_text(3, 0, "nonsense");
+	fake_xen_do(&xen, "create 8 other " UUID_B);
+	fake_xen_do(&xen,
+		    "write /local/domain/8/data/xaring/token 00000000000000000000000000000000");
+	other = expect_vm(worker, "other", 8);
+	worker_expect_nothing(worker);
+	await_node("/local/domain/3/data/xaring/stream/0/answer", false, NULL, 0);
+
+	/* The guest begins its folder anew when it is ours. */
+	fake_xen_do(&xen, "rm /local/domain/3/xaring/backend-id");
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+
+	/* And when it is not any more. */
+	fake_xen_do(&xen, "write /local/domain/3/xaring/backend-id 7");
+	withdraw(&work, 0);
+	expect_end(worker, &stream);
+	say_gone(worker, &stream);
+	fake_xen_do(&xen, "destroy 8");
+	expect_vm_end(worker, &other);
+	stop(box, worker);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -1698,6 +1731,7 @@ int main(int argc, char **argv)
 		TEST(who_does_not_read_of_us_costs_one_connection),
 		TEST(a_long_stall_is_nobodys_fault),
 		TEST(an_audio_domain_has_the_guests_of_its_list),
+		TEST(guests_of_another_backend_are_left_alone),
 		/* Last, because it leaves a thread behind, which still has to close what it opened. */
 		TEST(the_end_does_not_wait_for_xenstored),
 	};

@@ -29,6 +29,9 @@
 #define OFFER_ANSWER  "/answer" /* below a stream */
 #define OFFER_BACKEND OFFER_HOME "/backend"
 
+/* In a guest's home, of dom0: the number of the domain that plays for it. Absent: 0. */
+#define OFFER_BACKEND_ID "xaring/backend-id"
+
 /* One stream of a guest. */
 struct offer {
 	struct xaring_open open; /* epoch: of this link, never 0 */
