@@ -14,7 +14,10 @@ SECONDS_OF_IT=10
 hears() {
 	guest_run audio 'rm -rf /t/heard; mkdir -p /t/heard'
 	GUEST_SECONDS=120 guest_run audio "SCENARIO=heard /payload/tests/xen/machine/audio-domain $1 $SECONDS_OF_IT"
-	check "the audio domain hears $1" test $? -eq 0
+	check "the audio domain hears $1" test $? -eq 0 || {
+		guest_user "$1" xaring-guestd --status
+		check_end
+	}
 	guest_run audio 'cat /t/heard/xruns 2>/dev/null' >>"$SESSION/xruns"
 	VERDICT=$SESSION/verdict.json
 	guest_fetch audio /t/heard/verdict "$VERDICT"
