@@ -267,9 +267,14 @@ tap_stop() {
 	TAP_PID=''
 }
 
-# Frames that the recorder itself missed, because the machine stood still: no fault of ours.
-tap_has_lost() {
-	grep -q ' lost ' "$TAP_LOG"
+# The graph went on without the recorder, or without what a node would have given, because the machine stood still.
+graph_was_late() {
+	grep -q -e ' lost ' -e ' late ' "$TAP_LOG"
+}
+
+# Which nodes, and in how many cycles.
+late_nodes() {
+	sed -n 's/.* late //p' "$TAP_LOG" | sort | uniq -c | awk '{printf "%s%s: %d", sep, $2, $1; sep = ", "}'
 }
 
 # tap_runs_beyond NS FILE: tells whether the recording has reached that time.

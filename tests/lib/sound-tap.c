@@ -10,7 +10,8 @@
  * 32-bit floats, silence while nothing is linked, and FILE.times a line for each cycle:
  * first frame, monotonic ns, frames, position of the graph's clock. The first cycles of new links are
  * silence, too. What happens is told on standard output: connected, linked, hears, deaf (nothing is
- * linked any more), lost, disconnected.
+ * linked any more), lost (a cycle went on without the recorder), late and a node's name (a cycle went on
+ * without that node), disconnected.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -22,8 +23,11 @@
 #include <string.h>
 #include <time.h>
 
+#include <pipewire/extensions/profiler.h>
 #include <pipewire/filter.h>
 #include <pipewire/pipewire.h>
+
+#include "graph-late.h"
 
 #define CHANNELS_MAX  8
 #define TAPS_MAX      40
@@ -84,6 +88,7 @@ struct app {
 	struct known *known;
 	struct tap taps[TAPS_MAX];
 	uint32_t n_taps;
+	struct graph_late late;
 	bool lost;
 };
 
@@ -245,6 +250,8 @@ static void on_global(void *data, uint32_t id, uint32_t permissions, const char 
 
 	(void)permissions;
 	(void)version;
+	if (strcmp(type, PW_TYPE_INTERFACE_Profiler) == 0)
+		graph_late_start(&app->late, app->registry, id);
 	if (!props || (!is_node && strcmp(type, PW_TYPE_INTERFACE_Port) != 0))
 		return;
 	name = spa_dict_lookup(props, is_node ? PW_KEY_NODE_NAME : PW_KEY_AUDIO_CHANNEL);
@@ -302,6 +309,12 @@ static void on_core_error(void *data, uint32_t id, int seq, int res, const char 
 	say("disconnected", "");
 }
 
+static void on_late(void *data, const char *node)
+{
+	(void)data;
+	say("late", node);
+}
+
 static const struct pw_core_events core_events = {
 	PW_VERSION_CORE_EVENTS,
 	.error = on_core_error,
@@ -347,6 +360,7 @@ static void disconnect(struct app *app)
 		memset(tap->ports, 0, sizeof(tap->ports));
 		flush_tap(tap);
 	}
+	graph_late_stop(&app->late);
 	if (app->registry)
 		pw_proxy_destroy((struct pw_proxy *)app->registry);
 	if (app->core)
@@ -418,6 +432,7 @@ static void add_tap(struct app *app, char *text)
 	if (app->n_taps == TAPS_MAX)
 		die("too many taps");
 	tap->app = app;
+	tap->settling = SETTLE_CYCLES;
 	tap->node = text;
 	channels = strchr(text, ':');
 	file = channels ? strchr(channels + 1, ':') : NULL;
@@ -470,8 +485,9 @@ int main(int argc, char **argv)
 	loop = pw_main_loop_get_loop(app.loop);
 	app.context =
 		pw_context_new(loop, pw_properties_new(PW_KEY_CONFIG_NAME, config_name(), NULL), 0);
-	if (!app.context)
+	if (!app.context || graph_late_init(app.context) < 0)
 		die("context");
+	app.late.on_late = on_late;
 	pw_loop_add_signal(loop, SIGINT, on_signal, &app);
 	pw_loop_add_signal(loop, SIGTERM, on_signal, &app);
 	add_timer(&app, on_retry, RETRY_NS);

@@ -51,9 +51,9 @@ is_exact() {
 }
 
 # exact_tried TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
-# When the recorder itself has missed cycles a difference proves nothing: it is tried again, five times
-# at most, and 2 is returned when it was never without. A program that fails is not tried again. RAMP frames may follow
-# when the program lets the stream run dry at its end.
+# When the graph was late a difference proves nothing: it is tried again, five times at most, and 2 is returned when
+# it was late in all. A program that fails is not tried again. RAMP frames may follow when the program lets the stream
+# run dry at its end.
 exact_tried() {
 	local text=$1 format=$2 channels=$3 played=$4 try
 	local recorded=$SESSION/heard.f32
@@ -62,8 +62,8 @@ exact_tried() {
 	for try in 1 2 3 4 5 6; do
 		hear "$recorded" "$@" || return 1
 		! is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" || return 0
-		tap_has_lost || return 1
-		note "$text: the recorder missed cycles in attempt $try"
+		graph_was_late || return 1
+		note "$text: the graph was late in attempt $try ($(late_nodes))"
 	done
 	return 2
 }
