@@ -11,7 +11,7 @@
  * first frame, monotonic ns, frames, position of the graph's clock. The first cycles of new links are
  * silence, too. What happens is told on standard output: connected, linked, hears, deaf (nothing is
  * linked any more), lost (a cycle went on without the recorder), late and a node's name (a cycle went on
- * without that node), disconnected.
+ * without that node), late graph (a cycle began later than the next one should have), disconnected.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -90,15 +90,21 @@ struct app {
 	uint32_t n_taps;
 	struct graph_late late;
 	bool lost;
+	_Atomic uint32_t stalls; /* of the graph */
+	bool is_behind;          /* its last cycle began late; real-time thread */
 };
 
-static void say(const char *what, const char *detail)
+static uint64_t now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	printf("%" PRIu64 " %s %s\n", (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-	       what, detail);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void say(const char *what, const char *detail)
+{
+	printf("%" PRIu64 " %s %s\n", now_ns(), what, detail);
 	fflush(stdout);
 }
 
@@ -106,6 +112,17 @@ static void die(const char *what)
 {
 	fprintf(stderr, "sound-tap: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* A graph that stood still makes up for it with cycles that follow each other at once: one stall. */
+static void notice_stall(struct app *app, const struct spa_io_clock *clock)
+{
+	uint64_t cycle_ns = clock->duration * 1000000000u * clock->rate.num / clock->rate.denom;
+	bool is_behind = now_ns() > clock->nsec + cycle_ns;
+
+	if (is_behind && !app->is_behind)
+		atomic_fetch_add(&app->stalls, 1);
+	app->is_behind = is_behind;
 }
 
 /* Real-time thread: one cycle into the ring, or not at all when it is full. */
@@ -142,6 +159,8 @@ static void on_process(void *data, struct spa_io_position *position)
 		.position = position->clock.position,
 		.frames = frames,
 	};
+	if (hears)
+		notice_stall(tap->app, &position->clock);
 	/* The graph did not wait for us: what is missing here was there. */
 	if (hears && atomic_load(&tap->hears) && position->clock.position != tap->expected)
 		atomic_fetch_add(&tap->dropped, frames);
@@ -183,6 +202,8 @@ static void on_flush(void *data, uint64_t expirations)
 	struct app *app = data;
 
 	(void)expirations;
+	for (uint32_t n = atomic_exchange(&app->stalls, 0); n; n--)
+		say("late", "graph");
 	for (uint32_t i = 0; i < app->n_taps; i++)
 		flush_tap(&app->taps[i]);
 }

@@ -38,8 +38,6 @@ pause_ms() {
 # What an emulator adds to every figure that a command of dom0 measures: it takes a second to start some
 # programs and to read their answer. For the emulator only, and here only.
 SLACK_MS=2000
-# dpkg keeps dom0's processors from all others: so often the graph may not wait for the worker's node meanwhile.
-LATE_MAX=3
 # What the broker may take of a processor under a flood: there, everything takes longer.
 FLOOD_CPU_PERCENT=50
 

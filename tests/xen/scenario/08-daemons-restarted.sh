@@ -76,7 +76,6 @@ if [ "$XARING_TEST" = long ]; then
 fi
 
 player_ends pv 1 "$SESSION/heard.f32"
-late_check pv
 nothing_wrong_check pv
 # dpkg keeps the guest's emulated processor from it, for more than a second at times, and its program is told.
 note "xruns of its program: $PLAYER_XRUNS"
