@@ -57,15 +57,15 @@ tap_guests() {
 	tap_start "${taps[@]}"
 }
 
-# The recorder's end. How many cycles it missed is in MISSED. Where the graph itself was late, and not only a guest's
+# The recorder's end. How many cycles it missed, or read too late, is in MISSED. Where the graph itself was late, and not only a guest's
 # node, which may be our fault, the scenario may be tried again.
 tap_end() {
 	local late
 	tap_stop
-	MISSED=$(grep -c ' lost ' "$TAP_LOG")
+	MISSED=$(grep -c -e ' lost ' -e ' late sound-tap' "$TAP_LOG")
 	late=$(grep -e ' lost ' -e ' late ' "$TAP_LOG" | grep -vc ' late xen\.')
 	[ "$late" -eq 0 ] || echo "$late" >>"$SESSION/xruns"
-	! graph_was_late || note "dom0's graph was late: $MISSED cycles not recorded; $(late_nodes)"
+	! graph_was_late || note "dom0's graph was late: $MISSED cycles missed by the recorder; $(late_nodes)"
 }
 
 # As those of session.sh, without a process for each look.
