@@ -32,6 +32,7 @@
  *   hear DOMID               it reads what comes again, and those who were not read are
  *   late DOMID MS            the domain reads late, and all its events wait already: who causes one is not
  *                            read for so long
+ *   mute DOMID               the domain is told nothing of domains that come and go
  *   kill DOMID               ends its connections
  *   down, up                 xenstored is gone with all its sockets; it is back, with its tree
  *   count DOMID              operations so far, watches, transactions, connections
@@ -78,6 +79,7 @@ struct domain {
 	bool stalled;
 	bool whole;
 	bool deaf;
+	bool mute;
 	unsigned late_ms; /* 0 = it is not */
 	int listener;     /* -1 = none */
 	unsigned operations;
@@ -353,7 +355,7 @@ static void fire_watch(struct client *c, const struct watch *w, const char *path
 	char above[PATH_MAX_BYTES], home[64];
 
 	if (path[0] == '@' || w->path[0] == '@') {
-		if (strcmp(w->path, path) == 0)
+		if (strcmp(w->path, path) == 0 && !c->domain->mute)
 			send_event(c, path, w->token);
 		return;
 	}
@@ -1250,6 +1252,14 @@ static void be_late(uint32_t domid, unsigned late_ms)
 	}
 }
 
+static void mute(uint32_t domid)
+{
+	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
+		if (domid == ALL || domains[i].domid == domid)
+			domains[i].mute = true;
+	}
+}
+
 static void send_whole(uint32_t domid)
 {
 	for (unsigned i = 0; i < DOMAINS_MAX; i++) {
@@ -1354,6 +1364,8 @@ static bool do_service_command(const char *command, char **words)
 		hear(domid);
 	else if (strcmp(command, "late") == 0)
 		be_late(domid, (unsigned)strtoul(words[2], NULL, 10));
+	else if (strcmp(command, "mute") == 0)
+		mute(domid);
 	else if (strcmp(command, "resume") == 0)
 		stall(domid, false);
 	else if (strcmp(command, "kill") == 0)

@@ -271,6 +271,17 @@ static void expect_vm_end(int worker, const struct ipc_message *vm)
 	assert_int_equal(m.vm, vm->vm);
 }
 
+/* Of an answer that does not come, or of what a sweep finds. */
+static void await_late_lines(struct box *box, const char *text)
+{
+	uint64_t until_ms = box_now_ms() + 30000;
+
+	while (box_lines(box, text) == 0) {
+		poll(NULL, 0, 20);
+		assert_true(box_now_ms() < until_ms);
+	}
+}
+
 /* A broker with a worker that is ready, and says so to the guests. */
 static struct box *start(int *worker)
 {
@@ -395,6 +406,28 @@ static void guests_come_while_we_are_there(void **state)
 	box = start(&worker);
 	fake_xen_do(&xen, "create 12 late cccccccc-0000-4000-8000-000000000003");
 	publish(&late, 0);
+	vm = expect_vm(worker, "late", 12);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+	ungrant(&late);
+}
+
+/* Events may be lost, and memory for a watch missing. */
+static void a_guest_that_nobody_tells_of_is_found_by_the_sweep(void **state)
+{
+	struct ipc_message vm;
+	struct guest late;
+	int worker;
+	struct box *box;
+
+	(void)state;
+	grant(&late, 12);
+	box = start(&worker);
+	await_quiet();
+	fake_xen_do(&xen, "mute 0");
+	fake_xen_do(&xen, "create 12 late cccccccc-0000-4000-8000-000000000003");
+	publish(&late, 0);
+	await_late_lines(box, "vm late is domain 12");
 	vm = expect_vm(worker, "late", 12);
 	expect_stream(worker, &vm);
 	stop(box, worker);
@@ -1419,17 +1452,6 @@ static void a_list_that_breaks_the_protocol_harms_nobody(void **state)
 	stop(box, worker);
 }
 
-/* Of an answer that does not come. */
-static void await_late_lines(struct box *box, const char *text)
-{
-	uint64_t until_ms = box_now_ms() + 30000;
-
-	while (box_lines(box, text) == 0) {
-		poll(NULL, 0, 20);
-		assert_true(box_now_ms() < until_ms);
-	}
-}
-
 /* That the next sweep brings. */
 static void await_late_node(const char *path)
 {
@@ -1691,6 +1713,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(a_guest_is_found_leased_and_ended),
 		TEST(guests_come_while_we_are_there),
+		TEST(a_guest_that_nobody_tells_of_is_found_by_the_sweep),
 		TEST(what_is_there_already_is_found),
 		TEST(the_next_worker_is_told_all),
 		TEST(pages_that_the_next_worker_cannot_have_are_refused),
