@@ -94,6 +94,7 @@ struct stream {
 	bool is_muted;
 	bool is_unheard; /* no sink */
 	bool is_told;    /* the log says why */
+	bool was_alive;  /* somebody in the guest had the pages */
 };
 
 /*

@@ -83,6 +83,11 @@ int pump_peek(const struct pump *p)
 	return state > XARING_STATE_PAUSED ? -EPROTO : (int)state;
 }
 
+bool pump_guest_is_alive(const struct pump *p)
+{
+	return (xaring_load(&p->control->guest.alive) & 0xff) != 0;
+}
+
 bool pump_is_drained(const struct pump *p)
 {
 	return __atomic_load_n(&p->drained, __ATOMIC_RELAXED) != 0;

@@ -117,6 +117,12 @@ void pump_attach(struct pump *p);
 /* What the guest is doing, loaded from the page (main thread, sweep): enum xaring_state or -EPROTO. */
 int pump_peek(const struct pump *p);
 
+/*
+ * Tells whether somebody in the guest has the pages: its kernel clears the first byte of guest.alive when
+ * nobody has any more (main thread).
+ */
+bool pump_guest_is_alive(const struct pump *p);
+
 /* Tells whether all that a draining guest wrote has been consumed (main thread). */
 bool pump_is_drained(const struct pump *p);
 

@@ -21,7 +21,8 @@ bool session_is_playing(const struct session_look *look)
 
 static bool is_over(const struct session *s)
 {
-	return s->phase == SESSION_TAIL || s->phase == SESSION_BROKEN || s->phase == SESSION_ENDED;
+	return s->phase == SESSION_TAIL || s->phase == SESSION_BROKEN || s->phase == SESSION_LEFT ||
+	       s->phase == SESSION_ENDED;
 }
 
 static uint32_t activate(struct session *s, const struct session_look *look)
@@ -94,6 +95,15 @@ static uint32_t found_broken(struct session *s, const struct session_look *look)
 	return todo;
 }
 
+/* Its program was killed while nobody in the guest could tell us: there is nothing to wait for. */
+static uint32_t found_left(struct session *s)
+{
+	uint32_t todo = s->phase != SESSION_WAITING ? SESSION_DO_DESTROY : 0;
+
+	s->phase = SESSION_LEFT;
+	return todo;
+}
+
 /*
  * The graph does not run the node although it should. A session manager with very many new nodes
  * takes seconds, and one that is gone is waited for elsewhere: this is the last resort.
@@ -133,6 +143,8 @@ uint32_t session_sweep(struct session *s, const struct session_look *look)
 		return 0;
 	if (look->reason != XARING_REASON_NONE || look->guest < 0)
 		return found_broken(s, look);
+	if (look->left)
+		return found_left(s);
 	switch (s->phase) {
 	case SESSION_WAITING:
 		return look->linked ? session_linked(s, look) : 0;
@@ -158,6 +170,7 @@ uint32_t session_end(struct session *s)
 		return SESSION_DO_DETACH | SESSION_DO_DESTROY | SESSION_DO_FREE;
 	case SESSION_WAITING:
 	case SESSION_BROKEN:
+	case SESSION_LEFT:
 		return SESSION_DO_DETACH | SESSION_DO_FREE;
 	case SESSION_TAIL:
 		s->phase = SESSION_TAIL;

@@ -12,7 +12,7 @@
  *      |                 |                                      v
  *      |       end       |            tail over, lost
  *      +-----------------+--------> ENDED <--------------- TAIL
- *      any of the first three, broken: BROKEN, until the end
+ *      any of the first three, broken: BROKEN, until the end; left: LEFT, likewise
  *
  * Thread: main. Blocks: no. Logs: no.
  */
@@ -36,6 +36,7 @@ enum session_phase {
 	SESSION_ACTIVE,  /* has a node that the graph runs */
 	SESSION_TAIL,    /* the guest is gone; what was handed out still sounds */
 	SESSION_BROKEN,  /* the guest broke the protocol; without a node, until the end */
+	SESSION_LEFT,    /* nobody in the guest has the pages any more; likewise */
 	SESSION_ENDED
 };
 
@@ -53,6 +54,7 @@ enum session_phase {
 /* What can be seen of a stream now. */
 struct session_look {
 	bool linked;     /* PipeWire is there */
+	bool left;       /* somebody in the guest had the pages, and nobody has them now */
 	int guest;       /* pump_peek(): enum xaring_state, negative = impossible */
 	bool drained;    /* pump_is_drained() */
 	uint32_t reason; /* of the pump, enum xaring_reason */

@@ -44,6 +44,7 @@ static void look(const struct stream *s, struct session_look *look)
 	if (s->pages.control) {
 		look->guest = pump_peek(p);
 		look->drained = pump_is_drained(p);
+		look->left = s->was_alive && !pump_guest_is_alive(p);
 	}
 }
 
@@ -339,6 +340,7 @@ void stream_sweep(struct stream *s)
 	struct session_look l;
 	uint32_t todo;
 
+	s->was_alive = s->was_alive || (s->pages.control && pump_guest_is_alive(&s->pump));
 	look(s, &l);
 	todo = session_sweep(&s->session, &l);
 	if (todo & SESSION_DO_CREATE && s->node)

@@ -235,6 +235,31 @@ static void test_impossible_word_condemns_without_a_cycle(void **state)
 	assert_int_equal(s.reason, XARING_REASON_WORD);
 }
 
+static void test_guest_that_left_has_no_node(void **state)
+{
+	struct session s = linked(XARING_STATE_RUNNING);
+	struct session_look look = looks(XARING_STATE_RUNNING);
+	struct session_report report;
+	struct session waiting;
+
+	(void)state;
+	look.left = true;
+	assert_int_equal(session_sweep(&s, &look), SESSION_DO_DESTROY);
+	assert_int_equal(session_sweep(&s, &look), 0);
+	assert_int_equal(session_kick(&s, &look), 0);
+	assert_int_equal(session_linked(&s, &look), 0);
+	assert_int_equal(session_lost(&s), 0);
+	assert_int_equal(session_manager_came(&s, false), 0);
+	/* It is no fault of the guest's. */
+	assert_true(session_report(&s, &look, SECOND, &report));
+	assert_int_equal(report.backend, XARING_BACKEND_ACCEPTED);
+	assert_int_equal(session_end(&s), SESSION_DO_DETACH | SESSION_DO_FREE);
+	session_init(&waiting);
+	look.linked = false;
+	assert_int_equal(session_sweep(&waiting, &look), 0);
+	assert_int_equal(session_end(&waiting), SESSION_DO_DETACH | SESSION_DO_FREE);
+}
+
 static void test_end_of_active_stream_lingers(void **state)
 {
 	struct session s = linked(XARING_STATE_RUNNING);
@@ -359,6 +384,7 @@ static void model_guest_does_something(struct model *m, uint32_t random)
 {
 	m->look.guest = random % 200 == 0 ? -EPROTO : (int)(random % 4);
 	m->look.drained = random & 0x100;
+	m->look.left = m->look.left || random % 307 == 0;
 	m->look.reason = random % 97 == 0 ? XARING_REASON_UNSETTLED : XARING_REASON_NONE;
 	if (m->active && random & 0x200)
 		m->look.cycles++;
@@ -427,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_new_manager_renews_what_is_not_run),
 		cmocka_unit_test(test_broken_pump_condemns),
 		cmocka_unit_test(test_impossible_word_condemns_without_a_cycle),
+		cmocka_unit_test(test_guest_that_left_has_no_node),
 		cmocka_unit_test(test_end_of_active_stream_lingers),
 		cmocka_unit_test(test_end_of_tail_when_pipewire_goes),
 		cmocka_unit_test(test_end_of_others_is_at_once),
