@@ -12,10 +12,8 @@ ROUNDS=3
 
 session_need
 # Its daemon is confined by its unit, which the small guests do not have.
-if [ "$XARING_TEST" = long ]; then
-	guest_need debian debian
-	restored debian 3 1
-fi
+guest_need debian debian
+restored debian 3 1
 guest_need pv pv
 restored pv 1 $ROUNDS
 check_end

@@ -75,7 +75,9 @@ BAD=$(guest_id bad)
 BAD_UUID=$(xenstore-read "/local/domain/$BAD/vm")
 BROKER=$(broker_pid)
 WORKER=$(worker_of_broker)
-! grep -q xenstored=c /proc/cmdline || check "xenstored is the one in C" pidof xenstored
+xenstored=oxenstored
+! grep -q xenstored=c /proc/cmdline || xenstored=xenstored
+check "the store is $xenstored" pidof $xenstored
 
 tap_guests pv='xen.pv.playback.1'
 guest_player pv 1 -b 16384
