@@ -288,5 +288,5 @@ tap_runs_beyond() {
 tap_go_on() {
 	local until
 	until=$(($("$TOOLS/sound-make" now) + $2 * 1000000))
-	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$until" "$1"
+	wait_or_die $((20 + $2 / 1000)) "sound-tap: more sound" tap_runs_beyond "$until" "$1"
 }

@@ -84,7 +84,7 @@ tap_go_on() {
 	local until
 	TAP_LINES=0
 	until=$(($(now_ns) + $2 * 1000000))
-	wait_or_die 20 "sound-tap: more sound" tap_runs_beyond "$until" "$1"
+	wait_or_die $((20 + $2 / 1000)) "sound-tap: more sound" tap_runs_beyond "$until" "$1"
 }
 
 # ---- what is in dom0's graph ----
@@ -130,21 +130,23 @@ late_times() {
 # that, CODED, GAPS, JUMPS and LONGEST_MS, of a gap; WRONG, the frames that are heard twice, are of others, or damaged;
 # SILENT_AT_END, in frames; and HEARD_UNTIL, in ns. With the player's LOG runs have their latency. LATE_GAPS are those
 # that dom0's graph made: it stood still, or went on for a cycle or two without the worker's node, which would have
-# ended its sound with a ramp, had that been dry (pump.h). The recorder tells of it within a second.
+# ended its sound with a ramp, had that been dry (pump.h). NODE_GAPS are the second kind of it. The recorder tells of
+# them within a second.
 guest_judge() {
 	VERDICT=$SESSION/verdict-$1.json
 	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" "${5:-/dev/null}" "${4:-1}" >"$VERDICT"
-	read -r CODED GAPS JUMPS WRONG LONGEST_MS SILENT_AT_END HEARD_UNTIL LATE_GAPS < <(jq -r \
+	read -r CODED GAPS JUMPS WRONG LONGEST_MS SILENT_AT_END HEARD_UNTIL LATE_GAPS NODE_GAPS < <(jq -r \
 		--argjson stalls "$(late_times ' lost | late graph')" --argjson nodes "$(late_times ' late xen')" '
 		def during($a; $b): map(select(. > $a.end_ns - 2e8 and . < $b.begin_ns + 1e9)) != [];
 		.runs as $runs | ($runs[-1] // {at: 0, frames: 0, end_ns: 0}) as $last |
 		([0, $runs[1:][].silent_before] | max / 48 | floor) as $longest |
-		([range(1; $runs | length) | $runs[. - 1] as $a | $runs[.] as $b | select($b.silent_before > 0 and
-			(($stalls | during($a; $b)) or
-			($b.silent_before <= 4096 and $a.ramp_after == 0 and ($nodes | during($a; $b)))))] |
-			length) as $late |
+		[range(1; $runs | length) | $runs[. - 1] as $a | $runs[.] as $b | select($b.silent_before > 0) |
+			if $stalls | during($a; $b) then "stall"
+			elif $b.silent_before <= 4096 and $a.ramp_after == 0 and ($nodes | during($a; $b))
+			then "node" else empty end] as $late |
 		"\(.coded) \(.gaps) \(.jumps) \(.repeated + .foreign + .damaged) \($longest)" +
-		" \(.recorded - $last.at - $last.frames) \($last.end_ns) \($late)"' "$VERDICT")
+		" \(.recorded - $last.at - $last.frames) \($last.end_ns) \($late | length)" +
+		" \($late | map(select(. == "node")) | length)"' "$VERDICT")
 	note "$1: $CODED frames heard, $GAPS gaps ($LATE_GAPS of dom0's graph), $JUMPS jumps, $WRONG wrong frames"
 }
 
@@ -185,6 +187,7 @@ nothing_wrong_check() {
 # late: gaps more than that number may be heard then, and only then.
 gaps_check() {
 	check_number "$1: gaps, but $LATE_GAPS of dom0's graph" $((GAPS - LATE_GAPS)) -le "${2:-0}"
+	check_number "$1: gaps of these without the worker's node" "$NODE_GAPS" -le $LATE_MAX
 }
 
 # until_the_end_check TEXT: the recording has ended before the program did.
