@@ -2,6 +2,7 @@
 #include "graph-late.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <pipewire/extensions/profiler.h>
 #include <pipewire/impl.h>
@@ -63,8 +64,11 @@ int graph_late_init(struct pw_context *context)
 	return 0;
 }
 
-void graph_late_start(struct graph_late *late, struct pw_registry *registry, uint32_t id)
+void graph_late_look(struct graph_late *late, struct pw_registry *registry, uint32_t id,
+		     const char *type)
 {
+	if (strcmp(type, PW_TYPE_INTERFACE_Profiler) != 0)
+		return;
 	graph_late_stop(late);
 	late->proxy =
 		pw_registry_bind(registry, id, PW_TYPE_INTERFACE_Profiler, PW_VERSION_PROFILER, 0);

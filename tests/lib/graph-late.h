@@ -19,10 +19,11 @@ struct graph_late {
 int graph_late_init(struct pw_context *context);
 
 /*
- * Of a global of the type PW_TYPE_INTERFACE_Profiler. on_late is called with the name of each late node, for each
- * cycle in which it was; it may not call graph_late_stop().
+ * For each global of the registry. From the profiler's on on_late is called with the name of each late node, for
+ * each cycle in which it was; it may not call graph_late_stop().
  */
-void graph_late_start(struct graph_late *late, struct pw_registry *registry, uint32_t id);
+void graph_late_look(struct graph_late *late, struct pw_registry *registry, uint32_t id,
+		     const char *type);
 
 /* Nothing when it was not started. Before the registry's end. */
 void graph_late_stop(struct graph_late *late);

@@ -23,7 +23,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <pipewire/extensions/profiler.h>
 #include <pipewire/filter.h>
 #include <pipewire/pipewire.h>
 
@@ -271,8 +270,7 @@ static void on_global(void *data, uint32_t id, uint32_t permissions, const char 
 
 	(void)permissions;
 	(void)version;
-	if (strcmp(type, PW_TYPE_INTERFACE_Profiler) == 0)
-		graph_late_start(&app->late, app->registry, id);
+	graph_late_look(&app->late, app->registry, id, type);
 	if (!props || (!is_node && strcmp(type, PW_TYPE_INTERFACE_Port) != 0))
 		return;
 	name = spa_dict_lookup(props, is_node ? PW_KEY_NODE_NAME : PW_KEY_AUDIO_CHANNEL);
