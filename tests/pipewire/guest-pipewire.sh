@@ -14,10 +14,9 @@ set -u
 SESSION_VMS=work
 GUEST_PIPEWIRE='' GUEST_WIREPLUMBER=''
 
-# guest COMMAND...: in the guest's session.
+# guest COMMAND...: in the guest's session. What is to be ended by its number is started with GUEST itself.
 guest() {
-	env XDG_RUNTIME_DIR="$SESSION/guest/run" XDG_CONFIG_HOME="$SESSION/guest/config" \
-		XDG_STATE_HOME="$SESSION/guest/state" XARING_SOCKET="$(vm_socket work)" "$@"
+	"${GUEST[@]}" "$@"
 }
 
 guest_answers() {
@@ -29,15 +28,17 @@ guest_has_sink() {
 }
 
 guest_start() {
+	GUEST=(env XDG_RUNTIME_DIR="$SESSION/guest/run" XDG_CONFIG_HOME="$SESSION/guest/config"
+		XDG_STATE_HOME="$SESSION/guest/state" XARING_SOCKET="$(vm_socket work)")
 	mkdir -p "$SESSION/guest/config/pipewire/pipewire.conf.d"
 	mkdir -m 0700 "$SESSION/guest/run"
 	ln -s "$XARING_SOURCE/conf/pipewire/50-xen.conf" "$SESSION/guest/config/pipewire/pipewire.conf.d/"
 	cp -r "$XDG_CONFIG_HOME/wireplumber" "$SESSION/guest/config/"
-	guest pipewire >"$SESSION/log/guest-pipewire" 2>&1 </dev/null &
+	"${GUEST[@]}" pipewire >"$SESSION/log/guest-pipewire" 2>&1 </dev/null &
 	GUEST_PIPEWIRE=$!
 	at_exit 'end_process "$GUEST_PIPEWIRE"'
 	wait_or_die 10 "the guest's PipeWire: an answer" guest_answers
-	guest wireplumber >"$SESSION/log/guest-wireplumber" 2>&1 </dev/null &
+	"${GUEST[@]}" wireplumber >"$SESSION/log/guest-wireplumber" 2>&1 </dev/null &
 	GUEST_WIREPLUMBER=$!
 	at_exit 'end_process "$GUEST_WIREPLUMBER"'
 	wait_or_die 10 "the guest's sink as its default" guest_has_sink
