@@ -153,7 +153,7 @@ void stream_lost(struct stream *s);
 void stream_manager_came(struct stream *s);
 void stream_kick(struct stream *s);
 void stream_sweep(struct stream *s);
-bool stream_is_playing(const struct stream *s);
+bool stream_is_playing(struct stream *s);
 
 /* The guest is gone. The stream may be freed when this returns. */
 void stream_end(struct stream *s);

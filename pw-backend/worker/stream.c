@@ -30,9 +30,10 @@
 #define LOG_LIMITED(s, level, format, ...) \
 	limited_log_line(&(s)->guest->log, level, WHO format, WHO_IS(s), ##__VA_ARGS__)
 
-static void look(const struct stream *s, struct session_look *look)
+static void look(struct stream *s, struct session_look *look)
 {
 	const struct pump *p = &s->pump;
+	bool is_alive = s->pages.control && pump_guest_is_alive(p);
 
 	*look = (struct session_look){
 		.linked = s->guest->core && !s->guest->is_lost,
@@ -44,7 +45,8 @@ static void look(const struct stream *s, struct session_look *look)
 	if (s->pages.control) {
 		look->guest = pump_peek(p);
 		look->drained = pump_is_drained(p);
-		look->left = s->was_alive && !pump_guest_is_alive(p);
+		look->left = s->was_alive && !is_alive;
+		s->was_alive |= is_alive;
 	}
 }
 
@@ -340,7 +342,6 @@ void stream_sweep(struct stream *s)
 	struct session_look l;
 	uint32_t todo;
 
-	s->was_alive = s->was_alive || (s->pages.control && pump_guest_is_alive(&s->pump));
 	look(s, &l);
 	todo = session_sweep(&s->session, &l);
 	if (todo & SESSION_DO_CREATE && s->node)
@@ -350,7 +351,7 @@ void stream_sweep(struct stream *s)
 		report(s, &l);
 }
 
-bool stream_is_playing(const struct stream *s)
+bool stream_is_playing(struct stream *s)
 {
 	struct session_look l;
 
