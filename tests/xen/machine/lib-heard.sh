@@ -57,8 +57,8 @@ tap_guests() {
 	tap_start "${taps[@]}"
 }
 
-# The recorder's end. How many cycles it missed, or read too late, is in MISSED. Where the graph itself was late, and not only a guest's
-# node, which may be our fault, the scenario may be tried again.
+# The recorder's end. How many cycles it missed, or read too late, is in MISSED. Where the graph itself was late, and
+# not only a guest's node, which may be our fault, the scenario may be tried again.
 tap_end() {
 	local late
 	tap_stop
