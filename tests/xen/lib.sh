@@ -281,9 +281,14 @@ guest_start() {
 	guest_await "$1" 120
 }
 
+guest_answers_or_is_gone() {
+	guest_answers "$1" || ! guest_exists "$1"
+}
+
 # guest_await NAME SECONDS
 guest_await() {
-	wait_or_die "$2" "guest $1: an answer" guest_answers "$1"
+	wait_or_die "$2" "guest $1: an answer" guest_answers_or_is_gone "$1"
+	guest_exists "$1" || { fail "guest $1 is gone before it answers" && check_end; }
 	note "guest $1 answers"
 }
 

@@ -150,9 +150,11 @@ guest_judge() {
 	note "$1: $CODED frames heard, $GAPS gaps ($LATE_GAPS of dom0's graph), $JUMPS jumps, $WRONG wrong frames"
 }
 
-# player_said FILE: at its end, into PLAYER_ERRORS and PLAYER_XRUNS.
+# player_said FILE: at its end, into PLAYER_ERRORS, PLAYER_XRUNS and PLAYER_STALLED: whether its machine stood still,
+# sound or not, for half of what is in its buffer. A guest that is lost says nothing.
 player_said() {
-	read -r PLAYER_ERRORS PLAYER_XRUNS < <(tail -n 1 "$1" | jq -r '"\(.errors) \(.xruns)"')
+	read -r PLAYER_ERRORS PLAYER_XRUNS PLAYER_STALLED < <(tail -n 1 "$1" |
+		jq -r '"\(.errors) \(.xruns) \(.stalled_ms >= .buffer / 96)"')
 }
 
 # player_ends NAME NUMBER FILE [GAIN]: it is the one that was started, is heard until now, ends well, and has seen no
@@ -169,11 +171,11 @@ player_ends() {
 	check "$1: it is heard until then" test "$HEARD_UNTIL" -ge "$now"
 }
 
-# unnoticed_check NAME [NUMBER]: by its program, which has ended. Where it was told of more xruns than that the emulated
-# guest was too late, which is as good a reason for another attempt as dom0's graph that was.
+# unnoticed_check NAME [NUMBER]: by its program, which has ended. Where that was told of more xruns, and its machine
+# stood still, the emulated guest was too late, which is as good a reason for another attempt as dom0's graph that was.
 unnoticed_check() {
 	local most=${2:-0}
-	[ "$PLAYER_XRUNS" -le "$most" ] || echo "$1's program" >>"$SESSION/xruns"
+	[ "${PLAYER_XRUNS:-0}" -le "$most" ] || [ "$PLAYER_STALLED" != true ] || echo "$1's program" >>"$SESSION/xruns"
 	check_number "$1: xruns of its program" "$PLAYER_XRUNS" -le "$most"
 }
 
