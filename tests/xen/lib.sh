@@ -38,8 +38,6 @@ pause_ms() {
 # What an emulator adds to every figure that a command of dom0 measures: it takes a second to start some
 # programs and to read their answer. For the emulator only, and here only.
 SLACK_MS=2000
-# So many gaps may be of a guest's node that was late, which the emulator can make it, or we.
-LATE_MAX=3
 # What the broker may take of a processor under a flood: there, everything takes longer.
 FLOOD_CPU_PERCENT=50
 

@@ -121,32 +121,19 @@ heard_or_die() {
 
 # ---- what was heard ----
 
-# late_times PATTERN: when the recorder said that, in ns, as a list of JSON.
-late_times() {
-	echo "[$(awk -v "what=$1" '$0 ~ what {printf "%s%s", sep, $1; sep = ","}' "$TAP_LOG")]"
-}
-
 # guest_judge NAME NUMBER RECORDED [GAIN [LOG]]: of a recording that has ended. VERDICT is what sound-check says; of
 # that, CODED, GAPS, JUMPS and LONGEST_MS, of a gap; WRONG, the frames that are heard twice, are of others, or damaged;
 # SILENT_AT_END, in frames; and HEARD_UNTIL, in ns. With the player's LOG runs have their latency. LATE_GAPS are those
-# that dom0's graph made: it stood still, or went on for a cycle or two without the worker's node, which would have
-# ended its sound with a ramp, had that been dry (pump.h). NODE_GAPS are the second kind of it. The recorder tells of
-# them within a second.
+# that dom0's graph made, NODE_GAPS those of them in which it went on without the worker's node (sound.sh).
 guest_judge() {
 	VERDICT=$SESSION/verdict-$1.json
 	"$TOOLS/sound-check" coded "$2" "$SESSION_RATE" "$3" "${5:-/dev/null}" "${4:-1}" >"$VERDICT"
-	read -r CODED GAPS JUMPS WRONG LONGEST_MS SILENT_AT_END HEARD_UNTIL LATE_GAPS NODE_GAPS < <(jq -r \
-		--argjson stalls "$(late_times ' lost | late graph')" --argjson nodes "$(late_times ' late xen')" '
-		def during($a; $b): map(select(. > $a.end_ns - 2e8 and . < $b.begin_ns + 1e9)) != [];
-		.runs as $runs | ($runs[-1] // {at: 0, frames: 0, end_ns: 0}) as $last |
+	read -r CODED GAPS JUMPS WRONG LONGEST_MS SILENT_AT_END HEARD_UNTIL LATE_GAPS NODE_GAPS < <(judge_late '
+		late_gaps as $late | .runs as $runs | ($runs[-1] // {at: 0, frames: 0, end_ns: 0}) as $last |
 		([0, $runs[1:][].silent_before] | max / 48 | floor) as $longest |
-		[range(1; $runs | length) | $runs[. - 1] as $a | $runs[.] as $b | select($b.silent_before > 0) |
-			if $stalls | during($a; $b) then "stall"
-			elif $b.silent_before <= 4096 and $a.ramp_after == 0 and ($nodes | during($a; $b))
-			then "node" else empty end] as $late |
 		"\(.coded) \(.gaps) \(.jumps) \(.repeated + .foreign + .damaged) \($longest)" +
 		" \(.recorded - $last.at - $last.frames) \($last.end_ns) \($late | length)" +
-		" \($late | map(select(. == "node")) | length)"' "$VERDICT")
+		" \($late | map(select(. == "node")) | length)"')
 	note "$1: $CODED frames heard, $GAPS gaps ($LATE_GAPS of dom0's graph), $JUMPS jumps, $WRONG wrong frames"
 }
 
