@@ -17,7 +17,7 @@
 #include "ipc.h"
 #include "policy.h"
 
-#define BOX_DEADLINE_MS 5000
+#define BOX_DEADLINE_MS 20000
 #define BOX_VMS_MAX     4
 
 struct box;

@@ -19,7 +19,7 @@
 #include "descriptors.h"
 #include "hold.h"
 
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 20000
 #define THREADS_MAX 16
 
 static void make_pipe(int fds[2])

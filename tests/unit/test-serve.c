@@ -27,7 +27,7 @@
 #include "serve.h"
 
 #define CLIENTS     4
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 20000
 #define BURST       256 /* connections that are accepted at once */
 #define THREADS     16  /* with so many, nothing is closed that may wait */
 
