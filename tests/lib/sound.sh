@@ -50,11 +50,28 @@ is_exact() {
 	return "$res"
 }
 
+# graph_give_time ATTEMPT: cycles twice as long as in the attempt before, up to a tenth of a second; 0: as they were.
+# Exactness does not depend on it, as long as there are several of them in what a program has in its buffer.
+graph_give_time() {
+	local quantum=$((SESSION_QUANTUM << $1))
+	while [ $quantum -gt $((SESSION_RATE / 10)) ]; do quantum=$((quantum / 2)); done
+	[ "$1" -gt 0 ] || quantum=0
+	pw-metadata -n settings 0 clock.force-quantum $quantum >/dev/null
+}
+
 # exact_tried TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
 # When the graph was late a difference proves nothing: it is tried again, five times at most, and 2 is returned when
 # it was late in all. A program that fails is not tried again. RAMP frames may follow when the program lets the stream
-# run dry at its end.
+# run dry at its end. With GIVE_TIME the graph has more of it in each attempt.
 exact_tried() {
+	local res
+	exact_attempts "$@"
+	res=$?
+	[ -z "${GIVE_TIME:-}" ] || graph_give_time 0
+	return $res
+}
+
+exact_attempts() {
 	local text=$1 format=$2 channels=$3 played=$4 try
 	local recorded=$SESSION/heard.f32
 	shift 4
@@ -64,6 +81,7 @@ exact_tried() {
 		! is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" || return 0
 		graph_was_late || return 1
 		note "$text: the graph was late in attempt $try ($(late_nodes))"
+		[ -z "${GIVE_TIME:-}" ] || graph_give_time "$try"
 	done
 	return 2
 }

@@ -19,7 +19,7 @@ FRAMES=$((SESSION_RATE * 6 / 10 + 1))
 cell() {
 	local file=$SESSION/$1-$2.raw
 	noise "$file" "$1" "$2" "$FRAMES" "$2"
-	exact_check "$1, $2 channels, $SESSION_RATE Hz" "$1" "$2" "$file" \
+	GIVE_TIME=1 exact_check "$1, $2 channels, $SESSION_RATE Hz" "$1" "$2" "$file" \
 		as_vm work aplay -q -D xen -t raw -f "$(alsa_format "$1")" -c "$2" \
 		-r "$SESSION_RATE" "$file"
 }
