@@ -11,10 +11,10 @@ SECONDS_OF_IT=6
 PROGRAMS=('debian player 1' 'pv player 2' 'pvh one 3' 'pvh two 4')
 FIGURE=''
 
-# plays NAME ID NUMBER: with two seconds in its buffer, for each start of a program keeps the one emulated processor
-# of its guest longer than from one quantum to the next, and five domains share two.
+# plays NAME ID NUMBER: with as much in its buffer as there can be, half a second, for each start of a program keeps the
+# one emulated processor of its guest longer than from one quantum to the next, and five domains share two.
 plays() {
-	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 96000 $3"
+	guest_spawn "$1" "$2" "/payload/tests/lib/coded-player -b 24000 $3"
 }
 
 # is_whole NAME ID NUMBER: from the first frame that was recorded to the last one nothing is missing, repeated,
