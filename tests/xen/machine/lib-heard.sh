@@ -158,11 +158,13 @@ player_ends() {
 	check "$1: it is heard until then" test "$HEARD_UNTIL" -ge "$now"
 }
 
-# unnoticed_check NAME [NUMBER]: by its program, which has ended. Where that was told of more xruns, and its machine
-# stood still, the emulated guest was too late, which is as good a reason for another attempt as dom0's graph that was.
+# unnoticed_check NAME [NUMBER]: by its program, which has ended. Where that was told of more xruns the emulated guest may
+# have been too slow, which is as good a reason for another attempt as dom0's graph that was; known is that only where
+# its machine stood still.
 unnoticed_check() {
-	local most=${2:-0}
-	[ "${PLAYER_XRUNS:-0}" -le "$most" ] || [ "$PLAYER_STALLED" != true ] || echo "$1's program" >>"$SESSION/xruns"
+	local most=${2:-0} reason=suspected
+	[ "$PLAYER_STALLED" != true ] || reason=xruns
+	[ "${PLAYER_XRUNS:-0}" -le "$most" ] || echo "$1's program" >>"$SESSION/$reason"
 	check_number "$1: xruns of its program" "$PLAYER_XRUNS" -le "$most"
 }
 
