@@ -30,13 +30,21 @@ alsa_format() {
 
 # hear FILE COMMAND...: records what the sink hears while the command runs, and a bit longer.
 hear() {
+	local res
+	hear_on "$@"
+	res=$?
+	tap_stop
+	return "$res"
+}
+
+# hear_on FILE COMMAND...: the same; the recorder goes on.
+hear_on() {
 	local file=$1 res
 	shift
 	tap_sink "$file"
 	"$@" >"$SESSION/log/player" 2>&1 </dev/null
 	res=$?
 	tap_go_on "$file" 200
-	tap_stop
 	[ "$res" -eq 0 ] || note "exit code $res: $(tail -n 3 "$SESSION/log/player")"
 	return "$res"
 }
@@ -77,8 +85,14 @@ exact_attempts() {
 	shift 4
 	RESULT=''
 	for try in 1 2 3 4 5 6; do
-		hear "$recorded" "$@" || return 1
-		! is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" || return 0
+		if ! hear_on "$recorded" "$@"; then
+			tap_stop
+			return 1
+		fi
+		is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" && tap_stop && return 0
+		# Of a node that was late the recorder tells within a second or two.
+		wait_for 3 graph_was_late
+		tap_stop
 		graph_was_late || return 1
 		note "$text: the graph was late in attempt $try ($(late_nodes))"
 		[ -z "${GIVE_TIME:-}" ] || graph_give_time "$try"
