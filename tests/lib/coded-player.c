@@ -9,8 +9,8 @@
  *
  * LOG has a line "w NS INDEX DELAY" after each write, where INDEX is that of the next frame, and
  * "e NS CALL CODE" for each error. The last line on standard output is a JSON object; its stalled_ms
- * is the longest time that a thread which has nothing to do with sound was late: where that is as
- * long as the buffer the machine stood still, and an xrun is nobody's fault.
+ * is the longest time that a thread which has nothing to do with sound was late: where that comes
+ * near the length of the buffer the machine stood still, and an xrun is nobody's fault.
  */
 #include <errno.h>
 #include <inttypes.h>
