@@ -209,6 +209,14 @@ jumps_check() {
 	check_number "$1: jumps" "$(verdict .jumps)" -le "$missed"
 }
 
+# latency_check TEXT AFTER BEFORE BUFFER: in ms, and in frames: that of before, or what a full buffer is, and a cycle on
+# each side of it. How long after the begin of a cycle its program writes is its scheduler's matter, and was so before.
+latency_check() {
+	check_real "$1: latency afterwards (ms, before $3)" "$2" '<=' "$(awk -v before="$3" \
+		-v full=$((($4 + 2 * SESSION_QUANTUM) * 1000000 / SESSION_RATE)) \
+		'BEGIN { print (before * 1.05 > full / 1000 ? before * 1.05 : full / 1000) }')"
+}
+
 # Descriptors and memfd mappings of the daemon's two processes.
 resources() {
 	local worker fds maps
