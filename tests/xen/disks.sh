@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # The disks of a run: dom0.ext4 and guest.ext4, which are made once, are Debian with the project's packages installed,
 # payload.ext4 has the packages and the scenarios, out.ext4 takes what they leave.
-# Sourced after images.sh and build.sh, which say where everything is. Needs WORK (a folder of the run).
+# Sourced after images.sh and build.sh, which say where everything is. Needs WORK (a folder of the run), and for what is
+# of one machine MACHINE (its folder).
 
 # make_root_disk NAME MB PACKAGE...: they are installed as in any root that does not run; the next boot starts
 # their services. An image that is there is used again when it is of the same.
@@ -45,8 +46,7 @@ add_packages() {
 
 # The small guests' initramfs: Debian's part, and behind it the project's.
 add_small() {
-	local dir=$WORK/small deb
-	rm -rf "$dir"
+	local dir=$MACHINE/small deb
 	mkdir -p "$dir/payload"
 	for deb in "$PAYLOAD"/debs/guest/*.deb; do dpkg-deb -x "$deb" "$dir" || return; done
 	rm -rf "$dir"/usr/share/{doc,man}
@@ -57,17 +57,16 @@ add_small() {
 	} >"$PAYLOAD/boot/small.cpio"
 }
 
-# make_disks SCENARIO...: or the word shell.
+# make_disks SCENARIO...: or the word shell; of one machine, in its folder MACHINE.
 make_disks() {
-	PAYLOAD=$WORK/payload
-	rm -rf "$PAYLOAD"
+	PAYLOAD=$MACHINE/payload
+	rm -rf "$MACHINE"
 	mkdir -p "$PAYLOAD/boot"
 	cp "$IMAGES"/{vmlinux,guest.cpio} "$PAYLOAD/boot/"
 	echo "$*" >"$PAYLOAD/scenarios"
 	echo "$XARING_TEST" >"$PAYLOAD/level"
 	[ -z "$KEEP" ] || touch "$PAYLOAD/keep"
 	add_programs && add_packages && add_small || return
-	rm -f "$WORK"/{payload,out}.ext4
-	mke2fs -q -t ext4 -O ^has_journal -L payload -d "$PAYLOAD" "$WORK/payload.ext4" 400M >/dev/null &&
-		mke2fs -q -t ext4 -O ^has_journal -L out "$WORK/out.ext4" 1G >/dev/null
+	mke2fs -q -t ext4 -O ^has_journal -L payload -d "$PAYLOAD" "$MACHINE/payload.ext4" 400M >/dev/null &&
+		mke2fs -q -t ext4 -O ^has_journal -L out "$MACHINE/out.ext4" 1G >/dev/null
 }
