@@ -8,17 +8,13 @@
  *                [-i FIRST] [-n FRAMES] [-l LOG] VM
  *
  * LOG has a line "w NS INDEX DELAY" after each write, where INDEX is that of the next frame, and
- * "e NS CALL CODE" for each error. The last line on standard output is a JSON object; its stalled_ms
- * is the longest time that a thread which has nothing to do with sound was late: where that comes
- * near the length of the buffer the machine stood still, and an xrun is nobody's fault.
+ * "e NS CALL CODE" for each error. The last line on standard output is a JSON object.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,44 +53,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* The witness: how late it is awake, at most. It ends with the process. */
-#define WITNESS_NS 50000000u
-static _Atomic uint64_t stalled_ns;
-
-static void *witness(void *arg)
-{
-	uint64_t due = now_ns(), late;
-
-	for (;;) {
-		struct timespec until;
-
-		due += WITNESS_NS;
-		until.tv_sec = (time_t)(due / 1000000000u);
-		until.tv_nsec = (long)(due % 1000000000u);
-		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-			;
-		late = now_ns() - due;
-		if (late > stalled_ns)
-			stalled_ns = late;
-		due += late;
-	}
-	return arg;
-}
-
-/* Signals are for the thread that plays. */
-static int start_witness(void)
-{
-	sigset_t all, before;
-	pthread_t thread;
-	int res;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	res = pthread_create(&thread, NULL, witness, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -res;
 }
 
 static void note_error(struct player *p, const char *call, long code)
@@ -275,10 +233,10 @@ static void print_summary(const struct player *p)
 {
 	printf("{\"written\": %u, \"errors\": %u, \"xruns\": %u, \"period\": %lu, "
 	       "\"buffer\": %lu, \"longest_ms\": %.3f, \"longest_at_ns\": %" PRIu64
-	       ", \"delay_min\": %ld, \"delay_max\": %ld, \"drain_ms\": %.3f, \"stalled_ms\": %.3f}\n",
+	       ", \"delay_min\": %ld, \"delay_max\": %ld, \"drain_ms\": %.3f}\n",
 	       p->next - p->first, p->errors, p->xruns, p->period, p->buffer,
 	       (double)p->longest_ns / 1e6, p->longest_at_ns, (long)p->delay_min,
-	       (long)p->delay_max, (double)p->drain_ns / 1e6, (double)stalled_ns / 1e6);
+	       (long)p->delay_max, (double)p->drain_ns / 1e6);
 }
 
 static int take_option(struct player *p, int option)
@@ -341,11 +299,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
-	res = start_witness();
-	if (res < 0) {
-		fprintf(stderr, "coded-player: no thread: %s\n", strerror(-res));
-		return 2;
-	}
 	res = play(&p);
 	print_summary(&p);
 	if (p.log)

@@ -35,9 +35,6 @@ pause_ms() {
 	read -r -t "$(printf '0.%03d' "$1")" -u "$NOTHING" none || :
 }
 
-# What an emulator adds to every figure that a command of dom0 measures: it takes a second to start some
-# programs and to read their answer. For the emulator only, and here only.
-SLACK_MS=2000
 # What the broker may take of a processor under a flood: there, everything takes longer.
 FLOOD_CPU_PERCENT=50
 

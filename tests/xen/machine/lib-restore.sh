@@ -19,11 +19,24 @@ same_number() {
 	END
 }
 
+# second_is_over SECOND: since the machine's start.
+second_is_over() {
+	local up
+	read -r up _ </proc/uptime
+	[ "${up%%.*}" -gt "$1" ]
+}
+
 # resume NAME DOMID [same]: restores what was saved of that domain, with the same number again or, as usual,
 # another one. RESUMED is when the guest runs again.
 resume() {
+	local up
 	check "$1: no dead domain is left" wait_for 2 no_zombies
-	[ "${3:-}" != same ] || same_number "/t/$1.save" "$2"
+	if [ "${3:-}" = same ]; then
+		same_number "/t/$1.save" "$2"
+		# libxl gives no number again within the second in which its domain ended, whatever the timeout is.
+		read -r up _ </proc/uptime
+		wait_for 3 second_is_over "${up%%.*}"
+	fi
 	LIBXL_DOMID_REUSE_TIMEOUT=0 xl restore -p "/t/$1.save" >>"$SESSION/log/xl" 2>&1
 	check "$1 is restored" test $? -eq 0 || check_end
 	rm -f "/t/$1.save"

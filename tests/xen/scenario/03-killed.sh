@@ -39,7 +39,7 @@ killed() {
 	guest_signal "$name" player KILL
 	check "$name: the stream is gone" wait_for 10 stream_is_gone "$id" "$name"
 	took=$(((${EPOCHREALTIME/./} - began) / 1000))
-	check_number "$name: ms until then" $took -le $((1000 + SLACK_MS))
+	check_number "$name: ms until then" $took -le 1000
 	check "$name: dom0's pages are back: $mapped" wait_for 5 mapped_grants_are "$mapped"
 	check "$name: the guest's pages are back: $free" wait_for 5 pages_are_free "$name" "$free"
 	FIGURE+="${FIGURE:+, }$name: $used pages, gone after $took ms"
@@ -58,7 +58,7 @@ killed_unseen() {
 	guest_signal "$name" player KILL
 	check "$name: without its daemon: the stream is not heard" wait_for 10 guest_is_silent "$name"
 	took=$(((${EPOCHREALTIME/./} - began) / 1000))
-	check_number "$name: without its daemon: ms until then" $took -le $((1000 + SLACK_MS))
+	check_number "$name: without its daemon: ms until then" $took -le 1000
 	check "$name: its node in xenstore is there" test -n "$(xenstore-list "/local/domain/$id/data/xaring/stream")"
 	guest_run "$name" "kill -CONT $daemon"
 	check "$name: it is gone as soon as the daemon goes on" wait_for 10 stream_is_gone "$id" "$name"

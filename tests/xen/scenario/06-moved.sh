@@ -60,7 +60,7 @@ check_number "gaps" "$GAPS" -ge 1
 gaps_check mover 1
 # xl itself returns when the guest has been running for a while.
 back_ms=$((($(verdict '.runs[-1].begin_ns') - MOVED) / 1000000))
-check_number "ms from the end of xl to sound" $back_ms -le $((3000 + SLACK_MS))
+check_number "ms from the end of xl to sound" $back_ms -le 3000
 guest_destroy mover
 figure "longest gap of a save: $saved_ms ms, of a move: $LONGEST_MS ms; heard $back_ms ms after xl's end"
 check_end

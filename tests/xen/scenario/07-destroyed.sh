@@ -18,7 +18,7 @@ destroyed() {
 	xl destroy "$1"
 	check "$1: no dead domain is left" wait_for 10 no_zombies
 	took=$(((${EPOCHREALTIME/./} - began) / 1000))
-	check_number "$1: ms until then" $took -le $((2000 + SLACK_MS))
+	check_number "$1: ms until then" $took -le 2000
 	check "$1: dom0 has let go of its pages" wait_for 5 mapped_grants_are "$2"
 	check "$1: its node is gone" wait_for 5 guest_is_silent "$1"
 	FIGURE="gone after $took ms"

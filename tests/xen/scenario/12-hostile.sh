@@ -8,8 +8,8 @@
 # shellcheck source=tests/xen/machine/lib-more.sh
 . /payload/tests/xen/machine/lib-more.sh
 
-FLOOD_S=10
-[ "$XARING_TEST" != quick ] || FLOOD_S=3
+FLOOD_S=3
+[ "$XARING_TEST" != quick ] || FLOOD_S=2
 [ "$XARING_TEST" != long ] || FLOOD_S=30
 # Of limited-log.c: a burst, and one in so many seconds.
 LINES_BURST=20
@@ -67,8 +67,6 @@ no_node_of_bad() {
 session_need
 guest_need pv pv
 guest_destroy bad
-# The end of an attempt is a VM of that name which is not answered for ten minutes.
-[ "$ATTEMPT" -eq 1 ] || systemctl restart xaring-pw
 mapped=$(mapped_grants)
 guest_start bad pv
 BAD=$(guest_id bad)

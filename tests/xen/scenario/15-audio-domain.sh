@@ -9,8 +9,7 @@
 
 SECONDS_OF_IT=10
 
-# hears NAME: the recorder of the audio domain is at work; where its graph was late there is a reason for another
-# attempt.
+# hears NAME: the recorder of the audio domain is at work.
 hears() {
 	guest_run audio 'rm -rf /t/heard; mkdir -p /t/heard'
 	GUEST_SECONDS=120 guest_run audio "SCENARIO=heard /payload/tests/xen/machine/audio-domain $1 $SECONDS_OF_IT"
@@ -18,7 +17,6 @@ hears() {
 		guest_user "$1" xaring-guestd --status
 		check_end
 	}
-	guest_run audio 'cat /t/heard/xruns 2>/dev/null' >>"$SESSION/xruns"
 	VERDICT=$SESSION/verdict.json
 	guest_fetch audio /t/heard/verdict "$VERDICT"
 	check "$1: $(verdict '"\(.coded) frames, \(.gaps) gaps, \(.jumps) jumps, \(.damaged) damaged"')" \
