@@ -78,7 +78,7 @@ restored() {
 	player_ends "$name" "$number" "$SESSION/$name.f32"
 	check "$name: the daemon is the same" test "$(guest_daemon "$name")" = "$daemon"
 	check "$name: and the backend: $backend" test "$(broker_pid) $(worker_of_broker)" = "$backend"
-	nothing_wrong_check "$name"
+	nothing_wrong_check "$name" $((rounds * 8192))
 	check_number "$name: gaps" "$GAPS" -ge "$rounds"
 	gaps_check "$name" "$rounds"
 	for RESUMED in "${resumed[@]}"; do

@@ -23,7 +23,7 @@ is_whole() {
 	player_said "$SESSION/$3.json"
 	guest_judge "$1-$2" "$3" "$SESSION/$3.f32"
 	unnoticed_check "$1, $2"
-	check_number "$1, $2: gaps, jumps, and frames that are repeated, damaged, or of others" $((GAPS + JUMPS + WRONG)) -eq 0
+	check_number "$1, $2: gaps, jumps, and frames that are repeated, damaged, or of others" $((GAPS + JUMPS + TWICE + WRONG)) -eq 0
 	check_number "$1, $2: frames" "$CODED" -gt $((SECONDS_OF_IT * 47500))
 	until_the_end_check "$1, $2"
 	FIGURE+="${FIGURE:+, }$CODED"

@@ -80,7 +80,7 @@ check "pv: it is heard again" wait_for 30 guest_is_heard pv
 tap_go_on "$SESSION/restored.f32" 2000
 check "pv: the daemon is the same" test "$(guest_daemon pv)" = "$daemon"
 player_ends pv 2 "$SESSION/restored.f32"
-nothing_wrong_check pv
+nothing_wrong_check pv 16384
 gaps_check pv 1
 back_check pv "$RESUMED" "$RESUMED" 3000
 figure "3 daemons without a gap in $((frames / 8 / 48000)) s and more; heard $BACK_MS ms after the next restore"
