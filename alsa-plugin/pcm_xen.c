@@ -29,12 +29,6 @@
 
 #define SETUP_TIMEOUT_MS 250
 
-/*
- * Nobody can ever listen there. No server gives a microphone yet, and without permission recording
- * is silence in real time: that is a stream which is never linked.
- */
-#define NO_SOCKET "/dev/null"
-
 /* Beyond the time of the data itself: the longest rest after a start, and a stalled backend's notice. */
 #define DRAIN_MARGIN_NS UINT64_C(3000000000)
 
@@ -639,16 +633,15 @@ static bool is_debug_wanted(void)
 	return debug && *debug && strcmp(debug, "0") != 0;
 }
 
-static int create(const struct conf *conf, bool is_capture, struct pcm_xen **out)
+static int create(const struct conf *conf, struct pcm_xen **out)
 {
-	const char *socket = is_capture ? NO_SOCKET : conf->socket;
 	const char *name = conf->name[0] ? conf->name : program_invocation_short_name;
 	struct pcm_xen *p = calloc(1, sizeof(*p));
 	int res;
 
 	if (!p)
 		return -ENOMEM;
-	res = xaring_client_create(socket, name, &p->client);
+	res = xaring_client_create(conf->socket, name, &p->client);
 	if (res < 0) {
 		free(p);
 		return res;
@@ -708,7 +701,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(xen)
 		SNDERR("xen: %s", error);
 		return res;
 	}
-	res = create(&settings, stream == SND_PCM_STREAM_CAPTURE, &p);
+	res = create(&settings, &p);
 	if (res < 0)
 		return res;
 	res = open_pcm(p, name, stream, mode);

@@ -59,7 +59,7 @@ void position_advance(struct position *p, uint32_t index, uint64_t appl, bool ho
 	int32_t ahead = (int32_t)(index - p->index);
 	int32_t fill = position_fill(p, appl);
 
-	if (hold && ahead >= fill)
+	if (hold && !p->is_capture && ahead >= fill)
 		ahead = fill - 1;
 	if (ahead <= 0 || p->boundary == 0)
 		return;

@@ -9,6 +9,7 @@
  *   VM (a VM appeared)      ->
  *   STREAM + control, data  ->
  *   KICK, END, VM_END       ->
+ *   MICROPHONE              ->      whether the VM may record, when that changes
  *                           <-      READY      once, when the sandbox is closed
  *                           <-      WANT       a connected PipeWire socket for this VM, please
  *   SOCKET [+ socket]       ->                 or an errno
@@ -35,6 +36,7 @@ enum ipc_type {
 	IPC_KICK,
 	IPC_END,
 	IPC_SOCKET,
+	IPC_MICROPHONE,
 	IPC_READY,
 	IPC_WANT,
 	IPC_STATE,
@@ -68,6 +70,9 @@ struct ipc_message {
 		struct {
 			uint32_t kick; /* enum xaring_kick */
 		} kick;
+		struct {
+			uint32_t allowed; /* 0 or 1; a VM of which nothing was said may not */
+		} microphone;
 		struct {
 			uint32_t backend; /* enum xaring_backend_state */
 			uint32_t reason;  /* enum xaring_reason */

@@ -12,6 +12,8 @@
 #define ANSWER_PAUSE_MS     100u
 #define ANSWER_PAUSE_MAX_MS 1000u
 
+#define SILENCE_BYTES 4096u
+
 /* A cycle that takes longer to write its record is one that is late. */
 #define AGE_MAX_NS 5000000u
 
@@ -90,12 +92,33 @@ int client_take_record(struct xaring_client *c, uint64_t now_ns)
 				     c->shape.capacity);
 	if (res < 0)
 		return res;
+	c->delivered = record.pos;
 	c->age_ns = record.age_ns < AGE_MAX_NS ? record.age_ns : AGE_MAX_NS;
 	/* The first one of an attach shows no progress yet. */
 	if (was_live && c->position.seen_ns == now_ns)
 		c->failed = 0;
 	c->drained = c->state == XARING_STATE_DRAINING && (int32_t)(c->published - record.pos) <= 0;
 	return 0;
+}
+
+/* Capture: what no backend has delivered until here is silence, whatever the ring had in its place. */
+static void fill_hole(struct xaring_client *c, uint32_t base)
+{
+	uint8_t silence[SILENCE_BYTES];
+	uint32_t chunk = SILENCE_BYTES / c->shape.frame_bytes;
+	int32_t hole = (int32_t)(base - c->delivered);
+	uint32_t left = hole > 0 ? (uint32_t)hole : 0;
+
+	if (left > c->shape.capacity)
+		left = c->shape.capacity;
+	xaring_format_silence(c->params.format, silence, sizeof(silence));
+	while (left > 0) {
+		uint32_t now = left < chunk ? left : chunk;
+
+		xaring_ring_write(&c->ring, base - left, silence, now);
+		left -= now;
+	}
+	c->delivered = base;
 }
 
 /*
@@ -115,6 +138,8 @@ void client_answer_attach(struct xaring_client *c, uint64_t now_ns)
 	c->attach = attach;
 	c->xruns_known = false;
 	base = xaring_position_at(&c->position, now_ns, c->published);
+	if (c->params.direction == XARING_CAPTURE)
+		fill_hole(c, base);
 	xaring_store(&c->control->guest.base, base);
 	xaring_store(&c->control->guest.pos, c->published);
 	client_store_word(c, attach);

@@ -79,16 +79,18 @@ static void try_again_later(struct xaring_client *c)
 }
 
 /* Copies what is in the ring and not used up yet into another one of the same shape. */
-static void carry_over(const struct xaring_client *c, const struct xaring_ring *to, uint32_t pos)
+static void carry_over(struct xaring_client *c, const struct xaring_ring *to, uint32_t pos)
 {
 	bool playback = c->params.direction == XARING_PLAYBACK;
 	uint32_t from = playback ? pos : c->published;
-	uint32_t frames = playback ? c->published - pos : pos - c->published;
+	uint32_t frames = (playback ? c->published : c->delivered) - from;
 	uint8_t bytes[CARRY_BYTES];
 	uint32_t chunk = CARRY_BYTES / c->shape.frame_bytes;
 
-	if (frames > c->shape.capacity)
+	if (frames > c->shape.capacity) {
+		c->delivered = from;
 		return;
+	}
 	while (frames > 0) {
 		uint32_t now = frames < chunk ? frames : chunk;
 
@@ -303,11 +305,10 @@ static bool accept_fits(const struct xaring_client *c, const struct xaring_accep
 	       accept->capacity == c->shape.capacity && accept->data_pages == c->shape.data_pages;
 }
 
-/* Maps what ACCEPT or RELINK brought and goes on there. */
+/* Maps what ACCEPT or RELINK brought and goes on there. Into capture pages silence is put where nothing comes. */
 static int link_take(struct xaring_client *c, const struct xaring_message *message, uint64_t now_ns)
 {
 	const struct xaring_accept *accept = &message->u.accept;
-	bool writable = c->params.direction == XARING_PLAYBACK;
 	struct xaring_status_page *status;
 	struct xaring_pages pages = {0};
 	int res;
@@ -315,7 +316,7 @@ static int link_take(struct xaring_client *c, const struct xaring_message *messa
 	if (!accept_fits(c, accept))
 		return -EPROTO;
 	res = xaring_pages_map(&pages, &c->shape, message->fds[0], accept->control_offset,
-			       message->fds[1], accept->data_offset, writable);
+			       message->fds[1], accept->data_offset, true);
 	if (res < 0)
 		return res;
 	res = xaring_status_map(message->fds[2], false, &status);

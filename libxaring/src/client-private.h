@@ -83,6 +83,7 @@ struct xaring_client {
 	uint32_t generation;
 	uint32_t word;      /* as last stored */
 	uint32_t published; /* written or read */
+	uint32_t delivered; /* capture: up to here the ring has what was recorded, or silence */
 	uint32_t attach;    /* of the backend, as last answered; 0 = none on this link */
 	uint32_t seq;
 	uint32_t xruns;      /* since start */

@@ -121,6 +121,7 @@ static void stream_init(struct xaring_client *c)
 {
 	c->state = XARING_STATE_STOPPED;
 	c->published = 0;
+	c->delivered = 0;
 	c->xruns = 0;
 	c->drained = false;
 	c->refused = false;
@@ -173,10 +174,13 @@ void xaring_client_release(struct xaring_client *c)
 	c->shaped = false;
 }
 
-/* After the word: rests until the backend's first cycle, or runs free when there is no backend. */
+/*
+ * After the word: rests until the backend's first cycle, or runs free when there is no backend. Nobody knows
+ * whether there will be a microphone: until its first sample comes, time goes on with silence.
+ */
 static void begin_moving(struct xaring_client *c, uint64_t now_ns)
 {
-	if (client_has_backend(c))
+	if (c->params.direction == XARING_PLAYBACK && client_has_backend(c))
 		client_begin_wait(c, now_ns, START_WAIT_NS);
 	else
 		xaring_position_free(&c->position, now_ns);
@@ -197,6 +201,7 @@ void xaring_client_start(struct xaring_client *c, uint64_t now_ns, uint32_t inde
 	}
 	c->generation++;
 	c->state = XARING_STATE_RUNNING;
+	c->delivered = index;
 	c->xruns = 0;
 	c->drained = false;
 	c->failed = 0;
@@ -272,15 +277,28 @@ void xaring_client_write(struct xaring_client *c, uint32_t index, const void *fr
 	xaring_ring_write(&c->ring, index, from, frames);
 }
 
+/* Of frames from index on, how many the ring really has: nobody has filled what follows. */
+static uint32_t count_delivered(const struct xaring_client *c, uint32_t index, uint32_t frames)
+{
+	int32_t ahead = (int32_t)(c->delivered - index);
+
+	if (ahead <= 0)
+		return 0;
+	return (uint32_t)ahead < frames ? (uint32_t)ahead : frames;
+}
+
 void xaring_client_read(struct xaring_client *c, uint32_t index, void *to, uint32_t frames)
 {
+	size_t frame_bytes = c->shape.frame_bytes;
+	uint32_t there;
+
 	if (!c->shaped || frames > c->shape.capacity)
 		return;
 	client_claim(c);
-	if (c->position.mode != XARING_POSITION_FREE)
-		xaring_ring_read(&c->ring, index, to, frames);
-	else /* nobody fills the ring */
-		xaring_format_silence(c->params.format, to, (size_t)frames * c->shape.frame_bytes);
+	there = count_delivered(c, index, frames);
+	xaring_ring_read(&c->ring, index, to, there);
+	xaring_format_silence(c->params.format, (char *)to + there * frame_bytes,
+			      (frames - there) * frame_bytes);
 }
 
 void xaring_client_publish(struct xaring_client *c, uint32_t index)

@@ -31,6 +31,9 @@ void broker_tick(struct broker *broker);
 /* What the rules say about this VM. */
 void broker_policy(struct broker *broker, const struct identity *identity, struct policy *policy);
 
+/* The rules say something else about the VM: its streams, and whether it may record, follow that. */
+void broker_set_policy(struct vm *vm, const struct policy *policy);
+
 /*
  * Makes a VM that nobody knows of yet. Owner: the caller, broker_adopt_vm() or vm_destroy().
  * Returns 0 or -ENOMEM.

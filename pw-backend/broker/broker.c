@@ -68,7 +68,28 @@ static void on_tick(void *data)
 		loop_arm_timer(b->tick, 0);
 }
 
-static void announce_vm(struct broker *b, const struct vm *vm)
+/* To the VM's programs, if they can see it, and to the worker. */
+static void tell_microphone(struct vm *vm)
+{
+	struct ipc_message m;
+
+	status_page_set(&vm->status, XARING_STATUS_MIC_ALLOWED, vm_may_record(vm));
+	ipc_message_init(&m, IPC_MICROPHONE, vm->id, 0);
+	m.u.microphone.allowed = vm_may_record(vm);
+	supervisor_send(vm->broker->supervisor, &m);
+}
+
+void broker_set_policy(struct vm *vm, const struct policy *policy)
+{
+	bool before = vm_may_record(vm);
+
+	vm_set_policy(vm, policy);
+	if (vm_may_record(vm) != before)
+		tell_microphone(vm);
+	lease_enforce(vm);
+}
+
+static void announce_vm(struct broker *b, struct vm *vm)
 {
 	const struct identity *id = &vm->identity;
 	struct ipc_message m;
@@ -81,6 +102,9 @@ static void announce_vm(struct broker *b, const struct vm *vm)
 	memcpy(m.u.vm.kind, id->kind, sizeof(m.u.vm.kind));
 	m.u.vm.domid = id->domid;
 	supervisor_send(b->supervisor, &m);
+	/* A worker takes it that a VM may not. */
+	if (vm_may_record(vm))
+		tell_microphone(vm);
 }
 
 static void on_worker_start(void *data)

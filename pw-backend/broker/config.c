@@ -32,6 +32,16 @@ static int take_identity(struct reader *r, const struct place *place, const stru
 	return 0;
 }
 
+static int take_microphone(struct reader *r, const struct place *place, const struct piece *value,
+			   struct policy *policy)
+{
+	if (!piece_is(value, "deny") && !piece_is(value, "allow"))
+		return reader_refuse(r, place, value, "deny and allow are accepted");
+	policy->microphone =
+		piece_is(value, "allow") ? POLICY_MICROPHONE_ALLOW : POLICY_MICROPHONE_DENY;
+	return 0;
+}
+
 static int take_vm(struct reader *r, const struct place *place, const struct piece *value,
 		   struct policy *policy)
 {
@@ -59,6 +69,8 @@ static int on_policy_key(struct reader *r, const struct place *outer, const stru
 	place_extend(&place, outer, key);
 	if (piece_is(key, "playback"))
 		return reader_take_bool(r, &place, value, &policy->playback);
+	if (piece_is(key, "microphone"))
+		return take_microphone(r, &place, value, policy);
 	if (piece_is(key, "max-streams"))
 		return reader_take_number(r, &place, value, streams, &policy->max_streams);
 	if (piece_is(key, "max-pages"))
@@ -70,8 +82,8 @@ static int on_policy_key(struct reader *r, const struct place *outer, const stru
 	if (piece_is(key, "vm"))
 		return take_vm(r, &place, value, policy);
 	return reader_refuse_key(r, outer, key,
-				 "playback, max-streams, max-pages, reconnect-ms, identity and vm "
-				 "are accepted");
+				 "playback, microphone, max-streams, max-pages, reconnect-ms, "
+				 "identity and vm are accepted");
 }
 
 static int on_action(struct reader *r, const struct place *outer, const struct piece *key,

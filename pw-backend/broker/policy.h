@@ -22,8 +22,15 @@
 #define POLICY_RECONNECT_MS_MAX 60000u
 #define POLICY_VM_MAX           64 /* bytes, with the NUL */
 
+/* Whether a VM may hear the room. */
+enum policy_microphone {
+	POLICY_MICROPHONE_DENY, /* what it records is silence */
+	POLICY_MICROPHONE_ALLOW
+};
+
 struct policy {
 	bool playback;
+	enum policy_microphone microphone;
 	uint32_t max_streams;
 	uint32_t max_pages;    /* control pages included */
 	uint32_t reconnect_ms; /* new streams in the long run: one in this time */

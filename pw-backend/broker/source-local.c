@@ -29,11 +29,17 @@ static void refuse(struct local *l, struct serve_client *c, const char *who,
 	serve_client_refuse(c, refusal);
 }
 
-static void refuse_open(struct local *l, struct serve_client *c, enum xaring_reason reason)
+static const char *who_opens(const struct xaring_open *open)
+{
+	return open->params.direction == XARING_CAPTURE ? "capture" : "playback";
+}
+
+static void refuse_open(struct local *l, struct serve_client *c, const struct xaring_open *open,
+			enum xaring_reason reason)
 {
 	struct xaring_refusal refusal = {.reason = reason};
 
-	refuse(l, c, "playback", &refusal);
+	refuse(l, c, who_opens(open), &refusal);
 }
 
 static void on_lease_refused(struct lease *lease, const struct xaring_refusal *refusal)
@@ -62,6 +68,14 @@ static int send_accept(struct local *l, struct serve_client *c, const struct pol
 	return serve_client_give(c, &accept, control, data, l->vm->status.fd);
 }
 
+/* The worker writes into the pages of a stream that records, and only into those. */
+static void keep_writable(struct lease_pages *pages, int data_write, bool records)
+{
+	close(records ? pages->data : data_write);
+	if (records)
+		pages->data = data_write;
+}
+
 static int make_stream(struct local *l, struct serve_client *c, const struct xaring_open *open,
 		       const struct policy_grant *grant)
 {
@@ -83,7 +97,7 @@ static int make_stream(struct local *l, struct serve_client *c, const struct xar
 	if (res < 0)
 		return res;
 	res = send_accept(l, c, grant, setup.pages.control, data_write);
-	close(data_write);
+	keep_writable(&setup.pages, data_write, open->params.direction == XARING_CAPTURE);
 	if (res < 0) {
 		close(setup.pages.control);
 		close(setup.pages.data);
@@ -95,15 +109,15 @@ static int make_stream(struct local *l, struct serve_client *c, const struct xar
 	return res;
 }
 
-static void start_playing(struct local *l, struct serve_client *c, const struct xaring_open *open,
-			  const struct policy_grant *grant)
+static void start_stream(struct local *l, struct serve_client *c, const struct xaring_open *open,
+			 const struct policy_grant *grant)
 {
 	int res = make_stream(l, c, open, grant);
 
 	if (res == -ENODEV || res == -EAGAIN)
 		serve_client_drop(c);
 	else if (res < 0)
-		refuse_open(l, c, XARING_REASON_INTERNAL);
+		refuse_open(l, c, open, XARING_REASON_INTERNAL);
 }
 
 /* Answers now or, when room is about to come, later. */
@@ -118,9 +132,9 @@ static void answer_open(void *data, struct serve_client *c, const struct xaring_
 	if (res == -EDQUOT && vm_has_ending(vm))
 		return;
 	if (res < 0)
-		refuse(l, c, "playback", &refusal);
+		refuse(l, c, who_opens(open), &refusal);
 	else
-		start_playing(l, c, open, &grant);
+		start_stream(l, c, open, &grant);
 }
 
 static void on_open(void *data, struct serve_client *c, const struct xaring_open *open)
@@ -130,7 +144,7 @@ static void on_open(void *data, struct serve_client *c, const struct xaring_open
 	if (vm_may_open(l->vm))
 		answer_open(l, c, open);
 	else
-		refuse_open(l, c, XARING_REASON_BUSY);
+		refuse_open(l, c, open, XARING_REASON_BUSY);
 }
 
 static void on_kick(void *data, struct serve_client *c, enum xaring_kick kick)
@@ -181,8 +195,7 @@ static void local_reload(void *source)
 	struct policy policy;
 
 	broker_policy(l->vm->broker, &l->vm->identity, &policy);
-	vm_set_policy(l->vm, &policy);
-	lease_enforce(l->vm);
+	broker_set_policy(l->vm, &policy);
 }
 
 static const struct source_ops source_ops = {

@@ -39,6 +39,11 @@ void vm_destroy(struct vm *vm)
 	free(vm);
 }
 
+bool vm_may_record(const struct vm *vm)
+{
+	return vm->policy.microphone == POLICY_MICROPHONE_ALLOW;
+}
+
 void vm_set_policy(struct vm *vm, const struct policy *policy)
 {
 	vm->policy = *policy;

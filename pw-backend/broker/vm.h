@@ -51,6 +51,9 @@ struct source_ops {
 	void (*close)(void *source);
 };
 
+/* Tells whether the VM may hear the room. */
+bool vm_may_record(const struct vm *vm);
+
 /* Owner: the caller; vm_destroy(). Returns 0 or -ENOMEM. */
 int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out);

@@ -300,14 +300,13 @@ static void on_reload(void *source)
 		leave(g);
 		return;
 	}
-	vm_set_policy(g->vm, &policy);
 	for (struct xen_node *n = g->nodes.first; n; n = n->next) {
 		if (n->state == XEN_NODE_REFUSED) {
 			n->state = XEN_NODE_WAITING;
 			n->counted = false;
 		}
 	}
-	lease_enforce(g->vm);
+	broker_set_policy(g->vm, &policy);
 	settle(g);
 	xen_guest_pump(g);
 }

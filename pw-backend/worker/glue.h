@@ -24,6 +24,7 @@
 #include "session.h"
 
 struct guest;
+struct microphones;
 
 /* Looks out for a new session manager, through the connection of one of the guests. */
 struct watch {
@@ -62,7 +63,9 @@ struct guest {
 	bool is_lost;             /* the core is dead and waits to be freed */
 	bool is_asked;            /* the broker owes us a socket */
 	bool was_linked;
-	uint64_t linked_ns;          /* since when */
+	bool may_record;                 /* as the broker says */
+	struct microphones *microphones; /* of the graph; NULL while none of its nodes records */
+	uint64_t linked_ns;              /* since when */
 	struct limited_log log;      /* about its streams, which it opens as often as it likes */
 	struct limited_log link_log; /* about PipeWire, which comes and goes as often as it likes */
 };
@@ -75,6 +78,7 @@ struct stream {
 	struct pw_stream *node;                 /* NULL = none; set by the main thread */
 	struct pump *rt_pump;                   /* NULL = silence */
 	const struct spa_io_position *rt_graph; /* its clock; NULL = unknown */
+	bool rt_is_open;                        /* capture: what the node hears is a microphone */
 	uint32_t frame_bytes;
 	uint32_t rt_frames;        /* of the last cycle */
 	uint32_t rt_delay;         /* downstream, in frames */
@@ -95,7 +99,13 @@ struct stream {
 	bool is_unheard; /* no sink */
 	bool is_told;    /* the log says why */
 	bool was_alive;  /* somebody in the guest had the pages */
+	bool is_open;    /* as rt_is_open */
 };
+
+static inline bool stream_records(const struct stream *s)
+{
+	return s->open.u.stream.params.direction == XARING_CAPTURE;
+}
 
 /*
  * Sends a message to the broker, or returns -EAGAIN while that does not read: it can be said later. A
@@ -140,6 +150,9 @@ void guest_sweep(struct guest *g);
 /* A session manager has come. */
 void guest_manager_came(struct guest *g);
 
+/* The VM may record from now on, or may not any more. */
+void guest_set_microphone(struct guest *g, bool allowed);
+
 struct stream *guest_find_stream(struct guest *g, uint32_t id);
 
 /*
@@ -154,6 +167,9 @@ void stream_manager_came(struct stream *s);
 void stream_kick(struct stream *s);
 void stream_sweep(struct stream *s);
 bool stream_is_playing(struct stream *s);
+
+/* Whether the VM may record is another thing now. */
+void stream_microphone_changed(struct stream *s);
 
 /* The guest is gone. The stream may be freed when this returns. */
 void stream_end(struct stream *s);
@@ -170,8 +186,19 @@ void node_destroy(struct stream *s);
 /* Takes the pump from the real-time thread: it is not in use any more when this returns. */
 void node_detach(struct stream *s);
 
+/* Capture: the frames of the node reach the guest, or silence does instead. True of the next cycle. */
+void node_open(struct stream *s, bool open);
+
 /* Tells whether the graph runs the node. */
 bool node_is_run(const struct stream *s);
+
+/*
+ * What the capture nodes of a VM hear (microphones.c): each is opened while all that it is linked to are
+ * microphones, and at least one is. Watches through the VM's own connection, on which the news of a link
+ * comes before its sound does.
+ */
+int microphones_watch(struct guest *g); /* before its first capture node is made; 0 or -errno */
+void microphones_ignore(struct guest *g);
 
 /* How long what was handed out may still sound. */
 uint32_t node_tail_ms(const struct stream *s);

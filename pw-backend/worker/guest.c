@@ -102,6 +102,7 @@ static void disconnect(struct guest *g)
 	if (!g->core)
 		return;
 	watch_guest_unlinked(g);
+	microphones_ignore(g);
 	spa_hook_remove(&g->core_listener);
 	pw_core_disconnect(g->core);
 	g->core = NULL;
@@ -180,11 +181,25 @@ void guest_take_socket(struct guest *g, int error, int fd)
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_linked(s);
 }
 
+static bool has_recorder(const struct guest *g)
+{
+	struct stream *s;
+
+	spa_list_for_each(s, &g->streams, link)
+	{
+		if (stream_records(s) && s->node)
+			return true;
+	}
+	return false;
+}
+
 void guest_sweep(struct guest *g)
 {
 	struct stream *s, *next;
 
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_sweep(s);
+	if (!has_recorder(g))
+		microphones_ignore(g);
 }
 
 void guest_manager_came(struct guest *g)
@@ -192,6 +207,14 @@ void guest_manager_came(struct guest *g)
 	struct stream *s, *next;
 
 	spa_list_for_each_safe(s, next, &g->streams, link) stream_manager_came(s);
+}
+
+void guest_set_microphone(struct guest *g, bool allowed)
+{
+	struct stream *s, *next;
+
+	g->may_record = allowed;
+	spa_list_for_each_safe(s, next, &g->streams, link) stream_microphone_changed(s);
 }
 
 struct stream *guest_find_stream(struct guest *g, uint32_t id)

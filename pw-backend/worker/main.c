@@ -155,6 +155,9 @@ static void take_for_guest(struct guest *g, struct ipc_message *message)
 		guest_take_socket(g, message->error, message->fds[0]);
 		message->fds[0] = -1;
 		break;
+	case IPC_MICROPHONE:
+		guest_set_microphone(g, message->u.microphone.allowed != 0);
+		break;
 	case IPC_KICK:
 	case IPC_END:
 		take_for_stream(g, message);

@@ -172,6 +172,31 @@ static void on_process(void *data)
 	pw_stream_queue_buffer(s->node, buffer);
 }
 
+static void take(struct stream *s, const struct spa_data *d)
+{
+	uint32_t offset = SPA_MIN(d->chunk->offset, d->maxsize);
+	uint32_t frames = SPA_MIN(d->chunk->size, d->maxsize - offset) / s->frame_bytes;
+	struct pump_cycle cycle;
+
+	if (!s->rt_pump || !d->data || frames == 0)
+		return;
+	look_at_cycle(s, frames, &cycle);
+	pump_capture(s->rt_pump, s->rt_is_open ? SPA_PTROFF(d->data, offset, void) : NULL, frames,
+		     &cycle);
+}
+
+static void on_process_capture(void *data)
+{
+	struct stream *s = data;
+	struct pw_buffer *buffer;
+
+	warm(s);
+	while ((buffer = pw_stream_dequeue_buffer(s->node))) {
+		take(s, &buffer->buffer->datas[0]);
+		pw_stream_queue_buffer(s->node, buffer);
+	}
+}
+
 /*
  * The session manager reports as an error that there is no sink. The node stays, and is linked as
  * soon as there is one. So what counts is the state in which the node really is.
@@ -265,6 +290,30 @@ static const struct pw_stream_events events = {
 	.process = on_process,
 };
 
+static const struct pw_stream_events capture_events = {
+	PW_VERSION_STREAM_EVENTS,        .state_changed = on_state_changed,
+	.control_info = on_control_info, .io_changed = on_io_changed,
+	.process = on_process_capture,
+};
+
+static int set_open(struct spa_loop *loop, bool async, uint32_t seq, const void *data, size_t bytes,
+		    void *user_data)
+{
+	struct stream *s = user_data;
+
+	(void)loop, (void)async, (void)seq, (void)bytes;
+	memcpy(&s->rt_is_open, data, sizeof(s->rt_is_open));
+	return 0;
+}
+
+void node_open(struct stream *s, bool open)
+{
+	if (open == s->is_open)
+		return;
+	s->is_open = open;
+	pw_loop_invoke(data_loop(s), set_open, 0, &open, sizeof(open), true, s);
+}
+
 int node_create(struct stream *s, bool active)
 {
 	struct guest *g = s->guest;
@@ -282,12 +331,16 @@ int node_create(struct stream *s, bool active)
 	if (!s->node)
 		return -errno;
 	s->is_failed = false;
-	pw_stream_add_listener(s->node, &s->node_listener, &events, s);
+	pw_stream_add_listener(s->node, &s->node_listener,
+			       stream_records(s) ? &capture_events : &events, s);
 	if (!active)
 		flags |= PW_STREAM_FLAG_INACTIVE;
 	format = build_format(&s->open.u.stream.params, &builder);
 	s->rt_pump = &s->pump;
-	res = pw_stream_connect(s->node, PW_DIRECTION_OUTPUT, PW_ID_ANY, flags, &format, 1);
+	s->rt_is_open = s->is_open = false;
+	res = pw_stream_connect(s->node,
+				stream_records(s) ? PW_DIRECTION_INPUT : PW_DIRECTION_OUTPUT,
+				PW_ID_ANY, flags, &format, 1);
 	if (res < 0)
 		node_destroy(s);
 	return res;
@@ -309,6 +362,7 @@ void node_destroy(struct stream *s)
 	pw_stream_destroy(node);
 	s->node = NULL;
 	s->rt_graph = NULL;
+	s->rt_is_open = s->is_open = false;
 	s->is_closing = false;
 	s->is_failed = false;
 }

@@ -15,6 +15,9 @@
 #define FLOAT_EXPONENT     0x7f800000u
 #define FLOAT_EXPONENT_MAX 0x4b800000u
 
+/* So much silence is written at once. */
+#define SILENCE_BYTES 1024u
+
 /* What one cycle works on. */
 struct work {
 	uint8_t *out;
@@ -448,6 +451,32 @@ void pump_playback(struct pump *p, void *out, uint32_t frames, const struct pump
 	silence(p, w.out + (size_t)w.given * p->ring.frame_bytes, frames - w.given);
 }
 
+/* Frames of silence into the ring, from index on. */
+static void write_silence(const struct pump *p, uint32_t index, uint32_t frames)
+{
+	uint8_t bytes[SILENCE_BYTES];
+	uint32_t chunk = SILENCE_BYTES / p->ring.frame_bytes;
+
+	silence(p, bytes, chunk);
+	while (frames > 0) {
+		uint32_t now = frames < chunk ? frames : chunk;
+
+		xaring_ring_write(&p->ring, index, bytes, now);
+		index += now;
+		frames -= now;
+	}
+}
+
+void pump_erase(struct pump *p)
+{
+	write_silence(p, 0, p->ring.capacity);
+}
+
+uint32_t pump_read_by_guest(const struct pump *p)
+{
+	return xaring_load(&p->control->guest.pos);
+}
+
 /* Capture: rule 4 the other way round. What does not fit is a gap, one until something fits again. */
 static void deliver(struct pump *p, const struct work *w)
 {
@@ -461,7 +490,10 @@ static void deliver(struct pump *p, const struct work *w)
 	p->settled = false;
 	p->word = w->word;
 	frames = space < w->frames ? space : w->frames;
-	xaring_ring_write(&p->ring, p->index, w->in, frames);
+	if (w->in)
+		xaring_ring_write(&p->ring, p->index, w->in, frames);
+	else
+		write_silence(p, p->index, frames);
 	p->index += frames;
 	tell_more(&p->consumed, frames);
 	tell(&p->idle, 0);

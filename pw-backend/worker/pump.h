@@ -133,9 +133,16 @@ void pump_condemn(const struct pump *p, enum xaring_reason reason);
 void pump_playback(struct pump *p, void *out, uint32_t frames, const struct pump_cycle *cycle);
 
 /*
- * Takes exactly `frames` frames; what does not fit is dropped and counted. The rules are those of
- * playback but for the priming: there is nothing to wait for. Draining is stopped.
+ * Takes exactly `frames` frames, silence when `in` is NULL; what does not fit is dropped and counted.
+ * The rules are those of playback but for the priming: there is nothing to wait for. Draining is
+ * stopped.
  */
 void pump_capture(struct pump *p, const void *in, uint32_t frames, const struct pump_cycle *cycle);
+
+/* Capture: leaves silence where frames were, read or not. While no cycle runs. */
+void pump_erase(struct pump *p);
+
+/* Capture: how far the guest has read, as it says (main thread). */
+uint32_t pump_read_by_guest(const struct pump *p);
 
 #endif

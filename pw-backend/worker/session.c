@@ -6,15 +6,19 @@
 
 #include <string.h>
 
-void session_init(struct session *s)
+void session_init(struct session *s, bool records)
 {
 	memset(s, 0, sizeof(*s));
+	s->records = records;
 	s->phase = SESSION_WAITING;
 	s->patience = SESSION_STALL_SWEEPS;
 }
 
-bool session_is_playing(const struct session_look *look)
+bool session_is_playing(const struct session *s, const struct session_look *look)
 {
+	if (s->records)
+		return look->allowed && look->guest == XARING_STATE_RUNNING &&
+		       !(s->is_stuck && look->read == s->read);
 	return look->guest == XARING_STATE_RUNNING ||
 	       (look->guest == XARING_STATE_DRAINING && !look->drained);
 }
@@ -25,13 +29,31 @@ static bool is_over(const struct session *s)
 	       s->phase == SESSION_ENDED;
 }
 
+/* What there is of a node goes. */
+static uint32_t drop_node(const struct session *s)
+{
+	bool has_one = s->phase == SESSION_ACTIVE || (s->phase == SESSION_IDLE && !s->records);
+
+	return has_one ? SESSION_DO_DESTROY : 0;
+}
+
 static uint32_t activate(struct session *s, const struct session_look *look)
 {
 	s->phase = SESSION_ACTIVE;
 	s->quiet = 0;
 	s->stalled = 0;
 	s->cycles = look->cycles;
-	return SESSION_DO_ACTIVATE;
+	s->moved = look->moved;
+	s->unread = 0;
+	s->is_stuck = false;
+	return s->records ? SESSION_DO_CREATE | SESSION_DO_ACTIVATE : SESSION_DO_ACTIVATE;
+}
+
+/* The graph is to run without it. */
+static uint32_t deactivate(struct session *s)
+{
+	s->phase = SESSION_IDLE;
+	return s->records ? SESSION_DO_DESTROY : SESSION_DO_DEACTIVATE;
 }
 
 uint32_t session_linked(struct session *s, const struct session_look *look)
@@ -39,18 +61,20 @@ uint32_t session_linked(struct session *s, const struct session_look *look)
 	if (s->phase != SESSION_WAITING)
 		return 0;
 	s->phase = SESSION_IDLE;
-	if (!session_is_playing(look))
-		return SESSION_DO_CREATE;
-	return SESSION_DO_CREATE | activate(s, look);
+	if (session_is_playing(s, look))
+		return SESSION_DO_CREATE | activate(s, look);
+	return s->records ? 0 : SESSION_DO_CREATE;
 }
 
 uint32_t session_lost(struct session *s)
 {
+	uint32_t todo = drop_node(s);
+
 	switch (s->phase) {
 	case SESSION_IDLE:
 	case SESSION_ACTIVE:
 		s->phase = SESSION_WAITING;
-		return SESSION_DO_DESTROY;
+		return todo;
 	case SESSION_TAIL:
 		return session_tail_over(s);
 	default:
@@ -69,6 +93,8 @@ uint32_t session_manager_came(struct session *s, bool is_run)
 
 	if (is_run || (s->phase != SESSION_IDLE && s->phase != SESSION_ACTIVE))
 		return 0;
+	if (s->records && s->phase == SESSION_IDLE)
+		return 0;
 	s->stalled = 0;
 	s->patience = SESSION_STALL_SWEEPS;
 	return s->phase == SESSION_ACTIVE ? anew | SESSION_DO_ACTIVATE : anew;
@@ -78,7 +104,7 @@ uint32_t session_kick(struct session *s, const struct session_look *look)
 {
 	if (s->phase == SESSION_ACTIVE)
 		s->quiet = 0;
-	if (s->phase != SESSION_IDLE || !session_is_playing(look))
+	if (s->phase != SESSION_IDLE || !session_is_playing(s, look))
 		return 0;
 	return activate(s, look);
 }
@@ -86,11 +112,9 @@ uint32_t session_kick(struct session *s, const struct session_look *look)
 /* The guest's fault: the pump found something impossible, or the word is. */
 static uint32_t found_broken(struct session *s, const struct session_look *look)
 {
-	uint32_t todo = SESSION_DO_CONDEMN;
+	uint32_t todo = SESSION_DO_CONDEMN | drop_node(s);
 
 	s->reason = look->reason != XARING_REASON_NONE ? look->reason : XARING_REASON_WORD;
-	if (s->phase != SESSION_WAITING)
-		todo |= SESSION_DO_DESTROY;
 	s->phase = SESSION_BROKEN;
 	return todo;
 }
@@ -98,7 +122,7 @@ static uint32_t found_broken(struct session *s, const struct session_look *look)
 /* Its program was killed while nobody in the guest could tell us: there is nothing to wait for. */
 static uint32_t found_left(struct session *s)
 {
-	uint32_t todo = s->phase != SESSION_WAITING ? SESSION_DO_DESTROY : 0;
+	uint32_t todo = drop_node(s);
 
 	s->phase = SESSION_LEFT;
 	return todo;
@@ -118,12 +142,32 @@ static uint32_t found_stalled(struct session *s)
 	return SESSION_DO_DESTROY | SESSION_DO_CREATE | SESSION_DO_ACTIVATE;
 }
 
+/* Nobody takes what is recorded: the microphone is let go until somebody does. */
+static bool is_unread(struct session *s, const struct session_look *look)
+{
+	if (!s->records || look->moved != s->moved)
+		s->unread = 0;
+	else
+		s->unread++;
+	s->moved = look->moved;
+	return s->unread >= SESSION_UNREAD_SWEEPS;
+}
+
+static uint32_t found_unread(struct session *s, const struct session_look *look)
+{
+	s->is_stuck = true;
+	s->read = look->read;
+	return deactivate(s);
+}
+
 static uint32_t sweep_active(struct session *s, const struct session_look *look)
 {
 	bool ran = look->cycles != s->cycles;
 
 	s->cycles = look->cycles;
-	if (session_is_playing(look)) {
+	if (ran && is_unread(s, look))
+		return found_unread(s, look);
+	if (session_is_playing(s, look)) {
 		s->quiet = 0;
 		if (!ran)
 			return found_stalled(s);
@@ -131,10 +175,9 @@ static uint32_t sweep_active(struct session *s, const struct session_look *look)
 		s->patience = SESSION_STALL_SWEEPS;
 		return 0;
 	}
-	if (++s->quiet < SESSION_QUIET_SWEEPS)
+	if (!s->records && ++s->quiet < SESSION_QUIET_SWEEPS)
 		return 0;
-	s->phase = SESSION_IDLE;
-	return SESSION_DO_DEACTIVATE;
+	return deactivate(s);
 }
 
 uint32_t session_sweep(struct session *s, const struct session_look *look)
@@ -149,7 +192,7 @@ uint32_t session_sweep(struct session *s, const struct session_look *look)
 	case SESSION_WAITING:
 		return look->linked ? session_linked(s, look) : 0;
 	case SESSION_IDLE:
-		return session_is_playing(look) ? activate(s, look) : 0;
+		return session_is_playing(s, look) ? activate(s, look) : 0;
 	case SESSION_ACTIVE:
 		return sweep_active(s, look);
 	default:
@@ -157,21 +200,28 @@ uint32_t session_sweep(struct session *s, const struct session_look *look)
 	}
 }
 
+uint32_t session_revoked(struct session *s)
+{
+	return s->phase == SESSION_ACTIVE ? deactivate(s) : 0;
+}
+
 uint32_t session_end(struct session *s)
 {
 	enum session_phase before = s->phase;
+	uint32_t todo = SESSION_DO_DETACH | drop_node(s) | SESSION_DO_FREE;
 
 	s->phase = SESSION_ENDED;
 	switch (before) {
 	case SESSION_ACTIVE:
+		if (s->records)
+			return todo;
 		s->phase = SESSION_TAIL;
 		return SESSION_DO_DETACH | SESSION_DO_LINGER;
 	case SESSION_IDLE:
-		return SESSION_DO_DETACH | SESSION_DO_DESTROY | SESSION_DO_FREE;
 	case SESSION_WAITING:
 	case SESSION_BROKEN:
 	case SESSION_LEFT:
-		return SESSION_DO_DETACH | SESSION_DO_FREE;
+		return todo;
 	case SESSION_TAIL:
 		s->phase = SESSION_TAIL;
 		return 0;

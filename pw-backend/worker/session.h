@@ -14,6 +14,10 @@
  *      +-----------------+--------> ENDED <--------------- TAIL
  *      any of the first three, broken: BROKEN, until the end; left: LEFT, likewise
  *
+ * A stream that records is seen by people as long as it has a node, and is to be seen while it records and
+ * no longer: it has none in IDLE, and no TAIL. It is ACTIVE while the guest records and may. One whose guest
+ * has stopped reading, as a paused VM does, is IDLE until it reads again.
+ *
  * Thread: main. Blocks: no. Logs: no.
  */
 #ifndef XARING_SESSION_H
@@ -26,13 +30,14 @@
 
 /* Sweeps in a row, about a second apart. */
 #define SESSION_QUIET_SWEEPS       2u  /* nothing to play: the graph runs without it */
+#define SESSION_UNREAD_SWEEPS      3u  /* the guest takes nothing of what is recorded */
 #define SESSION_STALL_SWEEPS       8u  /* the graph does not run an active node: made anew */
 #define SESSION_STALL_SWEEPS_MAX   64u /* doubled each time up to this */
 #define SESSION_REPORT_INTERVAL_NS UINT64_C(1000000000)
 
 enum session_phase {
 	SESSION_WAITING, /* without a node, for PipeWire is not there */
-	SESSION_IDLE,    /* has a node that the graph does not run */
+	SESSION_IDLE,    /* has a node that the graph does not run; a recording one has none */
 	SESSION_ACTIVE,  /* has a node that the graph runs */
 	SESSION_TAIL,    /* the guest is gone; what was handed out still sounds */
 	SESSION_BROKEN,  /* the guest broke the protocol; without a node, until the end */
@@ -55,10 +60,13 @@ enum session_phase {
 struct session_look {
 	bool linked;     /* PipeWire is there */
 	bool left;       /* somebody in the guest had the pages, and nobody has them now */
+	bool allowed;    /* to record, where it does */
 	int guest;       /* pump_peek(): enum xaring_state, negative = impossible */
 	bool drained;    /* pump_is_drained() */
 	uint32_t reason; /* of the pump, enum xaring_reason */
 	uint32_t cycles; /* of the pump */
+	uint32_t moved;  /* frames that the pump took or delivered, modulo 2^32 */
+	uint32_t read;   /* where the guest is that records */
 	uint32_t xruns;
 	uint32_t gap;
 };
@@ -74,20 +82,25 @@ struct session_report {
 
 struct session {
 	enum session_phase phase;
+	bool records;
 	uint32_t reason;   /* why it is broken */
 	uint32_t quiet;    /* sweeps without anything to play */
 	uint32_t stalled;  /* sweeps in which the graph did not run the active node */
 	uint32_t patience; /* stalled sweeps until the node is made anew */
 	uint32_t cycles;   /* as of the last sweep */
+	uint32_t moved;    /* likewise */
+	uint32_t unread;   /* sweeps in which the graph ran and nothing was taken */
+	uint32_t read;     /* where the guest stood when that was too often */
+	bool is_stuck;     /* it has not gone on from there */
 	struct session_report told;
 	uint64_t told_ns;
 	bool was_told;
 };
 
-void session_init(struct session *s);
+void session_init(struct session *s, bool records);
 
-/* Tells whether there is something to play: running, or draining with frames left. */
-bool session_is_playing(const struct session_look *look);
+/* Tells whether there is something to play: running, or draining with frames left; or to record, and it may. */
+bool session_is_playing(const struct session *s, const struct session_look *look);
 
 /* PipeWire is there (again). */
 uint32_t session_linked(struct session *s, const struct session_look *look);
@@ -109,6 +122,9 @@ uint32_t session_kick(struct session *s, const struct session_look *look);
 
 /* About a second has passed. */
 uint32_t session_sweep(struct session *s, const struct session_look *look);
+
+/* The guest may not record any more. */
+uint32_t session_revoked(struct session *s);
 
 /* The guest is gone. */
 uint32_t session_end(struct session *s);

@@ -19,9 +19,8 @@
 
 /* Who says it, and the arguments for that. */
 #define WHO "vm %s %s %u: "
-#define WHO_IS(s)                                                                               \
-	(s)->guest->vm.u.vm.name,                                                               \
-		(s)->open.u.stream.params.direction == XARING_CAPTURE ? "capture" : "playback", \
+#define WHO_IS(s)                                                             \
+	(s)->guest->vm.u.vm.name, stream_records(s) ? "capture" : "playback", \
 		(s)->open.u.stream.number
 
 #define LOG(s, level, format, ...) xaring_log(level, WHO format, WHO_IS(s), ##__VA_ARGS__)
@@ -37,13 +36,16 @@ static void look(struct stream *s, struct session_look *look)
 
 	*look = (struct session_look){
 		.linked = s->guest->core && !s->guest->is_lost,
+		.allowed = s->guest->may_record,
 		.reason = __atomic_load_n(&p->reason, __ATOMIC_RELAXED),
 		.cycles = __atomic_load_n(&p->cycles, __ATOMIC_RELAXED),
+		.moved = __atomic_load_n(&p->consumed, __ATOMIC_RELAXED),
 		.xruns = __atomic_load_n(&p->xruns, __ATOMIC_RELAXED),
 		.gap = __atomic_load_n(&p->gap, __ATOMIC_RELAXED),
 	};
 	if (s->pages.control) {
 		look->guest = pump_peek(p);
+		look->read = pump_read_by_guest(p);
 		look->drained = pump_is_drained(p);
 		look->left = s->was_alive && !is_alive;
 		s->was_alive |= is_alive;
@@ -85,6 +87,8 @@ static void detach(struct stream *s)
 	if (!s->pages.control)
 		return;
 	node_detach(s);
+	if (stream_records(s))
+		pump_erase(&s->pump);
 	xaring_pages_unmap(&s->pages);
 	send_gone(s->guest->worker, &s->open);
 }
@@ -99,9 +103,17 @@ static void condemn(struct stream *s)
 	pump_condemn(&s->pump, reason);
 }
 
+/* A node that records is known to whoever watches what it hears before it can hear anything. */
+static int make_node(struct stream *s, bool active)
+{
+	int res = stream_records(s) ? microphones_watch(s->guest) : 0;
+
+	return res < 0 ? res : node_create(s, active);
+}
+
 static void create_node(struct stream *s, bool active)
 {
-	int res = node_create(s, active);
+	int res = make_node(s, active);
 
 	if (res < 0) {
 		/* The sweep tries again; the log says it once. */
@@ -170,8 +182,9 @@ void stream_node_failed(struct stream *s, const char *why)
 
 static void set_flags(struct stream *s)
 {
-	uint32_t flags =
-		(s->is_muted ? XARING_FLAG_MUTED : 0) | (s->is_unheard ? XARING_FLAG_NO_SINK : 0);
+	uint32_t flags = (s->is_muted ? XARING_FLAG_MUTED : 0) |
+			 (s->is_unheard ? XARING_FLAG_NO_SINK : 0) |
+			 (s->guest->may_record ? XARING_FLAG_CAPTURE_ALLOWED : 0);
 
 	if (s->pages.control)
 		xaring_store(&s->pages.control->backend.flags, flags);
@@ -180,7 +193,8 @@ static void set_flags(struct stream *s)
 void stream_node_heard(struct stream *s, const char *why_not)
 {
 	if (why_not && !s->is_told)
-		LOG_LIMITED(s, XARING_LOG_INFO, "nothing to play to: %s", why_not);
+		LOG_LIMITED(s, XARING_LOG_INFO, "nothing to %s: %s",
+			    stream_records(s) ? "record" : "play to", why_not);
 	s->is_unheard = why_not != NULL;
 	s->is_told = s->is_unheard;
 	set_flags(s);
@@ -244,7 +258,7 @@ static int stream_create(struct guest *g, struct ipc_message *message, struct st
 	res = open_pages(s, message);
 	if (res < 0)
 		goto error_timer;
-	session_init(&s->session);
+	session_init(&s->session, stream_records(s));
 	attach(s);
 	spa_list_append(&g->streams, &s->link);
 	*out = s;
@@ -278,11 +292,8 @@ void stream_open(struct guest *g, struct ipc_message *message)
 {
 	struct session_look l;
 	struct stream *s = NULL;
-	int res = -EOPNOTSUPP;
+	int res = stream_create(g, message, &s);
 
-	/* No message asks a worker of this build to record. */
-	if (message->u.stream.params.direction == XARING_PLAYBACK)
-		res = stream_create(g, message, &s);
 	ipc_message_finish(message);
 	if (res < 0) {
 		/* Guests cause it as often as they like: the broker tells people, within limits. */
@@ -295,6 +306,7 @@ void stream_open(struct guest *g, struct ipc_message *message)
 	LOG(s, XARING_LOG_DEBUG, "opened: %s, %u Hz, %u channels, buffer %u frames",
 	    xaring_format_name(s->open.u.stream.params.format), s->open.u.stream.params.rate_hz,
 	    s->open.u.stream.params.channels, s->open.u.stream.params.buffer);
+	set_flags(s);
 	look(s, &l);
 	report(s, &l);
 	if (l.linked)
@@ -356,7 +368,26 @@ bool stream_is_playing(struct stream *s)
 	struct session_look l;
 
 	look(s, &l);
-	return s->pages.control && session_is_playing(&l);
+	return s->pages.control && session_is_playing(&s->session, &l);
+}
+
+/* What was recorded until now and not read yet is not for the guest any more either. */
+static void take_microphone(struct stream *s)
+{
+	node_open(s, false);
+	carry_out(s, session_revoked(&s->session));
+	pump_erase(&s->pump);
+}
+
+void stream_microphone_changed(struct stream *s)
+{
+	if (!stream_records(s) || !s->pages.control)
+		return;
+	set_flags(s);
+	if (s->guest->may_record)
+		stream_kick(s);
+	else
+		take_microphone(s);
 }
 
 void stream_end(struct stream *s)

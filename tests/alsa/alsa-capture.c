@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Recording without a microphone: silence, in real time, by every way of reading, and no link. */
+/*
+ * Recording: silence in real time where there is no microphone, and what it hears where there is one, by every way
+ * of reading.
+ */
 #include "case.h"
+
+/* The number of the frame that was heard last; 0 = nobody is heard, and all is silent. */
+static uint32_t heard;
+static bool is_hearing;
 
 static void open_capture(struct test_case *c, int mode, struct shape shape)
 {
+	is_hearing = false;
 	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, mode, NULL, &c->pcm), 0);
 	case_shape(c, shape);
 }
@@ -12,10 +20,30 @@ static void assert_silence(const struct test_case *c, const uint8_t *bytes, uint
 {
 	uint8_t silence = c->format == SND_PCM_FORMAT_U8 ? 0x80 : 0;
 
-	if (case_is_other())
-		return;
 	for (uint32_t i = 0; i < frames * c->frame_bytes; i++)
 		assert_int_equal(bytes[i], silence);
+}
+
+/* Frame after frame, once the first has come. */
+static void assert_heard(const struct test_case *c, const uint8_t *bytes, uint32_t frames)
+{
+	for (uint32_t i = 0; i < frames; i++) {
+		uint32_t number;
+
+		memcpy(&number, bytes + (size_t)i * c->frame_bytes, sizeof(number));
+		if (heard == 0 && number == 0)
+			continue;
+		if (heard > 0)
+			assert_int_equal(number, heard + 1);
+		heard = number;
+	}
+}
+
+static void assert_recorded(const struct test_case *c, const uint8_t *bytes, uint32_t frames)
+{
+	if (case_is_other())
+		return;
+	(is_hearing ? assert_heard : assert_silence)(c, bytes, frames);
 }
 
 static snd_pcm_sframes_t read_mmap(struct test_case *c, snd_pcm_uframes_t frames)
@@ -29,8 +57,8 @@ static snd_pcm_sframes_t read_mmap(struct test_case *c, snd_pcm_uframes_t frames
 	/* Twice: looking again changes nothing. */
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(snd_pcm_mmap_begin(c->pcm, &areas, &offset, &frames), 0);
-	assert_silence(c, (uint8_t *)areas->addr + areas->first / 8 + offset * c->frame_bytes,
-		       (uint32_t)frames);
+	assert_recorded(c, (uint8_t *)areas->addr + areas->first / 8 + offset * c->frame_bytes,
+			(uint32_t)frames);
 	return snd_pcm_mmap_commit(c->pcm, offset, frames);
 }
 
@@ -46,7 +74,7 @@ static snd_pcm_sframes_t read_some(struct test_case *c, bool by_mmap, uint32_t f
 	memset(bytes, 0x55, (size_t)frames * c->frame_bytes);
 	res = snd_pcm_readi(c->pcm, bytes, frames);
 	if (res > 0)
-		assert_silence(c, bytes, (uint32_t)res);
+		assert_recorded(c, bytes, (uint32_t)res);
 	free(bytes);
 	return res;
 }
@@ -88,7 +116,51 @@ static void silence_comes_in_real_time(void **state)
 	}
 }
 
-static void no_link_is_made(void **state)
+/* It is there, and gives nothing: as if it were not. */
+static void a_backend_that_may_not_give_any_is_silence(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 1024);
+	open_capture(c, 0, (struct shape){0});
+	begin_ns = case_now_ns();
+	record(c, false, 24000);
+	case_timing(case_now_ns() - begin_ns < 600 * NS_PER_MS);
+	assert_int_equal(fake_streams(c->backend), 1);
+	assert_string_equal(c->errors, "");
+}
+
+static void begin_hearing(struct test_case *c)
+{
+	heard = 0;
+	is_hearing = true;
+	fake_hear(c->backend, true);
+}
+
+static void what_the_microphone_hears_is_read(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 1024);
+	for (int i = 0; i < 4; i++) {
+		open_capture(c, i % 2 ? SND_PCM_NONBLOCK : 0, (struct shape){.mmap = i >= 2});
+		begin_hearing(c);
+		record(c, i >= 2, 24000);
+		assert_true(heard >= 16000);
+		is_hearing = false;
+		assert_int_equal(snd_pcm_close(c->pcm), 0);
+		c->pcm = NULL;
+	}
+	assert_string_equal(c->errors, "");
+}
+
+/* Without a backend there is silence, and never what was in the ring before; and it is heard again with the next. */
+static void a_backend_that_goes_leaves_silence(void **state)
 {
 	struct test_case *c = *state;
 
@@ -96,8 +168,27 @@ static void no_link_is_made(void **state)
 		return;
 	case_serve(c, 1024);
 	open_capture(c, 0, (struct shape){0});
-	record(c, false, 4800);
-	assert_int_equal(fake_streams(c->backend), 0);
+	begin_hearing(c);
+	record(c, false, 12000);
+	assert_true(heard > 0);
+	fake_stop(c->backend);
+	c->backend = NULL;
+	is_hearing = false;
+	/* What had been delivered comes first. */
+	while (heard > 0) {
+		uint8_t bytes[4096];
+		uint32_t number;
+
+		assert_int_equal(snd_pcm_readi(c->pcm, bytes, 480), 480);
+		memcpy(&number, bytes + 479 * (size_t)c->frame_bytes, sizeof(number));
+		heard = number;
+	}
+	record(c, false, 12000);
+	case_serve(c, 1024);
+	begin_hearing(c);
+	record(c, false, 24000);
+	is_hearing = false;
+	assert_true(heard > 4800);
 	assert_string_equal(c->errors, "");
 }
 
@@ -191,7 +282,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		case_test(silence_comes_in_real_time),
-		case_test(no_link_is_made),
+		case_test(a_backend_that_may_not_give_any_is_silence),
+		case_test(what_the_microphone_hears_is_read),
+		case_test(a_backend_that_goes_leaves_silence),
 		case_test(polls_as_a_kernel_device),
 		case_test(frames_that_were_only_looked_at_are_still_there),
 		case_test(overrun_stops_unless_told_not_to),

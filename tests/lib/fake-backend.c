@@ -58,6 +58,7 @@ struct fake_backend {
 	int status_write_fd;
 	bool is_stalled;
 	bool is_stuck;
+	bool is_hearing;
 	bool is_over;
 	uint64_t next_ns; /* when the next cycle is due */
 	uint64_t late_ns;
@@ -104,6 +105,17 @@ static void stream_keep(struct fake_stream *s, const void *from, uint32_t frames
 	s->frames += frames;
 }
 
+/* Each frame begins with its number, the first one with 1. */
+static const void *stream_hear(struct fake_backend *b, struct fake_stream *s, uint32_t frames)
+{
+	memset(b->out, 0, (size_t)frames * s->shape.frame_bytes);
+	for (uint32_t i = 0; i < frames; i++) {
+		s->frames++;
+		memcpy(b->out + (size_t)i * s->shape.frame_bytes, &s->frames, sizeof(s->frames));
+	}
+	return b->out;
+}
+
 static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t time_ns)
 {
 	uint64_t want = (uint64_t)b->options.quantum * s->params.rate_hz + s->rest;
@@ -118,6 +130,11 @@ static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t
 	};
 
 	s->rest = want % GRAPH_HZ;
+	if (s->params.direction == XARING_CAPTURE) {
+		pump_capture(&s->pump, b->is_hearing ? stream_hear(b, s, frames) : NULL, frames,
+			     &cycle);
+		return;
+	}
 	pump_playback(&s->pump, b->out, frames, &cycle);
 	stream_keep(s, b->out, s->pump.consumed - before);
 }
@@ -169,6 +186,7 @@ static int stream_give(struct fake_backend *b, struct fake_stream *s, enum xarin
 		.capacity = s->shape.capacity,
 		.data_pages = s->shape.data_pages,
 	};
+	bool is_capture = s->params.direction == XARING_CAPTURE;
 	int control, data, data_read, res;
 
 	res = xaring_memfd_stream(&s->shape, &control, &data, &data_read);
@@ -176,7 +194,8 @@ static int stream_give(struct fake_backend *b, struct fake_stream *s, enum xarin
 		return res;
 	s->epoch = accept.epoch;
 	xaring_pages_unmap(&s->pages);
-	res = xaring_pages_map(&s->pages, &s->shape, control, 0, data_read, 0, false);
+	res = xaring_pages_map(&s->pages, &s->shape, control, 0, is_capture ? data : data_read, 0,
+			       is_capture);
 	if (res == 0) {
 		pump_init(&s->pump, &s->params, &s->shape, &s->pages, 0);
 		pump_attach(&s->pump);
@@ -413,6 +432,13 @@ void fake_stop(struct fake_backend *b)
 	wake_up(b);
 	pthread_join(b->thread, NULL);
 	close_all(b);
+}
+
+void fake_hear(struct fake_backend *b, bool hearing)
+{
+	pthread_mutex_lock(&b->lock);
+	b->is_hearing = hearing;
+	pthread_mutex_unlock(&b->lock);
 }
 
 void fake_stall(struct fake_backend *b, bool stalled)

@@ -126,8 +126,8 @@ void local_link_give(struct local_server *s, struct local_link *l, enum xaring_m
 	assert_int_equal(xaring_pages_map(&l->pages, &l->shape, control, 0,
 					  playback ? data_read : data, 0, !playback),
 			 0);
-	assert_int_equal(xaring_server_send_pages(l->fd, type, &accept, control,
-						  playback ? data : data_read, s->status_fd),
+	assert_int_equal(xaring_server_send_pages(l->fd, type, &accept, control, data,
+						  s->status_fd),
 			 0);
 	close(control);
 	close(data);

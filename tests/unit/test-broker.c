@@ -318,9 +318,6 @@ static void impossible_wishes_are_refused_one_by_one(void **state)
 	assert_int_equal(refusal.min, XARING_BUFFER_MIN);
 	assert_int_equal(refusal.max, 48000);
 	client_usual_open(&open);
-	open.u.open.params.direction = XARING_CAPTURE;
-	expect_refused_open(box, &open, XARING_REASON_POLICY, &refusal);
-	client_usual_open(&open);
 	open.u.open.version_min = XARING_PROTOCOL_VERSION + 1;
 	open.u.open.version = XARING_PROTOCOL_VERSION + 1;
 	expect_refused_open(box, &open, XARING_REASON_VERSION, &refusal);
@@ -992,6 +989,70 @@ static void vm_that_is_forbidden_is_silent_at_once(void **state)
 	box_stop(box);
 }
 
+static uint32_t expect_microphone(int worker)
+{
+	struct ipc_message message;
+
+	worker_expect(worker, IPC_MICROPHONE, &message);
+	assert_int_equal(message.vm, 1);
+	return message.u.microphone.allowed;
+}
+
+/* The stream is there before anybody has allowed anything: what it records is the worker's to decide. */
+static void worker_and_guest_are_told_of_the_microphone(void **state)
+{
+	struct policy policy = usual_policy();
+	struct box *box = start(1);
+	int worker = box_ready_worker(box, 1);
+	struct xaring_message open;
+	struct xaring_accept accept;
+	int fds[XARING_WIRE_FDS], client = client_connect(box, 1);
+
+	(void)state;
+	client_usual_open(&open);
+	open.u.open.params.direction = XARING_CAPTURE;
+	assert_int_equal(client_send_open(client, &open), 0);
+	client_expect_accept(client, &accept, fds);
+	for (int i = 0; i < XARING_WIRE_FDS; i++)
+		close(fds[i]);
+	expect_stream(worker);
+	worker_expect_nothing(worker);
+	policy.microphone = POLICY_MICROPHONE_ALLOW;
+	box_set_policy(box, 1, &policy);
+	box_reload(box);
+	assert_int_equal(expect_microphone(worker), 1);
+	box_reload(box);
+	worker_expect_nothing(worker);
+	policy.microphone = POLICY_MICROPHONE_DENY;
+	box_set_policy(box, 1, &policy);
+	box_reload(box);
+	assert_int_equal(expect_microphone(worker), 0);
+	client_expect_nothing(client);
+	close(client);
+	close(worker);
+	box_stop(box);
+}
+
+static void another_worker_is_told_of_the_microphone(void **state)
+{
+	struct policy policies[1] = {usual_policy()};
+	struct ipc_message message;
+	struct box *box;
+	int worker;
+
+	(void)state;
+	policies[0].microphone = POLICY_MICROPHONE_ALLOW;
+	box = box_start(policies, 1);
+	worker = box_ready_worker(box, 1);
+	assert_int_equal(expect_microphone(worker), 1);
+	close(worker);
+	worker = box_worker(box);
+	worker_expect(worker, IPC_VM, &message);
+	assert_int_equal(expect_microphone(worker), 1);
+	close(worker);
+	box_stop(box);
+}
+
 static void stream_that_the_worker_drops_is_refused(void **state)
 {
 	struct box *box = start(1);
@@ -1231,6 +1292,8 @@ int main(void)
 		cmocka_unit_test(worker_of_another_user_is_replaced),
 		cmocka_unit_test(broken_stream_is_refused_and_no_other),
 		cmocka_unit_test(vm_that_is_forbidden_is_silent_at_once),
+		cmocka_unit_test(worker_and_guest_are_told_of_the_microphone),
+		cmocka_unit_test(another_worker_is_told_of_the_microphone),
 		cmocka_unit_test(stream_that_the_worker_drops_is_refused),
 		cmocka_unit_test(worker_that_talks_nonsense_is_killed),
 		cmocka_unit_test(worker_that_falls_behind_hears_all_in_the_end),

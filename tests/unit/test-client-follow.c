@@ -993,6 +993,26 @@ static void a_steady_stream_makes_no_system_call(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Its time goes on from the start; the backend is asked to begin where it is then. */
+static void begin_capture(struct fixture *f)
+{
+	xaring_client_start(f->client, f->now, 0);
+	assert_int_equal(attach_of(f), 0);
+	local_attach(&f->link);
+	update(f);
+	cycle(f, 0);
+	update(f);
+}
+
+static void assert_frames(struct fixture *f, uint32_t index, uint32_t from, uint32_t step)
+{
+	uint32_t frames[64];
+
+	xaring_client_read(f->client, index, frames, 64);
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(frames[i], from + i * step);
+}
+
 static void capture_reads_what_is_delivered(void **state)
 {
 	struct xaring_params params = stereo;
@@ -1006,30 +1026,79 @@ static void capture_reads_what_is_delivered(void **state)
 	data = f->link.pages.data;
 	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
 		data[i] = i + 7;
-	xaring_client_start(f->client, f->now, 0);
-	cycle(f, 0);
-	update(f);
+	begin_capture(f);
 	f->now += QUANTUM_NS;
 	cycle(f, QUANTUM);
 	f->now += 10 * MS;
 	update(f);
 	assert_true(f->state.attached);
 	assert_int_equal(f->state.pos, 480);
-	xaring_client_read(f->client, 0, frames, 64);
-	for (uint32_t i = 0; i < 64; i++)
-		assert_int_equal(frames[i], i + 7);
+	assert_frames(f, 0, 7, 1);
 	publish(f, 64);
 	assert_int_equal(local_written(&f->link), 64);
-	/* Nobody delivers any more: silence, and the clock goes on. */
+	/* Nobody delivers any more: after what is there comes silence, and the clock goes on. */
 	f->now += 200 * MS;
 	update(f);
 	update(f);
 	assert_false(f->state.attached);
-	xaring_client_read(f->client, 64, frames, 64);
-	for (uint32_t i = 0; i < 64; i++)
-		assert_int_equal(frames[i], 0);
+	assert_frames(f, QUANTUM - 64, QUANTUM - 64 + 7, 1);
+	assert_frames(f, QUANTUM, 0, 0);
 	/* More than the ring holds is no request. */
 	xaring_client_read(f->client, 0, frames, f->link.shape.capacity + 1);
+}
+
+/* What was never delivered is silence, and not what the ring had there a round before. */
+static void capture_has_no_echo(void **state)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+	uint32_t *data, base;
+
+	params.direction = XARING_CAPTURE;
+	f = fixture_with(&params);
+	*state = f;
+	data = f->link.pages.data;
+	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
+		data[i] = 7;
+	begin_capture(f);
+	cycle(f, QUANTUM);
+	update(f);
+	f->now += 120 * MS;
+	update(f);
+	assert_false(f->state.attached);
+	f->now += 20 * MS;
+	update(f);
+	base = f->state.pos;
+	assert_true(base > QUANTUM);
+	local_attach(&f->link);
+	update(f);
+	f->consumed = base;
+	cycle(f, QUANTUM);
+	update(f);
+	f->now += QUANTUM_NS;
+	update(f);
+	assert_true(f->state.attached);
+	assert_frames(f, QUANTUM - 64, 7, 0);
+	assert_frames(f, QUANTUM, 0, 0);
+	assert_frames(f, base - 64, 0, 0);
+	assert_frames(f, base, 7, 0);
+}
+
+static void capture_of_silence_takes_its_time(void **state)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+
+	params.direction = XARING_CAPTURE;
+	f = fixture_with(&params);
+	*state = f;
+	xaring_client_start(f->client, f->now, 0);
+	for (uint32_t i = 1; i <= 10; i++) {
+		f->now += 10 * MS;
+		update(f);
+		assert_int_equal(f->state.pos, i * 480);
+		publish(f, i * 480);
+	}
 }
 
 static void capture_goes_on_in_new_pages(void **state)
@@ -1042,9 +1111,7 @@ static void capture_goes_on_in_new_pages(void **state)
 	params.format = XARING_FORMAT_U8;
 	f = fixture_with(&params);
 	*state = f;
-	xaring_client_start(f->client, f->now, 0);
-	cycle(f, 0);
-	update(f);
+	begin_capture(f);
 	memset(f->link.pages.data, 9, 256);
 	cycle(f, 128);
 	f->now += 50 * MS;
@@ -1055,6 +1122,8 @@ static void capture_goes_on_in_new_pages(void **state)
 	update(f);
 	assert_false(f->state.linked);
 	xaring_client_read(f->client, 0, frames, 64);
+	assert_int_equal(frames[0], 0x09090909);
+	xaring_client_read(f->client, 128, frames, 64);
 	assert_int_equal(frames[0], 0x80808080); /* U8's silence */
 }
 
@@ -1108,6 +1177,8 @@ int main(void)
 		WITH_FIXTURE(it_looks_for_an_attach),
 		WITH_FIXTURE(a_steady_stream_makes_no_system_call),
 		cmocka_unit_test_teardown(capture_reads_what_is_delivered, fixture_free),
+		cmocka_unit_test_teardown(capture_has_no_echo, fixture_free),
+		cmocka_unit_test_teardown(capture_of_silence_takes_its_time, fixture_free),
 		cmocka_unit_test_teardown(capture_goes_on_in_new_pages, fixture_free),
 		WITH_FIXTURE(a_write_beyond_the_ring_is_none),
 	};

@@ -828,6 +828,40 @@ static void capture_drops_what_does_not_fit(void **state)
 	assert_record(BASE + shape.capacity + 100 + QUANTUM, QUANTUM, 1, 3 * QUANTUM - 100);
 }
 
+static void capture_of_nothing_is_silence(void **state)
+{
+	(void)state;
+	capture_begins();
+	capture_cycle(BASE);
+	pump_capture(&pump, NULL, QUANTUM, &cycle);
+	assert_record(BASE + 2 * QUANTUM, QUANTUM, 0, 0);
+	for (uint32_t i = 0; i < QUANTUM; i++) {
+		assert_int_equal(ring_byte(BASE + i, 0), content(BASE + i, 0));
+		assert_int_equal(ring_byte(BASE + QUANTUM + i, 0), 0);
+	}
+}
+
+static void capture_is_erased(void **state)
+{
+	static const struct {
+		enum xaring_format format;
+		uint32_t channels;
+		uint8_t silence;
+	} cases[] = {{XARING_FORMAT_S16, 2, 0},
+		     {XARING_FORMAT_U8, 7, 0x80},
+		     {XARING_FORMAT_S24_3, 5, 0}};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		begin_with(cases[c].format, cases[c].channels, XARING_CAPTURE);
+		memset(pages.data, 0x55, (size_t)shape.capacity * shape.frame_bytes);
+		pump_erase(&pump);
+		for (uint32_t i = 0; i < shape.capacity; i++)
+			for (uint32_t b = 0; b < shape.frame_bytes; b++)
+				assert_int_equal(ring_byte(i, b), cases[c].silence);
+	}
+}
+
 static void capture_breaks_likewise(void **state)
 {
 	(void)state;
@@ -884,6 +918,8 @@ int main(void)
 		RULE(idle_counts_what_is_empty),
 		RULE(capture_delivers),
 		RULE(capture_drops_what_does_not_fit),
+		RULE(capture_of_nothing_is_silence),
+		RULE(capture_is_erased),
 		RULE(capture_breaks_likewise),
 	};
 

@@ -24,7 +24,7 @@ static struct session linked(int guest)
 	struct session_look look = looks(guest);
 	struct session s;
 
-	session_init(&s);
+	session_init(&s, false);
 	session_linked(&s, &look);
 	return s;
 }
@@ -43,7 +43,7 @@ static void test_link_stopped_guest_gets_inactive_node(void **state)
 	struct session s;
 
 	(void)state;
-	session_init(&s);
+	session_init(&s, false);
 	assert_int_equal(session_linked(&s, &look), SESSION_DO_CREATE);
 	assert_int_equal(s.phase, SESSION_IDLE);
 	assert_int_equal(session_linked(&s, &look), 0);
@@ -55,7 +55,7 @@ static void test_link_running_guest_gets_active_node(void **state)
 	struct session s;
 
 	(void)state;
-	session_init(&s);
+	session_init(&s, false);
 	assert_int_equal(session_linked(&s, &look), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
 	assert_int_equal(s.phase, SESSION_ACTIVE);
 }
@@ -94,7 +94,7 @@ static void test_kick_without_pipewire_does_nothing(void **state)
 	struct session s;
 
 	(void)state;
-	session_init(&s);
+	session_init(&s, false);
 	assert_int_equal(session_kick(&s, &look), 0);
 	assert_int_equal(s.phase, SESSION_WAITING);
 }
@@ -197,7 +197,7 @@ static void test_new_manager_renews_what_is_not_run(void **state)
 	struct session waiting;
 
 	(void)state;
-	session_init(&waiting);
+	session_init(&waiting, false);
 	assert_int_equal(session_manager_came(&waiting, false), 0);
 	assert_int_equal(session_manager_came(&idle, false), anew);
 	assert_int_equal(session_manager_came(&active, true), 0);
@@ -229,7 +229,7 @@ static void test_impossible_word_condemns_without_a_cycle(void **state)
 	struct session s;
 
 	(void)state;
-	session_init(&s);
+	session_init(&s, false);
 	look.linked = false;
 	assert_int_equal(session_sweep(&s, &look), SESSION_DO_CONDEMN);
 	assert_int_equal(s.reason, XARING_REASON_WORD);
@@ -254,7 +254,7 @@ static void test_guest_that_left_has_no_node(void **state)
 	assert_true(session_report(&s, &look, SECOND, &report));
 	assert_int_equal(report.backend, XARING_BACKEND_ACCEPTED);
 	assert_int_equal(session_end(&s), SESSION_DO_DETACH | SESSION_DO_FREE);
-	session_init(&waiting);
+	session_init(&waiting, false);
 	look.linked = false;
 	assert_int_equal(session_sweep(&waiting, &look), 0);
 	assert_int_equal(session_end(&waiting), SESSION_DO_DETACH | SESSION_DO_FREE);
@@ -289,10 +289,101 @@ static void test_end_of_others_is_at_once(void **state)
 	struct session waiting;
 
 	(void)state;
-	session_init(&waiting);
+	session_init(&waiting, false);
 	assert_int_equal(session_end(&idle),
 			 SESSION_DO_DETACH | SESSION_DO_DESTROY | SESSION_DO_FREE);
 	assert_int_equal(session_end(&waiting), SESSION_DO_DETACH | SESSION_DO_FREE);
+}
+
+/* ---- streams that record ---- */
+
+/* Linked, while the guest is in that state, and may record. */
+static struct session recorder(int guest, struct session_look *look)
+{
+	struct session s;
+
+	*look = looks(guest);
+	look->allowed = true;
+	session_init(&s, true);
+	session_linked(&s, look);
+	return s;
+}
+
+static void test_recorder_has_a_node_while_it_records_only(void **state)
+{
+	struct session_look look;
+	struct session s = recorder(XARING_STATE_STOPPED, &look);
+
+	(void)state;
+	assert_int_equal(s.phase, SESSION_IDLE);
+	assert_int_equal(session_manager_came(&s, false), 0);
+	assert_int_equal(session_sweep(&s, &look), 0);
+	look.guest = XARING_STATE_RUNNING;
+	assert_int_equal(session_kick(&s, &look), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+	assert_int_equal(session_kick(&s, &look), 0);
+	look.guest = XARING_STATE_STOPPED;
+	assert_int_equal(session_sweep(&s, &look), SESSION_DO_DESTROY);
+	assert_int_equal(s.phase, SESSION_IDLE);
+	look.guest = XARING_STATE_DRAINING;
+	assert_int_equal(session_kick(&s, &look), 0);
+	look.guest = XARING_STATE_PAUSED;
+	assert_int_equal(session_kick(&s, &look), 0);
+	look.guest = XARING_STATE_RUNNING;
+	assert_int_equal(session_sweep(&s, &look), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+	assert_int_equal(session_manager_came(&s, false),
+			 SESSION_DO_DESTROY | SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+	assert_int_equal(session_end(&s), SESSION_DO_DETACH | SESSION_DO_DESTROY | SESSION_DO_FREE);
+}
+
+static void test_recorder_that_runs_when_pipewire_comes(void **state)
+{
+	struct session_look look = looks(XARING_STATE_RUNNING);
+	struct session s;
+
+	(void)state;
+	look.allowed = true;
+	session_init(&s, true);
+	assert_int_equal(session_linked(&s, &look), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+	assert_int_equal(session_lost(&s), SESSION_DO_DESTROY);
+	assert_int_equal(session_end(&s), SESSION_DO_DETACH | SESSION_DO_FREE);
+}
+
+static void test_recorder_without_permission_has_no_node(void **state)
+{
+	struct session_look look;
+	struct session s = recorder(XARING_STATE_RUNNING, &look);
+
+	(void)state;
+	assert_int_equal(s.phase, SESSION_ACTIVE);
+	look.allowed = false;
+	assert_int_equal(session_revoked(&s), SESSION_DO_DESTROY);
+	assert_int_equal(session_revoked(&s), 0);
+	assert_int_equal(session_kick(&s, &look), 0);
+	assert_int_equal(session_sweep(&s, &look), 0);
+	look.allowed = true;
+	assert_int_equal(session_kick(&s, &look), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+}
+
+static void test_recorder_that_nobody_reads_lets_go(void **state)
+{
+	struct session_look look;
+	struct session s = recorder(XARING_STATE_RUNNING, &look);
+
+	(void)state;
+	look.moved = 1000;
+	assert_int_equal(second(&s, &look, true), 0);
+	for (uint32_t i = 1; i < SESSION_UNREAD_SWEEPS; i++)
+		assert_int_equal(second(&s, &look, true), 0);
+	assert_int_equal(second(&s, &look, true), SESSION_DO_DESTROY);
+	assert_int_equal(s.phase, SESSION_IDLE);
+	assert_int_equal(second(&s, &look, false), 0);
+	assert_int_equal(session_kick(&s, &look), 0);
+	look.read = 1;
+	assert_int_equal(second(&s, &look, false), SESSION_DO_CREATE | SESSION_DO_ACTIVATE);
+	/* It counts anew; and where the graph does not run, nothing could be read. */
+	for (uint32_t i = 1; i < SESSION_UNREAD_SWEEPS; i++)
+		assert_int_equal(second(&s, &look, true), 0);
+	assert_int_equal(second(&s, &look, false), 0);
 }
 
 static void test_report_at_most_once_in_a_second(void **state)
@@ -336,7 +427,7 @@ static void test_report_of_broken_is_at_once(void **state)
 struct model {
 	struct session s;
 	struct session_look look;
-	bool node, active, pages, tail, freed;
+	bool records, node, active, pages, tail, freed;
 };
 
 static void model_carry_out(struct model *m, uint32_t todo)
@@ -372,6 +463,8 @@ static void model_carry_out(struct model *m, uint32_t todo)
 		assert_false(m->node || m->pages);
 		m->freed = true;
 	}
+	/* People see it while it records, and may, and no longer. */
+	assert_true(!m->records || !m->node || (m->active && m->look.allowed));
 }
 
 static uint32_t next_random(uint32_t *seed)
@@ -388,11 +481,14 @@ static void model_guest_does_something(struct model *m, uint32_t random)
 	m->look.reason = random % 97 == 0 ? XARING_REASON_UNSETTLED : XARING_REASON_NONE;
 	if (m->active && random & 0x200)
 		m->look.cycles++;
+	if (random & 0x400)
+		m->look.moved++;
+	m->look.read += random & 0x800;
 }
 
 static uint32_t model_happens(struct model *m, uint32_t random)
 {
-	switch (random % 8) {
+	switch (random % 9) {
 	case 0:
 		return m->look.linked ? session_linked(&m->s, &m->look) : 0;
 	case 1:
@@ -409,6 +505,10 @@ static uint32_t model_happens(struct model *m, uint32_t random)
 		return m->tail ? session_tail_over(&m->s) : 0;
 	case 6:
 		return session_manager_came(&m->s, m->active && random & 0x400);
+	case 7:
+		m->look.allowed = m->records && !m->look.allowed;
+		return m->look.allowed || !m->records ? session_kick(&m->s, &m->look)
+						      : session_revoked(&m->s);
 	default:
 		return session_sweep(&m->s, &m->look);
 	}
@@ -420,10 +520,12 @@ static void test_no_sequence_of_events_does_the_impossible(void **state)
 
 	(void)state;
 	for (int life = 0; life < 20000; life++) {
-		struct model m = {.pages = true, .look = looks(XARING_STATE_STOPPED)};
+		struct model m = {.records = life % 2,
+				  .pages = true,
+				  .look = looks(XARING_STATE_STOPPED)};
 		uint32_t length = next_random(&seed) % 60;
 
-		session_init(&m.s);
+		session_init(&m.s, m.records);
 		for (uint32_t i = 0; i < length && !m.freed; i++) {
 			model_guest_does_something(&m, next_random(&seed));
 			model_carry_out(&m, model_happens(&m, next_random(&seed)));
@@ -457,6 +559,10 @@ int main(void)
 		cmocka_unit_test(test_end_of_active_stream_lingers),
 		cmocka_unit_test(test_end_of_tail_when_pipewire_goes),
 		cmocka_unit_test(test_end_of_others_is_at_once),
+		cmocka_unit_test(test_recorder_has_a_node_while_it_records_only),
+		cmocka_unit_test(test_recorder_that_runs_when_pipewire_comes),
+		cmocka_unit_test(test_recorder_without_permission_has_no_node),
+		cmocka_unit_test(test_recorder_that_nobody_reads_lets_go),
 		cmocka_unit_test(test_report_at_most_once_in_a_second),
 		cmocka_unit_test(test_report_of_broken_is_at_once),
 		cmocka_unit_test(test_no_sequence_of_events_does_the_impossible),
