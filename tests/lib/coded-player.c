@@ -6,9 +6,10 @@
  *
  *   coded-player [-D DEVICE] [-f FORMAT] [-r RATE] [-p PERIOD] [-b BUFFER] [-m rw|mmap|nonblock]
  *                [-i FIRST] [-n FRAMES] [-l LOG] VM
+ *   coded-player -R FILE [THE SAME OPTIONS]    records into FILE (raw samples) instead of playing
  *
- * LOG has a line "w NS INDEX DELAY" after each write, where INDEX is that of the next frame, and
- * "e NS CALL CODE" for each error. The last line on standard output is a JSON object.
+ * LOG has a line "w NS INDEX DELAY" after each write or read, where INDEX is that of the next frame,
+ * and "e NS CALL CODE" for each error. The last line on standard output is a JSON object.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +33,7 @@ struct player {
 	snd_pcm_uframes_t period, buffer;
 	uint32_t vm, first, next;
 	uint64_t left; /* frames still to write */
-	FILE *log;
+	FILE *log, *record;
 	uint8_t *block;
 	uint32_t errors, xruns;
 	uint64_t last_ns, longest_ns, longest_at_ns, drain_ns;
@@ -102,7 +103,8 @@ static int set_params(struct player *p)
 	    (res = snd_pcm_hw_params(p->pcm, hw)) < 0)
 		return res;
 	if ((res = snd_pcm_sw_params_current(p->pcm, sw)) < 0 ||
-	    (res = snd_pcm_sw_params_set_start_threshold(p->pcm, sw, p->buffer)) < 0 ||
+	    (res = snd_pcm_sw_params_set_start_threshold(p->pcm, sw, p->record ? 1 : p->buffer)) <
+		    0 ||
 	    (res = snd_pcm_sw_params_set_avail_min(p->pcm, sw, p->period)) < 0)
 		return res;
 	return snd_pcm_sw_params(p->pcm, sw);
@@ -120,7 +122,7 @@ static void fill_block(struct player *p, uint32_t frames)
 	}
 }
 
-static int wait_for_space(struct player *p)
+static int wait_until_ready(struct player *p)
 {
 	struct pollfd fds[8];
 	int n = snd_pcm_poll_descriptors(p->pcm, fds, 8);
@@ -133,7 +135,7 @@ static int wait_for_space(struct player *p)
 	return snd_pcm_poll_descriptors_revents(p->pcm, fds, (unsigned int)n, &revents);
 }
 
-static void note_write(struct player *p)
+static void note_move(struct player *p)
 {
 	snd_pcm_sframes_t delay = 0;
 	uint64_t now = now_ns();
@@ -154,21 +156,35 @@ static void note_write(struct player *p)
 
 static snd_pcm_sframes_t write_block(struct player *p, uint32_t frames)
 {
+	fill_block(p, frames);
 	if (strcmp(p->mode, "mmap") == 0)
 		return snd_pcm_mmap_writei(p->pcm, p->block, frames);
 	return snd_pcm_writei(p->pcm, p->block, frames);
 }
 
-static int write_some(struct player *p)
+static snd_pcm_sframes_t read_block(struct player *p, uint32_t frames)
+{
+	snd_pcm_sframes_t n = strcmp(p->mode, "mmap") == 0
+				      ? snd_pcm_mmap_readi(p->pcm, p->block, frames)
+				      : snd_pcm_readi(p->pcm, p->block, frames);
+	size_t bytes = n > 0 ? (size_t)snd_pcm_frames_to_bytes(p->pcm, n) : 0;
+
+	if (bytes > 0 && fwrite(p->block, 1, bytes, p->record) != bytes) {
+		perror("coded-player: the recording");
+		exit(2);
+	}
+	return n;
+}
+
+static int move_some(struct player *p)
 {
 	uint32_t frames = (uint32_t)(p->left < p->period ? p->left : p->period);
 	snd_pcm_sframes_t n;
 	int res;
 
-	fill_block(p, frames);
-	n = write_block(p, frames);
+	n = p->record ? read_block(p, frames) : write_block(p, frames);
 	if (n == -EAGAIN) {
-		res = wait_for_space(p);
+		res = wait_until_ready(p);
 		if (res < 0)
 			note_error(p, "poll", res);
 		return res == -ETIMEDOUT ? res : 0;
@@ -182,12 +198,12 @@ static int write_some(struct player *p)
 		return snd_pcm_prepare(p->pcm);
 	}
 	if (n < 0) {
-		note_error(p, "write", (long)n);
+		note_error(p, p->record ? "read" : "write", (long)n);
 		return (int)n;
 	}
 	p->next += (uint32_t)n;
 	p->left -= (uint64_t)n;
-	note_write(p);
+	note_move(p);
 	return 0;
 }
 
@@ -208,7 +224,8 @@ static int drain(struct player *p)
 static int play(struct player *p)
 {
 	int mode = strcmp(p->mode, "nonblock") == 0 ? SND_PCM_NONBLOCK : 0;
-	int res = snd_pcm_open(&p->pcm, p->device, SND_PCM_STREAM_PLAYBACK, mode);
+	int res = snd_pcm_open(&p->pcm, p->device,
+			       p->record ? SND_PCM_STREAM_CAPTURE : SND_PCM_STREAM_PLAYBACK, mode);
 
 	if (res < 0) {
 		note_error(p, "open", res);
@@ -221,8 +238,8 @@ static int play(struct player *p)
 	p->next = p->first;
 	p->delay_min = LONG_MAX;
 	while (res >= 0 && p->block && !stopped && p->left)
-		res = write_some(p);
-	if (res >= 0)
+		res = move_some(p);
+	if (res >= 0 && !p->record)
 		res = drain(p);
 	free(p->block);
 	snd_pcm_close(p->pcm);
@@ -266,6 +283,9 @@ static int take_option(struct player *p, int option)
 	case 'n':
 		p->left = strtoull(optarg, NULL, 10);
 		return 0;
+	case 'R':
+		p->record = fopen(optarg, "we");
+		return p->record ? 0 : -errno;
 	case 'l':
 		p->log = fopen(optarg, "we");
 		return p->log ? setvbuf(p->log, NULL, _IOLBF, 4096) : -errno;
@@ -288,12 +308,12 @@ int main(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_stop};
 	int option, res;
 
-	while ((option = getopt(argc, argv, "D:f:r:p:b:m:i:n:l:")) != -1) {
+	while ((option = getopt(argc, argv, "D:f:r:p:b:m:i:n:l:R:")) != -1) {
 		if (take_option(&p, option) < 0)
 			return 2;
 	}
 	p.vm = optind < argc ? (uint32_t)strtoul(argv[optind], NULL, 10) : 0;
-	if (p.vm < 1 || p.vm > FRAME_CODE_VM_MAX) {
+	if (!p.record && (p.vm < 1 || p.vm > FRAME_CODE_VM_MAX)) {
 		fprintf(stderr, "coded-player: the VM is a number from 1 to %u\n",
 			FRAME_CODE_VM_MAX);
 		return 2;
@@ -303,5 +323,7 @@ int main(int argc, char **argv)
 	print_summary(&p);
 	if (p.log)
 		fclose(p.log);
+	if (p.record && fclose(p.record) != 0)
+		res = -errno;
 	return res < 0 || p.errors ? 1 : 0;
 }

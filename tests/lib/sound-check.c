@@ -13,6 +13,12 @@
  *       before, a power of two, so that nothing is lost. Always exit 0: the caller judges.
  *   sound-check level CHANNELS RECORDED [FROM_NS TO_NS]
  *       Prints the level in dB of the recording, or of the part between two times.
+ *   sound-check bounds CHANNELS RECORDED
+ *       Prints the number of the first frame that is not silent, that of the last, and how many there are;
+ *       0 0 when all are silent.
+ *   sound-check moment CHANNELS RATE RECORDED FRAME TAPPED
+ *       Prints when, in ns, the 16 frames of RECORDED from FRAME on began to be heard in TAPPED, a recording of
+ *       sound-tap; nothing, and exit 1, when they never were.
  *   sound-check end-level CHANNELS FRAMES RECORDED
  *       The same of the last FRAMES frames before the silence at the end.
  */
@@ -486,6 +492,39 @@ static int check_end_level(const char *channels_text, const char *frames_text, c
 	return 0;
 }
 
+static int check_bounds(const char *channels_text, const char *recorded)
+{
+	struct file file = map_file(recorded);
+	const float *samples = (const float *)(const void *)file.bytes;
+	uint32_t channels = (uint32_t)strtoul(channels_text, NULL, 10);
+	size_t n = file.size / sizeof(float) / channels, first = find_sound(samples, n, channels);
+	size_t last = n;
+
+	while (last > first && is_silent(samples + (last - 1) * channels, channels))
+		last--;
+	printf("%zu %zu %zu\n", first < n ? first : 0, last > first ? last - 1 : 0, n);
+	return 0;
+}
+
+static int check_moment(const char *channels, const char *rate, const char *recorded,
+			const char *frame, const char *tapped)
+{
+	struct file r = map_file(recorded), t = map_file(tapped);
+	struct moments times = read_times(tapped);
+	size_t bytes = strtoul(channels, NULL, 10) * sizeof(float);
+	size_t from = strtoul(frame, NULL, 10) * bytes, length = RESYNC_FRAMES * bytes;
+
+	if (from + length > r.size)
+		return 1;
+	for (size_t i = 0; i * bytes + length <= t.size; i++) {
+		if (memcmp(r.bytes + from, t.bytes + i * bytes, length) != 0)
+			continue;
+		printf("%" PRIu64 "\n", heard_ns(&times, i, (uint32_t)strtoul(rate, NULL, 10)));
+		return 0;
+	}
+	return 1;
+}
+
 static int check_level(const char *channels_text, const char *recorded, uint64_t from_ns,
 		       uint64_t to_ns)
 {
@@ -521,6 +560,10 @@ int main(int argc, char **argv)
 	if (argc >= 5 && argc <= 7 && strcmp(argv[1], "coded") == 0)
 		return check_coded(argv[2], argv[3], argv[4], argc >= 6 ? argv[5] : NULL,
 				   argc == 7 ? argv[6] : NULL);
+	if (argc == 4 && strcmp(argv[1], "bounds") == 0)
+		return check_bounds(argv[2], argv[3]);
+	if (argc == 7 && strcmp(argv[1], "moment") == 0)
+		return check_moment(argv[2], argv[3], argv[4], argv[5], argv[6]);
 	if (argc == 5 && strcmp(argv[1], "end-level") == 0)
 		return check_end_level(argv[2], argv[3], argv[4]);
 	if (argc == 4 && strcmp(argv[1], "level") == 0)
@@ -531,6 +574,8 @@ int main(int argc, char **argv)
 	fprintf(stderr, "usage: sound-check exact FORMAT CHANNELS PLAYED RECORDED [RAMP] |\n"
 			"       sound-check coded VM RATE RECORDED [LOG [GAIN]] |\n"
 			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS] |\n"
+			"       sound-check bounds CHANNELS RECORDED |\n"
+			"       sound-check moment CHANNELS RATE RECORDED FRAME TAPPED |\n"
 			"       sound-check end-level CHANNELS FRAMES RECORDED\n");
 	return 2;
 }

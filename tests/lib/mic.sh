@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# A microphone in the private session, what it hears, and programs of VMs that record. Sourced after sound.sh.
+
+# ---- dom0 ----
+
+# mic_add: with the channels MIC_CHANNELS. WirePlumber 0.4.13 dies when a microphone that it would suspend is taken away
+# before that.
+MIC_CHANNELS=FL,FR
+mic_add() {
+	pw-cli create-node adapter "{ factory.name=support.null-audio-sink node.name=test-mic
+		media.class=Audio/Source/Virtual object.linger=true audio.rate=$SESSION_RATE
+		audio.position=[${MIC_CHANNELS//,/ }] session.suspend-timeout-seconds=0 }" >/dev/null
+	wait_or_die 10 "the microphone" node_exists test-mic
+}
+
+mic_remove() {
+	pw-cli destroy "$(node_id test-mic)" >/dev/null
+	wait_or_die 10 "the microphone's end" node_is_gone test-mic
+}
+
+# room_file FILE.au NUMBER FIRST FRAMES: frames that say who they are (frame-code.h), as floats in two channels, behind a
+# header (Sun's, with the bytes in this machine's order).
+room_file() {
+	{
+		printf 'dns.\x18\0\0\0\xff\xff\xff\xff\x06\0\0\0\x80\xbb\0\0\x02\0\0\0'
+		"$TOOLS/sound-make" coded FLOAT "$2" "$3" "$4"
+	} >"$1"
+}
+
+# room_plays FILE [TARGET]: in the background; without a target nothing hears it yet. ROOM_PID.
+room_plays() {
+	pw-cat -p --target "${2:-0}" --latency=$SESSION_QUANTUM "$1" >>"$SESSION/log/room" 2>&1 </dev/null &
+	ROOM_PID=$!
+	at_exit end_player $ROOM_PID
+	wait_or_die 10 "the sound of the room" node_exists pw-cat
+}
+
+# The microphone hears the room, from the moment on at which all channels are linked.
+mic_hears_room() {
+	local channel
+	for channel in ${MIC_CHANNELS//,/ }; do pw-link "pw-cat:output_$channel" "test-mic:input_$channel"; done
+}
+
+# mic_hears FILE
+mic_hears() {
+	room_plays "$1"
+	mic_hears_room
+}
+
+room_ends() {
+	end_player "$ROOM_PID"
+	wait "$ROOM_PID" 2>/dev/null
+}
+
+rules_were_read() {
+	[ "$(grep -c 'rules were read' "$SESSION/log/xaring-pw")" -ge "$1" ]
+}
+
+# mic_rule allow|deny [KEY]: of one VM, or of all. MIC_RULE_NS is when that was said.
+MIC_RULES=0
+mic_rule() {
+	local conf=$SESSION/conf/xaring-pw.conf.d/microphone.conf
+	mkdir -p "${conf%/*}"
+	echo "xaring.rules = [ { matches = [ { xaring.key = \"${2:-~.*}\" } ] actions = { policy = { microphone = $1 } } } ]" \
+		>"$conf"
+	MIC_RULES=$((MIC_RULES + 1))
+	MIC_RULE_NS=$(now_ns)
+	kill -HUP "$DAEMON_PID"
+	wait_or_die 5 "the rule of microphones: $1" rules_were_read $MIC_RULES
+}
+
+# capture_is_linked NODE
+capture_is_linked() {
+	pw-link -l 2>/dev/null | grep -q "$1:input"
+}
+
+# ---- VMs ----
+
+# record_start VM FILE COMMAND...: a program that records, in the background, until record_ends. RECORD_PID.
+record_start() {
+	local vm=$1 file=$2
+	shift 2
+	XARING_SOCKET=$(vm_socket "$vm") "$@" >"$file" 2>"$file.log" </dev/null &
+	RECORD_PID=$!
+	at_exit end_player $RECORD_PID
+}
+
+# arecord_start VM FORMAT CHANNELS FILE [ARGUMENT...]: with a second in its buffer, for no machine is that late.
+arecord_start() {
+	local vm=$1 format=$2 channels=$3 file=$4
+	shift 4
+	record_start "$vm" "$file" arecord -q -D xen -t raw -f "$(alsa_format "$format")" -c "$channels" \
+		-r "$SESSION_RATE" --period-size=480 --buffer-size="$SESSION_RATE" "$@"
+}
+
+# record_ends TEXT FILE [PID]: arecord says in one way or the other that it was told to end, by where it slept.
+record_ends() {
+	local pid=${3:-$RECORD_PID}
+	kill "$pid"
+	wait "$pid"
+	check "$1: the program has seen no error" not_grep -vE 'Aborted by signal|read error: Interrupted system call' "$2.log" || cat "$2.log"
+}
+
+not_grep() {
+	! grep -q "$@"
+}
+
+# recorded FILE: bytes.
+recorded() {
+	stat -c %s "$1" 2>/dev/null || echo 0
+}
+
+has_recorded() {
+	[ "$(recorded "$1")" -ge "$2" ]
+}
+
+# let_record FILE BYTES: so much more.
+let_record() {
+	wait_or_die 20 "a recording that goes on" has_recorded "$1" $(($(recorded "$1") + $2))
+}
+
+# ---- what was recorded ----
+
+# behind_ms LOG: how much less has come than real time has passed, by the log of coded-player, in ms.
+behind_ms() {
+	awk -v "rate=$SESSION_RATE" '$1 == "w" { if (!first) { first = $2; from = $3 } last = $2; to = $3 }
+		END { if (last > first) printf "%d", (last - first) / 1e6 - (to - from) * 1e3 / rate }' "$1"
+}
+
+# bounds FILE: into FIRST, LAST and COUNT; a stereo recording of floats.
+bounds() {
+	read -r FIRST LAST COUNT < <("$TOOLS/sound-check" bounds 2 "$1")
+}
+
+# moment FILE FRAME: when the microphone heard what is there in that recording, in ns.
+moment() {
+	"$TOOLS/sound-check" moment 2 "$SESSION_RATE" "$1" "$2" "$SESSION/mic.f32"
+}
+
+# to_float FORMAT CHANNELS FILE FLOATS
+to_float() {
+	if [ "$1" = FLOAT ]; then
+		cp "$3" "$4"
+	else
+		sox -V1 -D -t raw -e signed -b 16 -c "$2" -r "$SESSION_RATE" "$3" -t raw -e floating-point -b 32 "$4"
+	fi
+}
