@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Deadline: 400 s.
+# In the long run only.
+# A guest records: silence, and without a node in dom0, while it may not; what dom0's microphone hears, frame by frame,
+# as soon as it may, over a restore, a new worker and a new daemon of its own; and silence again.
+# shellcheck source=tests/xen/lib.sh
+. /payload/tests/xen/lib.sh
+# shellcheck source=tests/xen/machine/lib-more.sh
+. /payload/tests/xen/machine/lib-more.sh
+# shellcheck source=tests/xen/machine/lib-restore.sh
+. /payload/tests/xen/machine/lib-restore.sh
+# shellcheck source=tests/lib/mic.sh
+. /payload/tests/lib/mic.sh
+
+# The number of the frames that the microphone hears.
+ROOM=9
+FIGURES=()
+# Until the recorder has run.
+TAP_LOG=$SESSION/log/tap
+: >"$TAP_LOG"
+
+microphone() {
+	rule "{ matches = [ { xaring.key = pv } ] actions = { policy = { microphone = $1 } } }"
+}
+
+# capture_nodes: those that guest has in dom0, as lines of the graph, into the array NODES.
+capture_nodes() {
+	local line
+	NODES=()
+	graph_read
+	for line in "${GRAPH_LINES[@]}"; do
+		[[ $line != node$'\t'*$'\t'"xen.pv.capture."* ]] || NODES+=("$line")
+	done
+}
+
+has_node() {
+	capture_nodes
+	[[ ${NODES[*]} == *$'\trunning'* ]]
+}
+
+has_no_node() {
+	capture_nodes
+	[ ${#NODES[@]} -eq 0 ]
+}
+
+# recorder [ARGUMENT...]: a program of the guest that records into /tmp/heard.f32. One that is left fills the guest.
+recorder() {
+	at_exit "[ \$CHECK_FAILED -eq 0 ] || GUEST_SECONDS=5 guest_signal pv recorder KILL"
+	guest_spawn pv recorder "/payload/tests/lib/coded-player -R /tmp/heard.f32 -f FLOAT -b 24000 $*"
+}
+
+# judged NAME: what the guest has recorded, when its program has ended: VERDICT, and what the program said. What is
+# missing or heard twice proves nothing where dom0's graph was late: the microphone is a node of it.
+judged() {
+	VERDICT=$SESSION/verdict-$1.json
+	# Some seconds of sound take as many to be read, there.
+	GUEST_SECONDS=120 guest_run pv "/payload/tests/lib/sound-check coded $ROOM 48000 /tmp/heard.f32" >"$VERDICT"
+	check "$1: what was recorded is judged" test -s "$VERDICT"
+	player_said "$SESSION/$1.json"
+	note "$1: $(verdict '"\(.coded) frames heard, \(.gaps) gaps, \(.jumps) jumps, \(.silent) silent"')"
+	check_number "$1: errors that the program has seen" "$PLAYER_ERRORS" -eq 0
+	check_number "$1: frames of others" "$(verdict .foreign)" -eq 0
+	graph_was_late ||
+		check_number "$1: frames that are heard twice, or damaged" "$(verdict '.repeated + .damaged')" -eq 0
+}
+
+# let_guest_record SECONDS: so much more; waited for in the guest, for each look at it would take dom0 a quarter of a second.
+let_guest_record() {
+	GUEST_SECONDS=$((30 + $1)) guest_run pv "end=\$((\$(stat -c %s /tmp/heard.f32) + $1 * 384000))
+		until [ \$(stat -c %s /tmp/heard.f32) -ge \$end ]; do sleep 0.2; done"
+	check "it records" test $? -eq 0 || check_end
+}
+
+# The end of what was recorded, in frames of silence.
+silence_at_end() {
+	verdict '.recorded - (.runs[-1] | .at + .frames)'
+}
+
+# What the microphone hears is played by another guest: no program of dom0 has less to do for it.
+room_plays_in_guest() {
+	local channel
+	guest_player pvh $ROOM -b 48000
+	heard_or_die pvh
+	for channel in FL FR; do pw-link "xen.pvh.playback.1:output_$channel" "test-mic:input_$channel"; done
+	check "the microphone hears it" wait_for 5 mic_is_linked
+}
+
+mic_is_linked() {
+	pw-link -l | grep -q 'xen.pvh.playback.1:output_FR'
+}
+
+denied() {
+	recorder -n 96000
+	guest_wait pv recorder 30 "$SESSION/denied.json"
+	check "denied: its program ends well" test $? -eq 0
+	judged denied
+	check_number "denied: frames" "$(verdict .recorded)" -eq 96000
+	check_number "denied: silent frames" "$(verdict .silent)" -eq 96000
+	unnoticed_check denied
+	check "denied: no node" has_no_node
+}
+
+# From a microphone that hears the room already.
+allowed_once() {
+	tap_start "test-mic:FL,FR:$SESSION/mic.f32"
+	recorder
+	let_guest_record 1
+	check "denied: no node" has_no_node
+	microphone allow
+	check "allowed: a node" wait_for 5 has_node
+	let_guest_record 2
+	microphone deny
+	check "revoked: no node" wait_for 3 has_no_node
+	let_guest_record 1
+	guest_stop pv recorder "$SESSION/allowed.json"
+	tap_end
+	judged allowed
+	check_number "allowed: frames heard" "$(verdict .coded)" -ge 72000
+	check_number "revoked: silent frames at the end" "$(silence_at_end)" -ge 24000
+}
+
+allowed() {
+	local try
+	for try in 1 2 3; do
+		allowed_once
+		graph_was_late || break
+		note "allowed, attempt $try: the graph was late"
+	done
+	check_number "allowed: gaps and jumps" "$(verdict '.gaps + .jumps')" -eq 0
+	unnoticed_check allowed
+	FIGURES+=("$(verdict .coded) frames exact")
+}
+
+# heard_after TEXT COMMAND...: of one that records.
+heard_after() {
+	local text=$1
+	shift
+	tap_start "test-mic:FL,FR:$SESSION/mic.f32"
+	recorder
+	check "$text: a node" wait_for 10 has_node
+	let_guest_record 1
+	"$@"
+	check "$text: a node afterwards" wait_for 30 has_node
+	let_guest_record 1
+	guest_stop pv recorder "$SESSION/$text.json"
+	tap_end
+	judged "$text"
+	check_number "$text: frames heard" "$(verdict .coded)" -ge 48000
+	check_number "$text: frames of silence at the end" "$(silence_at_end)" -lt 24000
+	FIGURES+=("heard after $text")
+}
+
+new_worker() {
+	local worker
+	worker=$(worker_of_broker)
+	kill -9 "$worker"
+	wait_or_die 10 "another worker" worker_is_new "$worker"
+}
+
+new_guestd() {
+	local daemon
+	daemon=$(guest_daemon pv)
+	guest_run pv "kill -9 $daemon"
+	wait_or_die 20 "another daemon" guest_daemon_is_new pv "$daemon"
+}
+
+session_need
+guest_need pv pv
+guest_need pvh pvh
+mic_add
+at_exit mic_remove
+denied
+room_plays_in_guest
+allowed
+microphone allow
+heard_after "a new worker" new_worker
+heard_after "a new daemon" new_guestd
+heard_after "a restore" save_and_restore pv
+guest_signal pvh player TERM
+figure "$(printf '%s, ' "${FIGURES[@]}")"
+check_end
