@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A list in memory, and its copy in a file. Knows nothing of VMs but their keys.
+ */
+#include "consent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+
+#define LINE_BYTES 128
+
+struct entry {
+	struct entry *next;
+	char key[IPC_VM_NAME_BYTES];
+	enum consent_choice choice;
+	int64_t until_s;
+};
+
+struct consent {
+	char *path, *fresh; /* the file, and what becomes it */
+	struct entry *first;
+	unsigned count;
+};
+
+static struct entry **find(struct entry **at, const char *key)
+{
+	while (*at && strcmp((*at)->key, key) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void remove_entry(struct consent *c, struct entry **at)
+{
+	struct entry *gone = *at;
+
+	*at = gone->next;
+	free(gone);
+	c->count--;
+}
+
+static int put(struct consent *c, const struct entry *entry)
+{
+	struct entry **at = find(&c->first, entry->key);
+
+	if (!*at) {
+		if (c->count == CONSENT_ENTRIES_MAX)
+			return -ENOSPC;
+		*at = calloc(1, sizeof(**at));
+		if (!*at)
+			return -ENOMEM;
+		c->count++;
+		memcpy((*at)->key, entry->key, sizeof(entry->key));
+	}
+	(*at)->choice = entry->choice;
+	(*at)->until_s = entry->until_s;
+	return 0;
+}
+
+/* ---- the file ---- */
+
+static bool read_end(const char *text, int64_t *until_s)
+{
+	char *end;
+
+	errno = 0;
+	*until_s = strtoll(text, &end, 10);
+	return errno == 0 && end != text && *end == '\0' && *until_s > 0;
+}
+
+/* Takes the line apart. */
+static bool read_line(char *line, struct entry *entry)
+{
+	char *rest = NULL;
+	const char *key = strtok_r(line, " \n", &rest);
+	const char *choice = strtok_r(NULL, " \n", &rest);
+	const char *until = strtok_r(NULL, " \n", &rest);
+
+	if (!key || !choice || strtok_r(NULL, " \n", &rest) || !config_key_is_valid(key))
+		return false;
+	*entry = (struct entry){.until_s = CONSENT_FOREVER};
+	memcpy(entry->key, key, strlen(key) + 1);
+	if (strcmp(choice, "allow") == 0)
+		entry->choice = CONSENT_ALLOW;
+	else if (strcmp(choice, "deny") == 0)
+		entry->choice = CONSENT_DENY;
+	return entry->choice != CONSENT_NONE && (!until || read_end(until, &entry->until_s));
+}
+
+static bool ends_line(const char *line)
+{
+	size_t length = strlen(line);
+
+	return length > 0 && line[length - 1] == '\n';
+}
+
+/* The rest of one that is too long. */
+static void skip_line(FILE *file)
+{
+	int c;
+
+	do
+		c = getc(file);
+	while (c != EOF && c != '\n');
+}
+
+static int read_entries(struct consent *c, FILE *file, unsigned *skipped)
+{
+	char line[LINE_BYTES];
+	struct entry entry;
+
+	while (fgets(line, sizeof(line), file)) {
+		bool is_whole = ends_line(line);
+
+		if (!is_whole)
+			skip_line(file);
+		if (!is_whole || !read_line(line, &entry))
+			++*skipped;
+		else if (put(c, &entry) < 0)
+			return -ENOMEM;
+	}
+	return ferror(file) ? -EIO : 0;
+}
+
+static int load(struct consent *c, unsigned *skipped)
+{
+	FILE *file = fopen(c->path, "re");
+	int res;
+
+	if (!file)
+		return errno == ENOENT ? 0 : -errno;
+	res = read_entries(c, file, skipped);
+	fclose(file);
+	return res;
+}
+
+static void write_entry(FILE *file, const struct entry *e)
+{
+	fprintf(file, "%s %s", e->key, e->choice == CONSENT_ALLOW ? "allow" : "deny");
+	if (e->until_s != CONSENT_FOREVER)
+		fprintf(file, " %" PRId64, e->until_s);
+	putc('\n', file);
+}
+
+static int write_entries(const struct consent *c)
+{
+	FILE *file = fopen(c->fresh, "we");
+	int res = 0;
+
+	if (!file)
+		return -errno;
+	for (const struct entry *e = c->first; e; e = e->next)
+		write_entry(file, e);
+	if (fflush(file) != 0 || fsync(fileno(file)) < 0)
+		res = -errno;
+	if (fclose(file) != 0 && res == 0)
+		res = -errno;
+	return res;
+}
+
+static int save(const struct consent *c)
+{
+	int res = write_entries(c);
+
+	if (res == 0 && rename(c->fresh, c->path) < 0)
+		res = -errno;
+	if (res < 0)
+		unlink(c->fresh);
+	return res;
+}
+
+/* ---- what others see ---- */
+
+int consent_open(const char *path, struct consent **out, unsigned *skipped)
+{
+	struct consent *c = calloc(1, sizeof(*c));
+	int res = -ENOMEM;
+
+	*skipped = 0;
+	if (!c)
+		return res;
+	if (asprintf(&c->fresh, "%s.new", path) < 0)
+		c->fresh = NULL;
+	c->path = strdup(path);
+	if (c->path && c->fresh)
+		res = load(c, skipped);
+	if (res < 0) {
+		consent_close(c);
+		return res;
+	}
+	*out = c;
+	return 0;
+}
+
+void consent_close(struct consent *c)
+{
+	if (!c)
+		return;
+	while (c->first)
+		remove_entry(c, &c->first);
+	free(c->path);
+	free(c->fresh);
+	free(c);
+}
+
+enum consent_choice consent_of(const struct consent *c, const char *key, int64_t now_s)
+{
+	struct entry *first = c->first, *e = *find(&first, key);
+
+	return e && now_s < e->until_s ? e->choice : CONSENT_NONE;
+}
+
+int64_t consent_next_end(const struct consent *c, int64_t now_s)
+{
+	int64_t next_s = CONSENT_FOREVER;
+
+	for (const struct entry *e = c->first; e; e = e->next) {
+		if (e->until_s > now_s && e->until_s < next_s)
+			next_s = e->until_s;
+	}
+	return next_s;
+}
+
+static void forget_what_is_over(struct consent *c, int64_t now_s)
+{
+	struct entry **at = &c->first;
+
+	while (*at) {
+		if ((*at)->until_s <= now_s)
+			remove_entry(c, at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+int consent_decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_s,
+		   int64_t now_s)
+{
+	struct entry entry = {.choice = choice, .until_s = until_s}, **at;
+	int res;
+
+	forget_what_is_over(c, now_s);
+	if (choice == CONSENT_NONE) {
+		at = find(&c->first, key);
+		if (*at)
+			remove_entry(c, at);
+		return save(c);
+	}
+	snprintf(entry.key, sizeof(entry.key), "%s", key);
+	res = put(c, &entry);
+	return res < 0 ? res : save(c);
+}

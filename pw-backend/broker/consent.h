@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What people have decided about the microphones of VMs, kept in a file across restarts by the keys of the VMs.
+ *
+ * The file is text, a line for each VM: "KEY allow", "KEY deny", or "KEY allow SECONDS" with the time since the
+ * epoch until which that holds. It is replaced as a whole, so that it is never half written.
+ *
+ * Thread: the loop's. Blocks: for the disk, when something is decided. Logs: no.
+ */
+#ifndef XARING_BROKER_CONSENT_H
+#define XARING_BROKER_CONSENT_H
+
+#include <stdint.h>
+
+#include "../ipc.h"
+
+#define CONSENT_ENTRIES_MAX 4096u
+#define CONSENT_FOREVER     INT64_MAX
+
+enum consent_choice {
+	CONSENT_NONE, /* nobody has decided, or it is over */
+	CONSENT_ALLOW,
+	CONSENT_DENY
+};
+
+struct consent;
+
+/*
+ * Reads the file; one that is not there says nothing. What is not understood of it is skipped, and counted in
+ * *skipped: without a decision a VM may not record. path is copied.
+ *
+ * Owner: the caller; consent_close(). Returns 0 or a negative errno.
+ */
+int consent_open(const char *path, struct consent **out, unsigned *skipped);
+void consent_close(struct consent *consent);
+
+/* now_s: seconds since the epoch. */
+enum consent_choice consent_of(const struct consent *consent, const char *key, int64_t now_s);
+
+/* When the first of what holds now is over: seconds since the epoch, CONSENT_FOREVER when nothing is. */
+int64_t consent_next_end(const struct consent *consent, int64_t now_s);
+
+/*
+ * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. What is over is forgotten as well.
+ *
+ * Returns 0; a negative errno when it could not be written, and holds until consent_close() then;
+ * -ENOSPC when there are too many, and -ENOMEM: nothing is decided then.
+ */
+int consent_decide(struct consent *consent, const char *key, enum consent_choice choice,
+		   int64_t until_s, int64_t now_s);
+
+#endif

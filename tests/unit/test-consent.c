@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* What is decided about microphones holds across restarts, for as long as was said, and for nobody else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "broker/consent.h"
+
+#define NOW INT64_C(1800000000)
+
+static char folder[] = "/tmp/xaring-consent.XXXXXX";
+static char path[sizeof(folder) + 20];
+
+static int setup(void **state)
+{
+	(void)state;
+	memcpy(folder, "/tmp/xaring-consent.XXXXXX", sizeof(folder));
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/microphone", folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	chmod(folder, 0700);
+	unlink(path);
+	return rmdir(folder);
+}
+
+static void write_file(const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void assert_file(const char *expected)
+{
+	char text[512] = "";
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) < sizeof(text) - 1);
+	fclose(file);
+	assert_string_equal(text, expected);
+}
+
+static struct consent *opened(unsigned skipped)
+{
+	struct consent *c;
+	unsigned count;
+
+	assert_int_equal(consent_open(path, &c, &count), 0);
+	assert_int_equal(count, skipped);
+	return c;
+}
+
+static struct consent *reopened(struct consent *c)
+{
+	consent_close(c);
+	return opened(0);
+}
+
+static void nobody_has_decided_at_first(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
+	assert_int_equal(consent_next_end(c, NOW), CONSENT_FOREVER);
+	consent_close(c);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_decision_is_kept(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(consent_decide(c, "play", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	c = reopened(c);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
+	assert_int_equal(consent_of(c, "play", NOW), CONSENT_DENY);
+	assert_int_equal(consent_of(c, "wor", NOW), CONSENT_NONE);
+	assert_int_equal(consent_of(c, "works", NOW), CONSENT_NONE);
+	assert_file("work allow\nplay deny\n");
+	assert_int_equal(consent_decide(c, "work", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(consent_decide(c, "play", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(consent_decide(c, "none", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	c = reopened(c);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_DENY);
+	assert_int_equal(consent_of(c, "play", NOW), CONSENT_NONE);
+	assert_file("work deny\n");
+	consent_close(c);
+}
+
+static void a_decision_ends(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 600, NOW), 0);
+	assert_int_equal(consent_decide(c, "play", CONSENT_ALLOW, NOW + 60, NOW), 0);
+	assert_int_equal(consent_decide(c, "other", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	c = reopened(c);
+	assert_int_equal(consent_next_end(c, NOW), NOW + 60);
+	assert_int_equal(consent_of(c, "play", NOW + 59), CONSENT_ALLOW);
+	assert_int_equal(consent_of(c, "play", NOW + 60), CONSENT_NONE);
+	assert_int_equal(consent_next_end(c, NOW + 60), NOW + 600);
+	assert_int_equal(consent_next_end(c, NOW + 600), CONSENT_FOREVER);
+	/* It is forgotten with the next decision. */
+	assert_int_equal(consent_decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER, NOW + 60), 0);
+	assert_file("work allow 1800000600\nother allow\n");
+	consent_close(c);
+}
+
+static void what_is_not_understood_decides_nothing(void **state)
+{
+	char text[600] = "work allow\n"
+			 "no-choice\n"
+			 "play maybe\n"
+			 "a/b allow\n"
+			 "x allow 12 13\n"
+			 "y allow soon\n"
+			 "z allow -5\n"
+			 "v allow 99999999999999999999\n"
+			 "\n"
+			 "long allow ";
+	struct consent *c;
+
+	(void)state;
+	memset(text + strlen(text), '1', 200);
+	strcat(text, "\nlast deny\nunfinished allow");
+	write_file(text);
+	c = opened(10);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
+	assert_int_equal(consent_of(c, "last", NOW), CONSENT_DENY);
+	assert_int_equal(consent_of(c, "play", NOW), CONSENT_NONE);
+	assert_int_equal(consent_of(c, "unfinished", NOW), CONSENT_NONE);
+	assert_int_equal(consent_decide(c, "work", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	assert_file("last deny\n");
+	consent_close(c);
+}
+
+static void a_folder_that_is_none_is_an_error(void **state)
+{
+	struct consent *c;
+	unsigned skipped;
+
+	(void)state;
+	assert_int_equal(consent_open("/dev/null/microphone", &c, &skipped), -ENOTDIR);
+}
+
+static void what_cannot_be_written_holds_until_the_end(void **state)
+{
+	struct consent *c = opened(0);
+	char moved[sizeof(folder) + 4];
+
+	(void)state;
+	snprintf(moved, sizeof(moved), "%s.x", folder);
+	assert_int_equal(rename(folder, moved), 0);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOENT);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
+	assert_int_equal(rename(moved, folder), 0);
+	c = reopened(c);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
+	consent_close(c);
+}
+
+static void there_are_not_endlessly_many(void **state)
+{
+	FILE *file = fopen(path, "we");
+	struct consent *c;
+
+	(void)state;
+	for (unsigned i = 0; i < CONSENT_ENTRIES_MAX; i++)
+		fprintf(file, "vm%u allow\n", i);
+	fclose(file);
+	c = opened(0);
+	assert_int_equal(consent_decide(c, "more", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOSPC);
+	assert_int_equal(consent_of(c, "more", NOW), CONSENT_NONE);
+	assert_int_equal(consent_decide(c, "vm7", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	consent_close(c);
+}
+
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_FOLDER(nobody_has_decided_at_first),
+		WITH_FOLDER(a_decision_is_kept),
+		WITH_FOLDER(a_decision_ends),
+		WITH_FOLDER(what_is_not_understood_decides_nothing),
+		WITH_FOLDER(a_folder_that_is_none_is_an_error),
+		WITH_FOLDER(what_cannot_be_written_holds_until_the_end),
+		WITH_FOLDER(there_are_not_endlessly_many),
+	};
+
+	return cmocka_run_group_tests_name("consent", tests, NULL, NULL);
+}
