@@ -35,10 +35,14 @@ static int take_identity(struct reader *r, const struct place *place, const stru
 static int take_microphone(struct reader *r, const struct place *place, const struct piece *value,
 			   struct policy *policy)
 {
-	if (!piece_is(value, "deny") && !piece_is(value, "allow"))
-		return reader_refuse(r, place, value, "deny and allow are accepted");
-	policy->microphone =
-		piece_is(value, "allow") ? POLICY_MICROPHONE_ALLOW : POLICY_MICROPHONE_DENY;
+	if (piece_is(value, "deny"))
+		policy->microphone = POLICY_MICROPHONE_DENY;
+	else if (piece_is(value, "ask"))
+		policy->microphone = POLICY_MICROPHONE_ASK;
+	else if (piece_is(value, "allow"))
+		policy->microphone = POLICY_MICROPHONE_ALLOW;
+	else
+		return reader_refuse(r, place, value, "deny, ask and allow are accepted");
 	return 0;
 }
 

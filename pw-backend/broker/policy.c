@@ -17,6 +17,7 @@ void policy_init(struct policy *policy)
 {
 	memset(policy, 0, sizeof(*policy));
 	policy->playback = true;
+	policy->microphone = POLICY_MICROPHONE_ASK;
 	policy->max_streams = STREAMS_DEFAULT;
 	policy->max_pages = XARING_GUEST_PAGES_MAX;
 	policy->reconnect_ms = RECONNECT_MS_DEFAULT;

@@ -406,8 +406,8 @@ static void unknown_keys_are_refused_with_the_known_ones(void **state)
 		       "playback, microphone, max-streams, max-pages, reconnect-ms, identity and "
 		       "vm are accepted");
 	assert_refused("xaring.rules = [ { actions = { policy = { microphone = yes } } } ]",
-		       "1: xaring.rules[0].actions.policy.microphone = yes is refused: deny and "
-		       "allow are accepted");
+		       "1: xaring.rules[0].actions.policy.microphone = yes is refused: deny, "
+		       "ask and allow are accepted");
 }
 
 static void audio_user_is_auto_or_somebody(void **state)

@@ -115,7 +115,7 @@ static void capture_is_never_refused_by_policy(void **state)
 	struct judgement j = usual();
 
 	(void)state;
-	assert_int_equal(j.policy.microphone, POLICY_MICROPHONE_DENY);
+	assert_int_equal(j.policy.microphone, POLICY_MICROPHONE_ASK);
 	j.open.params.direction = XARING_CAPTURE;
 	j.policy.playback = false;
 	assert_int_equal(policy_check(&j.policy, &j.use, &j.open, &j.grant, &j.refusal), 0);
