@@ -13,12 +13,17 @@
 #include "broker.h"
 
 struct identity;
+struct lease;
 struct loop_source;
+struct permission;
 struct vm;
 
 struct broker {
 	struct broker_setup setup;
 	struct supervisor *supervisor;
+	struct permission *permission;
+	const struct broker_events *events; /* NULL = nobody watches */
+	void *events_data;
 	struct vm *vms;
 	uint32_t last_vm;
 	uint32_t last_lease;
@@ -30,6 +35,14 @@ void broker_tick(struct broker *broker);
 
 /* What the rules say about this VM. */
 void broker_policy(struct broker *broker, const struct identity *identity, struct policy *policy);
+
+/* Tells the VM's programs, if they can see it, and the worker whether it may record. */
+void broker_tell_microphone(struct vm *vm);
+
+/* Tells who watches; the lease is the VM's, or about to go. */
+void broker_stream_came(const struct lease *lease);
+void broker_stream_goes(const struct lease *lease);
+void broker_microphone_changed(const struct vm *vm);
 
 /* The rules say something else about the VM: its streams, and whether it may record, follow that. */
 void broker_set_policy(struct vm *vm, const struct policy *policy);

@@ -14,6 +14,7 @@
 #include "broker-private.h"
 #include "lease.h"
 #include "loop.h"
+#include "permission.h"
 #include "source-local.h"
 #include "vm.h"
 
@@ -68,8 +69,7 @@ static void on_tick(void *data)
 		loop_arm_timer(b->tick, 0);
 }
 
-/* To the VM's programs, if they can see it, and to the worker. */
-static void tell_microphone(struct vm *vm)
+void broker_tell_microphone(struct vm *vm)
 {
 	struct ipc_message m;
 
@@ -81,11 +81,8 @@ static void tell_microphone(struct vm *vm)
 
 void broker_set_policy(struct vm *vm, const struct policy *policy)
 {
-	bool before = vm_may_record(vm);
-
 	vm_set_policy(vm, policy);
-	if (vm_may_record(vm) != before)
-		tell_microphone(vm);
+	permission_rule_changed(vm->broker->permission, vm);
 	lease_enforce(vm);
 }
 
@@ -104,7 +101,7 @@ static void announce_vm(struct broker *b, struct vm *vm)
 	supervisor_send(b->supervisor, &m);
 	/* A worker takes it that a VM may not. */
 	if (vm_may_record(vm))
-		tell_microphone(vm);
+		broker_tell_microphone(vm);
 }
 
 static void on_worker_start(void *data)
@@ -198,6 +195,18 @@ static int find_lease(const struct broker *b, const struct ipc_message *m, struc
 	return 0;
 }
 
+/* What the guest is doing, and what it has missed. */
+static void note_state(struct lease *l, const struct ipc_message *m)
+{
+	bool changed = l->state != m->u.state.state;
+
+	l->xruns = m->u.state.xruns;
+	l->gap = m->u.state.gap;
+	l->state = m->u.state.state;
+	if (changed)
+		permission_streams_changed(l->vm->broker->permission, l->vm);
+}
+
 static int handle_state(struct broker *b, const struct ipc_message *m)
 {
 	struct xaring_refusal refusal = {.reason = (enum xaring_reason)m->u.state.reason};
@@ -210,6 +219,8 @@ static int handle_state(struct broker *b, const struct ipc_message *m)
 	if (backend > XARING_BACKEND_BROKEN || m->u.state.reason > XARING_REASON_INTERNAL ||
 	    m->u.state.state > XARING_STATE_PAUSED)
 		return -EPROTO;
+	if (l && !l->ending)
+		note_state(l, m);
 	if (backend != XARING_BACKEND_BROKEN && backend != XARING_BACKEND_REFUSED)
 		return 0;
 	if (m->u.state.reason == XARING_REASON_NONE)
@@ -273,13 +284,19 @@ int broker_create(const struct broker_setup *setup, struct broker **out)
 	res = loop_add_timer(setup->loop, on_tick, b, &b->tick);
 	if (res < 0)
 		goto err_free;
+	res = permission_open(b, setup->consent_file, &b->permission);
+	if (res < 0)
+		goto err_tick;
+	b->setup.consent_file = NULL;
 	res = supervisor_create(setup->loop, &worker_events, b, setup->spawn, setup->data,
 				&b->supervisor);
 	if (res < 0)
-		goto err_tick;
+		goto err_permission;
 	*out = b;
 	return 0;
 
+err_permission:
+	permission_close(b->permission);
 err_tick:
 	loop_remove(b->tick);
 err_free:
@@ -294,6 +311,10 @@ void broker_destroy(struct broker *b)
 		return;
 	supervisor_destroy(b->supervisor);
 	b->supervisor = NULL;
+	/* What follows is nobody's news. */
+	b->events = NULL;
+	permission_close(b->permission);
+	b->permission = NULL;
 	while (b->vms) {
 		struct vm *vm = b->vms;
 
@@ -334,9 +355,12 @@ void broker_adopt_vm(struct vm *vm)
 	while (*at)
 		at = &(*at)->next;
 	*at = vm;
+	permission_vm_came(b->permission, vm);
 	if (supervisor_is_alive(b->supervisor))
 		announce_vm(b, vm);
 	vm_set_backend(vm, supervisor_is_ready(b->supervisor));
+	if (b->events)
+		b->events->on_vm(b->events_data, vm, true);
 }
 
 void broker_remove_vm(struct vm *vm)
@@ -348,6 +372,8 @@ void broker_remove_vm(struct vm *vm)
 	while (*at != vm)
 		at = &(*at)->next;
 	*at = vm->next;
+	if (b->events)
+		b->events->on_vm(b->events_data, vm, false);
 	ipc_message_init(&m, IPC_VM_END, vm->id, 0);
 	supervisor_send(b->supervisor, &m);
 	vm_destroy(vm);
@@ -383,6 +409,77 @@ void broker_reload(struct broker *b)
 		next = vm->next;
 		vm->source_ops->reload(vm->source);
 	}
+}
+
+/* ---- for who watches and steers ---- */
+
+void broker_watch(struct broker *b, const struct broker_events *events, void *data)
+{
+	b->events = events;
+	b->events_data = data;
+}
+
+void broker_stream_came(const struct lease *l)
+{
+	const struct broker *b = l->vm->broker;
+
+	if (b->events)
+		b->events->on_stream(b->events_data, l, true);
+}
+
+void broker_stream_goes(const struct lease *l)
+{
+	const struct broker *b = l->vm->broker;
+
+	if (b->events)
+		b->events->on_stream(b->events_data, l, false);
+	permission_streams_changed(b->permission, l->vm);
+}
+
+void broker_microphone_changed(const struct vm *vm)
+{
+	const struct broker *b = vm->broker;
+
+	if (b->events)
+		b->events->on_microphone(b->events_data, vm);
+}
+
+struct vm *broker_next_vm(const struct broker *b, uint32_t after)
+{
+	struct vm *next = NULL;
+
+	for (struct vm *vm = b->vms; vm; vm = vm->next) {
+		if (vm->id > after && (!next || vm->id < next->id))
+			next = vm;
+	}
+	return next;
+}
+
+struct vm *broker_find_vm(const struct broker *b, const char *key)
+{
+	struct vm *vm = b->vms;
+
+	while (vm && strcmp(vm->identity.key, key) != 0)
+		vm = vm->next;
+	return vm;
+}
+
+int broker_decide(struct broker *b, struct vm *vm, const struct permission_decision *decision)
+{
+	return permission_decide(b->permission, vm, decision);
+}
+
+void broker_disconnect(struct vm *vm)
+{
+	vm->policy.is_cut = true;
+	lease_enforce(vm);
+}
+
+/* What was refused meanwhile is judged anew as after a change of the rules. */
+void broker_connect(struct vm *vm)
+{
+	vm->policy.is_cut = false;
+	vm->source_ops->reload(vm->source);
 }
 
 void broker_start(struct broker *b)

@@ -8,6 +8,8 @@
 #ifndef XARING_BROKER_H
 #define XARING_BROKER_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "supervisor.h"
@@ -16,8 +18,20 @@ struct broker;
 struct identity;
 struct policy;
 
+struct lease;
+struct permission_decision;
+struct vm;
+
+/* What happens, for who watches. Nothing of the broker may be changed in these. */
+struct broker_events {
+	void (*on_vm)(void *data, const struct vm *vm, bool came); /* it goes after this */
+	void (*on_stream)(void *data, const struct lease *lease, bool came);
+	void (*on_microphone)(void *data, const struct vm *vm); /* its state is another one */
+};
+
 struct broker_setup {
 	struct loop *loop;
+	const char *consent_file; /* permission_open(); borrowed for broker_create() */
 	supervisor_spawn_fn spawn; /* makes a worker; also gets data */
 
 	/*
@@ -52,6 +66,25 @@ int broker_add_vm(struct broker *broker, const struct broker_vm *vm);
 
 /* The rules have changed, for the streams to come: those that play go on. */
 void broker_reload(struct broker *broker);
+
+/* Who is told what happens (borrowed); NULL = nobody. */
+void broker_watch(struct broker *broker, const struct broker_events *events, void *data);
+
+/* Its VM with the smallest number above `after`, 0 = the first; NULL at the end. See vm.h. */
+struct vm *broker_next_vm(const struct broker *broker, uint32_t after);
+
+/* The VM with that key, or NULL. */
+struct vm *broker_find_vm(const struct broker *broker, const char *key);
+
+/* As permission_decide(). */
+int broker_decide(struct broker *broker, struct vm *vm, const struct permission_decision *decision);
+
+/*
+ * Ends the streams of the VM and refuses it others, until it is let in again or we end. Its programs go on in
+ * silence, and come back by themselves.
+ */
+void broker_disconnect(struct vm *vm);
+void broker_connect(struct vm *vm); /* the VM may be gone afterwards */
 
 /* Starts the worker. */
 void broker_start(struct broker *broker);

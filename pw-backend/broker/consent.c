@@ -51,7 +51,7 @@ static int put(struct consent *c, const struct entry *entry)
 
 	if (!*at) {
 		if (c->count == CONSENT_ENTRIES_MAX)
-			return -ENOSPC;
+			return -E2BIG;
 		*at = calloc(1, sizeof(**at));
 		if (!*at)
 			return -ENOMEM;
@@ -214,6 +214,13 @@ enum consent_choice consent_of(const struct consent *c, const char *key, int64_t
 	struct entry *first = c->first, *e = *find(&first, key);
 
 	return e && now_s < e->until_s ? e->choice : CONSENT_NONE;
+}
+
+int64_t consent_until(const struct consent *c, const char *key, int64_t now_s)
+{
+	struct entry *first = c->first, *e = *find(&first, key);
+
+	return e && now_s < e->until_s ? e->until_s : 0;
 }
 
 int64_t consent_next_end(const struct consent *c, int64_t now_s)

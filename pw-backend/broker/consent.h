@@ -37,6 +37,9 @@ void consent_close(struct consent *consent);
 /* now_s: seconds since the epoch. */
 enum consent_choice consent_of(const struct consent *consent, const char *key, int64_t now_s);
 
+/* Until when what is decided about one holds: likewise, CONSENT_FOREVER, or 0 when nothing is. */
+int64_t consent_until(const struct consent *consent, const char *key, int64_t now_s);
+
 /* When the first of what holds now is over: seconds since the epoch, CONSENT_FOREVER when nothing is. */
 int64_t consent_next_end(const struct consent *consent, int64_t now_s);
 
@@ -44,7 +47,7 @@ int64_t consent_next_end(const struct consent *consent, int64_t now_s);
  * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. What is over is forgotten as well.
  *
  * Returns 0; a negative errno when it could not be written, and holds until consent_close() then;
- * -ENOSPC when there are too many, and -ENOMEM: nothing is decided then.
+ * -E2BIG when there are too many, and -ENOMEM: nothing is decided then.
  */
 int consent_decide(struct consent *consent, const char *key, enum consent_choice choice,
 		   int64_t until_s, int64_t now_s);

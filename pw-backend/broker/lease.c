@@ -109,6 +109,7 @@ int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **
 	l->next = vm->leases;
 	vm->leases = l;
 	announce(l);
+	broker_stream_came(l);
 	*out = l;
 	return 0;
 }
@@ -153,6 +154,8 @@ void lease_end(struct lease *l)
 	struct ipc_message m;
 
 	l->source = NULL;
+	l->state = XARING_STATE_STOPPED;
+	broker_stream_goes(l);
 	if (!l->mapped || !supervisor_is_alive(supervisor)) {
 		lease_release(l);
 		return;

@@ -60,6 +60,9 @@ struct lease {
 	struct lease_pages pages;
 	lease_refused_fn on_refused;
 	lease_retake_fn retake;
+	uint32_t state; /* of the guest, enum xaring_state, as the worker last said; likewise what follows */
+	uint32_t xruns;
+	uint32_t gap;
 	void *source; /* the stream, as its source knows it; NULL when ending */
 	bool mapped;  /* by the worker, or will be when there is one */
 	bool ending;
@@ -69,7 +72,7 @@ struct lease {
 /* The VM's policy is another one: streams that it does not allow at all any more are refused. */
 void lease_enforce(const struct vm *vm);
 
-/* Makes a lease and tells the worker. It is the VM's. Returns 0 or -ENOMEM. */
+/* Makes a lease, and tells the worker and who watches the broker. It is the VM's. Returns 0 or -ENOMEM. */
 int lease_create(struct vm *vm, const struct lease_setup *setup, struct lease **out);
 
 /* Tells a new worker what it is to play. The lease is refused, and may be gone, when its pages cannot be had. */

@@ -25,6 +25,7 @@ int vm_create(uint32_t id, const struct identity *identity, const struct policy 
 	vm->id = id;
 	vm->identity = *identity;
 	vm->policy = *policy;
+	microphone_init(&vm->microphone, policy->microphone);
 	bucket_init(&vm->opens, OPENS_BURST, policy->reconnect_ms, clock_now_ms());
 	limited_log_init(&vm->log);
 	*out = vm;
@@ -41,12 +42,15 @@ void vm_destroy(struct vm *vm)
 
 bool vm_may_record(const struct vm *vm)
 {
-	return vm->policy.microphone == POLICY_MICROPHONE_ALLOW;
+	return microphone_state(&vm->microphone) == MICROPHONE_ALLOWED;
 }
 
 void vm_set_policy(struct vm *vm, const struct policy *policy)
 {
+	bool is_cut = vm->policy.is_cut;
+
 	vm->policy = *policy;
+	vm->policy.is_cut = is_cut;
 	vm->opens.refill_ms = policy->reconnect_ms;
 }
 

@@ -14,6 +14,7 @@
 #include "bucket.h"
 #include "identity.h"
 #include "limited-log.h"
+#include "microphone.h"
 #include "policy.h"
 #include "status-page.h"
 
@@ -31,6 +32,8 @@ struct vm {
 	struct policy_use use;  /* streams that are ending included */
 	struct bucket opens;    /* new streams */
 	struct limited_log log; /* of what it is not given */
+
+	struct microphone microphone;
 
 	struct status_page status; /* zeroed unless its programs connect to us */
 
@@ -59,6 +62,7 @@ int vm_create(uint32_t id, const struct identity *identity, const struct policy 
 	      struct vm **out);
 void vm_destroy(struct vm *vm);
 
+/* The rules have changed; what is no rule (policy.h) stays. */
 void vm_set_policy(struct vm *vm, const struct policy *policy);
 
 /* Tells the VM's programs, if they can see it, whether a worker is there. */

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Goes from a change to its consequences: every function here notes what is new, and settle() tells those
+ * whom it concerns. What a VM may is decided in microphone.c.
+ */
+#include "permission.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <xaring/log.h>
+
+#include "broker-private.h"
+#include "lease.h"
+#include "loop.h"
+#include "now.h"
+#include "vm.h"
+
+/* The wall clock may be set meanwhile. */
+#define LOOK_MAX_MS 60000u
+
+struct permission {
+	struct broker *broker;
+	char *file;
+	struct consent *consent; /* NULL = nothing can be kept */
+	struct loop_source *timer;
+};
+
+static int64_t wall_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec;
+}
+
+static enum consent_choice kept_of(const struct permission *p, const struct vm *vm)
+{
+	return p->consent ? consent_of(p->consent, vm->identity.key, wall_s()) : CONSENT_NONE;
+}
+
+/* ---- when to look again ---- */
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* In ms from now; MICROPHONE_NEVER. */
+static uint64_t until_consent_ends(const struct permission *p)
+{
+	int64_t now_s = wall_s();
+	int64_t end_s = p->consent ? consent_next_end(p->consent, now_s) : CONSENT_FOREVER;
+
+	if (end_s == CONSENT_FOREVER)
+		return MICROPHONE_NEVER;
+	return end_s - now_s < LOOK_MAX_MS / 1000 ? (uint64_t)(end_s - now_s) * 1000 : LOOK_MAX_MS;
+}
+
+static uint64_t until_one_asks(const struct permission *p)
+{
+	uint64_t now_ms = clock_now_ms(), first_ms = MICROPHONE_NEVER;
+
+	for (const struct vm *vm = p->broker->vms; vm; vm = vm->next)
+		first_ms = sooner(first_ms, microphone_next_ms(&vm->microphone));
+	if (first_ms == MICROPHONE_NEVER)
+		return first_ms;
+	return first_ms > now_ms ? first_ms - now_ms : 1;
+}
+
+static void arm(struct permission *p)
+{
+	uint64_t ms = sooner(until_consent_ends(p), until_one_asks(p));
+
+	loop_arm_timer(p->timer, ms == MICROPHONE_NEVER ? 0 : (uint32_t)ms + (ms == 0));
+}
+
+/* ---- what follows ---- */
+
+static const char *describe(enum microphone_state state)
+{
+	if (state == MICROPHONE_ALLOWED)
+		return "may record from now on";
+	return state == MICROPHONE_ASKED ? "records, and nobody has decided whether it may: it asks"
+					 : "may not record from now on";
+}
+
+/* Who only asks, or does so no longer, may do what it could before. */
+static void settle(struct permission *p, struct vm *vm, enum microphone_state before)
+{
+	enum microphone_state now = microphone_state(&vm->microphone);
+
+	arm(p);
+	if (now == before)
+		return;
+	if (now == MICROPHONE_ALLOWED || before == MICROPHONE_ALLOWED)
+		broker_tell_microphone(vm);
+	if (now != MICROPHONE_DENIED || before == MICROPHONE_ALLOWED)
+		limited_log_line(&vm->log, XARING_LOG_INFO, "vm %s %s", vm->identity.key,
+				 describe(now));
+	broker_microphone_changed(vm);
+}
+
+/* What is kept may be another thing, and time has passed. */
+static void look(struct permission *p, struct vm *vm)
+{
+	enum microphone_state before = microphone_state(&vm->microphone);
+	uint64_t now_ms = clock_now_ms();
+
+	microphone_set_kept(&vm->microphone, kept_of(p, vm), now_ms);
+	(void)microphone_look(&vm->microphone, now_ms);
+	settle(p, vm, before);
+}
+
+static void look_at_all(struct permission *p)
+{
+	for (struct vm *vm = p->broker->vms; vm; vm = vm->next)
+		look(p, vm);
+	arm(p);
+}
+
+static void on_timer(void *data)
+{
+	look_at_all(data);
+}
+
+void permission_vm_came(struct permission *p, struct vm *vm)
+{
+	if (!p)
+		return;
+	microphone_set_kept(&vm->microphone, kept_of(p, vm), clock_now_ms());
+}
+
+void permission_rule_changed(struct permission *p, struct vm *vm)
+{
+	enum microphone_state before = microphone_state(&vm->microphone);
+
+	if (!p)
+		return;
+	microphone_set_rule(&vm->microphone, vm->policy.microphone, clock_now_ms());
+	settle(p, vm, before);
+}
+
+static uint32_t count_recording(const struct vm *vm)
+{
+	uint32_t count = 0;
+
+	for (const struct lease *l = vm->leases; l; l = l->next)
+		count += !l->ending && l->params.direction == XARING_CAPTURE &&
+			 l->state == XARING_STATE_RUNNING;
+	return count;
+}
+
+void permission_streams_changed(struct permission *p, struct vm *vm)
+{
+	enum microphone_state before = microphone_state(&vm->microphone);
+
+	if (!p)
+		return;
+	microphone_set_recording(&vm->microphone, count_recording(vm), clock_now_ms());
+	settle(p, vm, before);
+}
+
+/* ---- deciding ---- */
+
+/* For this start of the VM; NONE lets what is kept count. */
+static void decide_here(struct permission *p, struct vm *vm, enum consent_choice choice,
+			enum permission_span span)
+{
+	enum microphone_state before = microphone_state(&vm->microphone);
+
+	microphone_decide(&vm->microphone, choice,
+			  span == PERMISSION_ONCE ? MICROPHONE_ONCE : MICROPHONE_SHUTDOWN,
+			  clock_now_ms());
+	settle(p, vm, before);
+}
+
+static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d)
+{
+	int64_t now_s = wall_s();
+	int64_t until_s = d->span == PERMISSION_FOR ? now_s + d->seconds : CONSENT_FOREVER;
+	int res;
+
+	if (!p->consent)
+		return -ENOTSUP;
+	res = consent_decide(p->consent, vm->identity.key, d->choice, until_s, now_s);
+	if (res == -E2BIG || res == -ENOMEM)
+		return res;
+	/* First what is kept: between the two nobody may what both forbid. */
+	look_at_all(p);
+	decide_here(p, vm, CONSENT_NONE, d->span);
+	return res;
+}
+
+int permission_decide(struct permission *p, struct vm *vm, const struct permission_decision *d)
+{
+	if (vm->policy.microphone != POLICY_MICROPHONE_ASK)
+		return -EPERM;
+	if (d->choice != CONSENT_NONE &&
+	    (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)) {
+		decide_here(p, vm, d->choice, d->span);
+		return 0;
+	}
+	/* There is nothing to forget where nothing is kept. */
+	if (d->choice == CONSENT_NONE && !p->consent) {
+		decide_here(p, vm, CONSENT_NONE, d->span);
+		return 0;
+	}
+	return decide_kept(p, vm, d);
+}
+
+const char *permission_file(const struct permission *p)
+{
+	return p->file;
+}
+
+int64_t permission_until(const struct permission *p, const char *key)
+{
+	return p->consent ? consent_until(p->consent, key, wall_s()) : 0;
+}
+
+/* ---- the file ---- */
+
+static void say_what_was_read(const struct permission *p, int res, unsigned skipped)
+{
+	if (res < 0)
+		xaring_log(XARING_LOG_ERROR,
+			   "%s cannot be read (%s): what was decided about microphones is not known, "
+			   "and nothing can be kept until it can be and xaring-pw is restarted",
+			   p->file, strerror(-res));
+	else if (skipped > 0)
+		xaring_log(XARING_LOG_WARN,
+			   "%s: %u lines are not understood and count for nothing: accepted is KEY "
+			   "allow|deny [SECONDS since the epoch]",
+			   p->file, skipped);
+}
+
+static int open_file(struct permission *p, const char *file)
+{
+	unsigned skipped = 0;
+	int res;
+
+	if (!file)
+		return 0;
+	p->file = strdup(file);
+	if (!p->file)
+		return -ENOMEM;
+	res = consent_open(file, &p->consent, &skipped);
+	say_what_was_read(p, res, skipped);
+	return 0;
+}
+
+int permission_open(struct broker *b, const char *file, struct permission **out)
+{
+	struct permission *p = calloc(1, sizeof(*p));
+	int res = -ENOMEM;
+
+	if (!p)
+		return res;
+	p->broker = b;
+	res = loop_add_timer(b->setup.loop, on_timer, p, &p->timer);
+	if (res == 0)
+		res = open_file(p, file);
+	if (res < 0) {
+		permission_close(p);
+		return res;
+	}
+	*out = p;
+	return 0;
+}
+
+void permission_close(struct permission *p)
+{
+	if (!p)
+		return;
+	loop_remove(p->timer);
+	consent_close(p->consent);
+	free(p->file);
+	free(p);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The microphones of all VMs: what is kept of people's decisions, when it is over, and telling worker,
+ * guests and whoever watches what has changed. What follows from what is microphone.h.
+ *
+ * Times that are kept are of the wall clock, and so survive restarts. While one of them is to come it is
+ * looked at once a minute at least, since that clock can be set.
+ *
+ * Thread: the loop's. Blocks: for the disk, when something is decided for longer than the VM lives.
+ * Logs: what becomes of a VM's microphone; a file that cannot be read.
+ */
+#ifndef XARING_BROKER_PERMISSION_H
+#define XARING_BROKER_PERMISSION_H
+
+#include <stdint.h>
+
+#include "consent.h"
+
+struct broker;
+struct permission;
+struct vm;
+
+#define PERMISSION_SECONDS_MAX (366u * 24 * 3600)
+
+enum permission_span {
+	PERMISSION_ALWAYS, /* kept in the file */
+	PERMISSION_FOR,    /* likewise, with an end */
+	PERMISSION_SHUTDOWN,
+	PERMISSION_ONCE /* see microphone.h */
+};
+
+struct permission_decision {
+	enum consent_choice choice; /* NONE: what was decided is forgotten; span does not matter */
+	enum permission_span span;
+	uint32_t seconds; /* FOR: 1 to PERMISSION_SECONDS_MAX */
+};
+
+/*
+ * Reads the file; NULL = nothing is kept. One that cannot be read is logged, and nobody may record but by
+ * the rules and by what is decided from now on; it is left as it is.
+ *
+ * Owner: the caller; permission_close(). Returns 0 or a negative errno.
+ */
+int permission_open(struct broker *broker, const char *file, struct permission **out);
+void permission_close(struct permission *permission); /* accepts NULL */
+
+/*
+ * Decides about a VM, and about all that have its key what is kept.
+ *
+ * Returns 0; -EPERM when the rules do not leave it to people; -ENOTSUP when it would have to be kept and
+ * nothing can be; -E2BIG when too much is kept: nothing is decided then. Any other negative errno: it
+ * holds, but could not be written, and is forgotten when we end.
+ */
+int permission_decide(struct permission *permission, struct vm *vm,
+		      const struct permission_decision *decision);
+
+/* The file, or NULL. */
+const char *permission_file(const struct permission *permission);
+
+/* Until when what is kept about a key holds: seconds since the epoch, CONSENT_FOREVER, or 0 = nothing is. */
+int64_t permission_until(const struct permission *permission, const char *key);
+
+/* Something has changed that permission follows from; NULL is accepted for permission. */
+void permission_vm_came(struct permission *permission, struct vm *vm);
+void permission_rule_changed(struct permission *permission, struct vm *vm);
+void permission_streams_changed(struct permission *permission, struct vm *vm);
+
+#endif
