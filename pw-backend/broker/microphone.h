@@ -30,7 +30,7 @@ enum microphone_state {
 /* How long a decision for this start of the VM holds. */
 enum microphone_span {
 	MICROPHONE_SHUTDOWN, /* until the VM ends */
-	MICROPHONE_ONCE      /* until the last of its streams that record has stopped; one may be to come */
+	MICROPHONE_ONCE /* until the last of its streams that record has stopped; one may be to come */
 };
 
 struct microphone {

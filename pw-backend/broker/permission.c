@@ -226,10 +226,11 @@ int64_t permission_until(const struct permission *p, const char *key)
 static void say_what_was_read(const struct permission *p, int res, unsigned skipped)
 {
 	if (res < 0)
-		xaring_log(XARING_LOG_ERROR,
-			   "%s cannot be read (%s): what was decided about microphones is not known, "
-			   "and nothing can be kept until it can be and xaring-pw is restarted",
-			   p->file, strerror(-res));
+		xaring_log(
+			XARING_LOG_ERROR,
+			"%s cannot be read (%s): what was decided about microphones is not known, "
+			"and nothing can be kept until it can be and xaring-pw is restarted",
+			p->file, strerror(-res));
 	else if (skipped > 0)
 		xaring_log(XARING_LOG_WARN,
 			   "%s: %u lines are not understood and count for nothing: accepted is KEY "

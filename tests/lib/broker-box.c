@@ -27,6 +27,7 @@
 #include <xaring/log.h>
 
 #include "broker.h"
+#include "control-socket.h"
 #include "descriptors.h"
 #include "identity.h"
 #include "loop.h"
@@ -37,11 +38,13 @@
 
 struct box {
 	char folder[64];
+	char consents[80];
 	unsigned vms;
 	struct policy policies[BOX_VMS_MAX];
 	struct loop *loop;
 	struct loop_source *quit_source;
 	struct broker *broker;
+	struct control *control;
 	struct xen *xen;
 	box_policy_fn xen_policy;
 	int quit;    /* eventfd */
@@ -54,6 +57,7 @@ struct box {
 	pthread_cond_t changed;
 	int workers[WORKERS_MAX]; /* ends that nobody has taken yet */
 	unsigned spawned, taken, reloads;
+	uid_t control_uid, seat_uid;
 	bool spawn_broken;
 	int remote_error;
 	int stall_ms;
@@ -172,6 +176,7 @@ static void on_reload(void *data, uint32_t events)
 	if (read(box->reload, &count, sizeof(count)) < 0)
 		return;
 	broker_reload(box->broker);
+	control_check(box->control);
 	pthread_mutex_lock(&box->lock);
 	box->reloads++;
 	pthread_cond_broadcast(&box->changed);
@@ -255,6 +260,52 @@ static void policy(void *data, const struct identity *identity, struct policy *p
 	*policy = box->policies[vm - 1];
 }
 
+static void control_seat(void *data, struct seat_state *seat)
+{
+	struct box *box = data;
+
+	pthread_mutex_lock(&box->lock);
+	*seat = (struct seat_state){box->seat_uid ? SEAT_TAKEN : SEAT_EMPTY, box->seat_uid};
+	pthread_mutex_unlock(&box->lock);
+}
+
+/* The box of which is asked: one runs at a time. */
+static struct box *control_box;
+
+/* Members of the group are those from 2000 on. */
+static int control_peer(int fd, gid_t group, struct control_peer *peer)
+{
+	struct box *box = control_box;
+
+	(void)fd, (void)group;
+	pthread_mutex_lock(&box->lock);
+	*peer = (struct control_peer){box->control_uid, box->control_uid >= 2000};
+	pthread_mutex_unlock(&box->lock);
+	return 0;
+}
+
+static const char *control_pipewire(void *data)
+{
+	(void)data;
+	return "/run/test/pipewire-0";
+}
+
+static void open_control(struct box *box)
+{
+	char path[108];
+	struct control_setup setup = {.loop = box->loop,
+				      .broker = box->broker,
+				      .path = path,
+				      .seat = control_seat,
+				      .pipewire = control_pipewire,
+				      .peer = control_peer,
+				      .data = box};
+
+	control_box = box;
+	snprintf(path, sizeof(path), "%s/control", box->folder);
+	assert_int_equal(control_open(&setup, &box->control), 0);
+}
+
 static struct box *make(void)
 {
 	struct box *box = calloc(1, sizeof(*box));
@@ -267,6 +318,7 @@ static struct box *make(void)
 	assert_non_null(box);
 	snprintf(box->folder, sizeof(box->folder), "/tmp/xaring-box.XXXXXX");
 	assert_non_null(mkdtemp(box->folder));
+	snprintf(box->consents, sizeof(box->consents), "%s/microphone", box->folder);
 	box->fds_before = open_descriptors();
 	pthread_mutex_init(&box->lock, NULL);
 	pthread_cond_init(&box->changed, NULL);
@@ -284,7 +336,9 @@ static struct box *make(void)
 	assert_int_equal(loop_add_io(box->loop, box->replace, EPOLLIN, on_replace, box, NULL), 0);
 	assert_int_equal(loop_add_io(box->loop, box->reload, EPOLLIN, on_reload, box, NULL), 0);
 	setup.loop = box->loop;
+	setup.consent_file = box->consents;
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
+	open_control(box);
 	return box;
 }
 
@@ -328,6 +382,7 @@ void box_stop(struct box *box)
 
 	assert_int_equal(write(box->quit, &one, sizeof(one)), sizeof(one));
 	pthread_join(box->thread, NULL);
+	control_close(box->control);
 	broker_destroy(box->broker);
 	xen_close(box->xen);
 	loop_destroy(box->loop);
@@ -337,6 +392,7 @@ void box_stop(struct box *box)
 	close_unclaimed(box);
 	xaring_log_set(NULL, XARING_LOG_ERROR);
 	forget_lines();
+	unlink(box->consents);
 	/* The sockets are gone, or the folder could not go. */
 	assert_int_equal(rmdir(box->folder), 0);
 	assert_int_equal(open_descriptors(), box->fds_before);
@@ -771,4 +827,35 @@ int client_play(const struct box *box, unsigned vm)
 	assert_int_equal(client_send_open(fd, &message), 0);
 	client_expect_accept(fd, NULL, NULL);
 	return fd;
+}
+
+/* ---- the control socket ---- */
+
+int box_control(struct box *box, uid_t uid)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval wait = {.tv_sec = BOX_DEADLINE_MS / 1000};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	pthread_mutex_lock(&box->lock);
+	box->control_uid = uid;
+	pthread_mutex_unlock(&box->lock);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", box->folder);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+void box_set_seat(struct box *box, uid_t uid)
+{
+	pthread_mutex_lock(&box->lock);
+	box->seat_uid = uid;
+	pthread_mutex_unlock(&box->lock);
+	box_reload(box);
+}
+
+const char *box_consent_file(const struct box *box)
+{
+	return box->consents;
 }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <xaring/wire.h>
 
@@ -32,6 +33,15 @@ struct box *box_start(const struct policy *policies, unsigned vms);
  */
 typedef void (*box_policy_fn)(const struct identity *identity, struct policy *policy);
 struct box *box_start_xen(box_policy_fn policy);
+
+/* Connects to the control socket as the user of that number. Returns the connection. (main) */
+int box_control(struct box *box, uid_t uid);
+
+/* Who is at the seat from now on, 0 = nobody; connections are looked at anew. (main) */
+void box_set_seat(struct box *box, uid_t uid);
+
+/* Where the broker keeps what is decided about microphones. */
+const char *box_consent_file(const struct box *box);
 
 /* Another policy for the VM of that number; for box_reload(). (main) */
 void box_set_policy(struct box *box, unsigned vm, const struct policy *policy);

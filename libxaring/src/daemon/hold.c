@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
  * for another worker. Those that end as they should are a few at a time.
  */
 #define THREADS_MAX 16u
+
+#define DISCARD_MAX 64
 
 /* A folder has two links and one for each folder in it. 0: not known. */
 static uint32_t count_threads(void)
@@ -90,4 +93,26 @@ void hold_finish(struct hold *h)
 {
 	pthread_barrier_wait(&h->step);
 	hold_join(h);
+}
+
+bool hold_discard(int fd)
+{
+	const int yes = 1;
+
+	/* A packet tells who has sent it, which tells an empty one from the end. */
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0 ||
+	    shutdown(fd, SHUT_RDWR) < 0)
+		return false;
+	for (int i = 0; i < DISCARD_MAX; i++) {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct msghdr msg = {.msg_control = room, .msg_controllen = sizeof(room)};
+
+		if (recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK) < 0)
+			return false;
+		if (msg.msg_controllen == 0)
+			return true;
+		if ((msg.msg_flags & MSG_CTRUNC) || recv(fd, NULL, 0, MSG_DONTWAIT) < 0)
+			return false;
+	}
+	return false;
 }

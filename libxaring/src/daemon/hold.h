@@ -19,6 +19,7 @@
 #define XARING_DAEMON_HOLD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hold {
@@ -37,5 +38,12 @@ int hold_init(struct hold *hold, const int *fds, uint32_t count);
 
 /* Lets go, and does not wait until all is closed. */
 void hold_finish(struct hold *hold);
+
+/*
+ * Throws away what lies unread in the queue of a connection, which ends by it. Returns true when nothing is
+ * left, and close() waits for nothing; false when there may be something: as soon as it brings descriptors,
+ * since to take it could be to close them.
+ */
+bool hold_discard(int fd);
 
 #endif

@@ -24,7 +24,6 @@
 #define GREETING_USER_MAX 32   /* of one user */
 #define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
-#define DISCARD_MAX       64
 #define KEPT_MAX          256 /* connections that are still to be closed: few of 1024 descriptors */
 #define KEPT_FEW          32 /* so many do not wait for a tick; while they wait nothing is accepted */
 #define TICK_MS           50
@@ -101,32 +100,6 @@ static void client_unlink(struct serve_client *c)
 		c->serve->retried = c->next;
 }
 
-/*
- * Throws away what lies unread in our queue, and lets nothing more come. Returns false when there may
- * be something left: as soon as it brings descriptors, since to take it could be to close them.
- */
-static bool discard(int fd)
-{
-	const int yes = 1;
-
-	/* A packet tells who has sent it, which tells an empty one from the end. */
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0 ||
-	    shutdown(fd, SHUT_RDWR) < 0)
-		return false;
-	for (int i = 0; i < DISCARD_MAX; i++) {
-		char room[CMSG_SPACE(sizeof(struct ucred))];
-		struct msghdr msg = {.msg_control = room, .msg_controllen = sizeof(room)};
-
-		if (recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK) < 0)
-			return false;
-		if (msg.msg_controllen == 0)
-			return true;
-		if ((msg.msg_flags & MSG_CTRUNC) || recv(fd, NULL, 0, MSG_DONTWAIT) < 0)
-			return false;
-	}
-	return false;
-}
-
 static int compare_fds(const void *a, const void *b)
 {
 	return *(const int *)a - *(const int *)b;
@@ -177,7 +150,7 @@ static void keep(struct serve *s, int fd)
  */
 static void hang_up(struct serve *s, int fd)
 {
-	if (discard(fd))
+	if (hold_discard(fd))
 		close(fd);
 	else
 		keep(s, fd);
