@@ -58,8 +58,8 @@ int control_peer_read(int fd, gid_t group, struct control_peer *peer)
 	*peer = (struct control_peer){.uid = cred.uid};
 	if (group == CONTROL_NO_GROUP)
 		return 0;
-	peer->is_member = cred.gid == group;
-	return peer->is_member ? 0 : is_in_groups(fd, group, &peer->is_member);
+	/* Its own group does not count: the worker's is that one, and it is not to decide about itself. */
+	return is_in_groups(fd, group, &peer->is_member);
 }
 
 bool control_peer_may(const struct control_peer *peer, const struct seat_state *seat)

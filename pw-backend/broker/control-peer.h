@@ -16,7 +16,7 @@
 
 struct control_peer {
 	uid_t uid;
-	bool is_member; /* of the group, by its supplementary groups or its own */
+	bool is_member; /* of the group, by its supplementary groups */
 };
 
 /* The number of the group of that name, CONTROL_NO_GROUP when there is none. */

@@ -15,10 +15,12 @@
 
 #include <xaring/log.h>
 
+#include "../control.h"
 #include "../worker/worker.h"
 #include "audience.h"
 #include "broker.h"
 #include "config.h"
+#include "control-socket.h"
 #include "identity.h"
 #include "journal.h"
 #include "loop.h"
@@ -28,6 +30,7 @@
 #include "source-xen.h"
 #include "spawn.h"
 #include "start.h"
+#include "state-folder.h"
 
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
@@ -42,10 +45,11 @@ struct daemon {
 	char runtime_dir[PATH_MAX];
 	struct audience_choice choice;
 	struct audience audience; /* what the choice means now */
-	struct seat *seat;        /* while the choice is to follow it, and it can be watched */
+	struct seat *seat;        /* while it is of interest, and can be watched */
 	struct spawn spawn;
 	struct loop *loop;
 	struct broker *broker;
+	struct control *control;
 	struct xen *xen; /* NULL = not served */
 	bool is_on_xen;
 	bool announced;
@@ -234,6 +238,7 @@ static void on_seat_change(void *data)
 	struct daemon *d = data;
 	char why[AUDIENCE_TEXT_BYTES + 40];
 
+	control_check(d->control);
 	if (!update_audience(d))
 		return;
 	snprintf(why, sizeof(why), "from now on playing to %s", d->audience.text);
@@ -255,19 +260,20 @@ static void say_seat_is_unknown(int error)
 		   reason);
 }
 
-/* The seat is watched while it decides, and no longer. */
+/* The seat is watched while it decides who hears the guests; and who may steer us, if we are the system's. */
 static void watch_seat(struct daemon *d)
 {
+	bool decides = d->choice.kind == AUDIENCE_SEAT;
 	int res = 0;
 
-	if (d->choice.kind != AUDIENCE_SEAT) {
+	if (!decides && geteuid() != 0) {
 		seat_close(d->seat);
 		d->seat = NULL;
 		return;
 	}
 	if (!d->seat)
 		res = seat_open(d->loop, on_seat_change, d, &d->seat);
-	if (res < 0)
+	if (res < 0 && decides)
 		say_seat_is_unknown(res);
 }
 
@@ -364,9 +370,36 @@ static int watch_signals(struct daemon *d)
 	return res;
 }
 
+/* One that cannot be made shows when something is to be kept there. */
+static const char *find_consent_file(char path[PATH_MAX])
+{
+	static const char name[] = "/microphone";
+	size_t room = PATH_MAX - sizeof(name);
+
+	(void)state_folder_make(path);
+	if (strlen(path) > room)
+		return NULL;
+	return strcat(path, name);
+}
+
+static const char *choose_consent_file(const struct daemon *d, char path[PATH_MAX])
+{
+	const struct state_folder_given given = {
+		.option = d->options.state_dir,
+		.systemd = environment("STATE_DIRECTORY"),
+		.is_root = geteuid() == 0,
+		.state_home = environment("XDG_STATE_HOME"),
+		.home = environment("HOME"),
+	};
+
+	return state_folder_choose(&given, path, PATH_MAX) == 0 ? find_consent_file(path) : NULL;
+}
+
 static int create_broker(struct daemon *d)
 {
+	char path[PATH_MAX];
 	const struct broker_setup setup = {.loop = d->loop,
+					   .consent_file = choose_consent_file(d, path),
 					   .spawn = spawn,
 					   .remote = connect_pipewire,
 					   .policy = ask_policy,
@@ -378,6 +411,44 @@ static int create_broker(struct daemon *d)
 		res = broker_create(&setup, &d->broker);
 	return res == 0 ? 0
 			: start_fail(EXIT_FAILURE, "the broker cannot start: %s", strerror(-res));
+}
+
+static void read_seat(void *data, struct seat_state *seat)
+{
+	const struct daemon *d = data;
+
+	seat_read(d->seat, seat);
+}
+
+static const char *pipewire_socket(void *data)
+{
+	const struct daemon *d = data;
+
+	return d->audience.socket;
+}
+
+static int open_control(struct daemon *d)
+{
+	char path[PATH_MAX + sizeof(CONTROL_SOCKET) + 1];
+	const struct control_setup setup = {.loop = d->loop,
+					    .broker = d->broker,
+					    .path = path,
+					    .seat = read_seat,
+					    .pipewire = pipewire_socket,
+					    .peer = control_peer_read,
+					    .data = d};
+	int res;
+
+	snprintf(path, sizeof(path), "%s/" CONTROL_SOCKET, d->runtime_dir);
+	res = control_open(&setup, &d->control);
+	if (res == -EINVAL)
+		return start_fail(EXIT_USAGE,
+				  "the path %s is too long: at most 107 bytes are accepted, give a "
+				  "shorter --runtime-dir",
+				  path);
+	return res == 0 ? 0
+			: start_fail(EXIT_FAILURE, "%s cannot be listened at: %s", path,
+				     strerror(-res));
 }
 
 /* xenstored need not be there yet. */
@@ -406,6 +477,8 @@ static int run_broker(struct daemon *d)
 	update_audience(d);
 	res = create_broker(d);
 	if (res == 0)
+		res = open_control(d);
+	if (res == 0)
 		res = add_vms(d);
 	if (res == 0)
 		res = open_xen(d);
@@ -414,6 +487,7 @@ static int run_broker(struct daemon *d)
 		res = loop_run(d->loop);
 		notify_send("STOPPING=1");
 	}
+	control_close(d->control);
 	broker_destroy(d->broker);
 	seat_close(d->seat);
 	xen_close(d->xen);

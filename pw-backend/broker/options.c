@@ -22,6 +22,8 @@ static const char help[] =
 	"                     DIR/vm/NAME; when none is configured, and Xen is not there,\n"
 	"                     there is one, local, at DIR/socket\n"
 	"  --config-dir DIR   read xaring-pw.conf and xaring-pw.conf.d/*.conf there only\n"
+	"  --state-dir DIR    folder for what people decide about microphones. Default:\n"
+	"                     /var/lib/xaring as root, else $XDG_STATE_HOME/xaring\n"
 	"  --pipewire SOCKET  PipeWire's socket, an absolute path. Default: configured,\n"
 	"                     else $PIPEWIRE_REMOTE if absolute, else pipewire-0 in\n"
 	"                     $PIPEWIRE_RUNTIME_DIR; else --audio-user auto as root, or\n"
@@ -42,6 +44,7 @@ static const char help[] =
 enum option_code {
 	OPTION_RUNTIME_DIR = 256,
 	OPTION_CONFIG_DIR,
+	OPTION_STATE_DIR,
 	OPTION_PIPEWIRE,
 	OPTION_AUDIO_USER,
 	OPTION_VM,
@@ -54,6 +57,7 @@ enum option_code {
 static const struct option known[] = {
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 	{"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
+	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
 	{"pipewire", required_argument, NULL, OPTION_PIPEWIRE},
 	{"audio-user", required_argument, NULL, OPTION_AUDIO_USER},
 	{"vm", required_argument, NULL, OPTION_VM},
@@ -93,6 +97,8 @@ static int take(struct options *o, int code)
 		return start_take_folder("--runtime-dir", optarg, &o->runtime_dir);
 	case OPTION_CONFIG_DIR:
 		return start_take_folder("--config-dir", optarg, &o->config_dir);
+	case OPTION_STATE_DIR:
+		return start_take_folder("--state-dir", optarg, &o->state_dir);
 	case OPTION_PIPEWIRE:
 		return take_path(&o->pipewire, "--pipewire");
 	case OPTION_AUDIO_USER:

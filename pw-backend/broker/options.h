@@ -12,6 +12,7 @@
 struct options {
 	const char *runtime_dir; /* or NULL */
 	const char *config_dir;  /* or NULL */
+	const char *state_dir;   /* or NULL */
 	const char *pipewire;    /* or NULL */
 	const char *audio_user;  /* or NULL */
 	char **vms;              /* vm_count names, checked */

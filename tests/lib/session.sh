@@ -210,7 +210,7 @@ daemon_start() {
 	mkdir -p "$SESSION/conf"
 	[ -e "$SESSION/conf/xaring-pw.conf" ] ||
 		cp "$XARING_SOURCE/conf/pipewire/xaring-pw.conf" "$SESSION/conf/"
-	"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" \
+	"$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" --state-dir "$SESSION/state" \
 		--config-dir "$SESSION/conf" ${pipewire:+--pipewire "$pipewire"} \
 		"${vms[@]}" "$@" >>"$SESSION/log/xaring-pw" 2>&1 </dev/null &
 	DAEMON_PID=$!

@@ -70,7 +70,7 @@ xen_daemon_start() {
 	mkdir -p "$SESSION/conf"
 	[ -e "$SESSION/conf/xaring-pw.conf" ] ||
 		cp "$XARING_SOURCE/conf/pipewire/xaring-pw.conf" "$SESSION/conf/"
-	in_domain 0 "$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" \
+	in_domain 0 "$XARING_BUILD/pw-backend/xaring-pw" --runtime-dir "$SESSION/xaring" --state-dir "$SESSION/state" \
 		--config-dir "$SESSION/conf" --pipewire "$XDG_RUNTIME_DIR/pipewire-0" \
 		"$@" >>"$SESSION/log/xaring-pw" 2>&1 </dev/null &
 	DAEMON_PID=$!

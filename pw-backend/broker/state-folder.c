@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Chooses and makes a folder. What is put there is others' business.
+ */
+#include "state-folder.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_given(const char *text)
+{
+	return text && text[0] == '/';
+}
+
+int state_folder_choose(const struct state_folder_given *given, char *path, size_t path_bytes)
+{
+	int length;
+
+	if (given->option)
+		length = snprintf(path, path_bytes, "%s", given->option);
+	else if (is_given(given->systemd))
+		/* Of several the first one is ours. */
+		length = snprintf(path, path_bytes, "%.*s", (int)strcspn(given->systemd, ":"),
+				  given->systemd);
+	else if (given->is_root)
+		length = snprintf(path, path_bytes, "/var/lib/xaring");
+	else if (is_given(given->state_home))
+		length = snprintf(path, path_bytes, "%s/xaring", given->state_home);
+	else if (is_given(given->home))
+		length = snprintf(path, path_bytes, "%s/.local/state/xaring", given->home);
+	else
+		return -ENOENT;
+	return (size_t)length < path_bytes ? 0 : -ENAMETOOLONG;
+}
+
+/* Who may record is nobody else's business. */
+static int make(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int state_folder_make(const char *path)
+{
+	char part[PATH_MAX];
+	int res = 0;
+
+	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
+		return -ENAMETOOLONG;
+	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		res = make(part);
+		*slash = '/';
+		/* One that cannot be made may be there all the same. */
+		if (res < 0 && res != -EROFS && res != -EACCES)
+			return res;
+	}
+	return make(part);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The folder for what is kept across restarts.
+ *
+ * Thread: the main one. Blocks: makes folders. Logs: no.
+ */
+#ifndef XARING_BROKER_STATE_FOLDER_H
+#define XARING_BROKER_STATE_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Where people may have said it; NULL where they did not. */
+struct state_folder_given {
+	const char *option;
+	const char *systemd; /* $STATE_DIRECTORY, of the unit */
+	bool is_root;
+	const char *state_home; /* $XDG_STATE_HOME */
+	const char *home;       /* $HOME */
+};
+
+/*
+ * Chooses the first: the option, the unit's, /var/lib/xaring as root, xaring in $XDG_STATE_HOME, or in
+ * .local/state of $HOME. Returns 0; -ENOENT when there is none of these, -ENAMETOOLONG.
+ */
+int state_folder_choose(const struct state_folder_given *given, char *path, size_t path_bytes);
+
+/* Makes it, and what it is in. Returns 0, also when it is there, or a negative errno. */
+int state_folder_make(const char *path);
+
+#endif
