@@ -31,7 +31,7 @@ struct broker_events {
 
 struct broker_setup {
 	struct loop *loop;
-	const char *consent_file; /* permission_open(); borrowed for broker_create() */
+	const char *consent_file;  /* permission_open(); borrowed for broker_create() */
 	supervisor_spawn_fn spawn; /* makes a worker; also gets data */
 
 	/*

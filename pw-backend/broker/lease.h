@@ -60,7 +60,8 @@ struct lease {
 	struct lease_pages pages;
 	lease_refused_fn on_refused;
 	lease_retake_fn retake;
-	uint32_t state; /* of the guest, enum xaring_state, as the worker last said; likewise what follows */
+	uint32_t
+		state; /* of the guest, enum xaring_state, as the worker last said; likewise what follows */
 	uint32_t xruns;
 	uint32_t gap;
 	void *source; /* the stream, as its source knows it; NULL when ending */

@@ -24,8 +24,8 @@
 
 /* Whether a VM may hear the room. */
 enum policy_microphone {
-	POLICY_MICROPHONE_DENY,  /* what it records is silence */
-	POLICY_MICROPHONE_ASK,   /* people decide; until then as DENY */
+	POLICY_MICROPHONE_DENY, /* what it records is silence */
+	POLICY_MICROPHONE_ASK,  /* people decide; until then as DENY */
 	POLICY_MICROPHONE_ALLOW
 };
 

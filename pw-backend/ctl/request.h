@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asks the broker on its control socket, see control.h.
+ *
+ * Thread: one. Blocks: until the answer is there, 5 s at most; for events without end. Logs: no.
+ */
+#ifndef XARINGCTL_REQUEST_H
+#define XARINGCTL_REQUEST_H
+
+#include <stdbool.h>
+
+#include <json-c/json.h>
+
+#define REQUEST_PATH_BYTES \
+	4096 /* longer paths are cut, and refused by request_connect() like those from 108 on */
+
+/* Where the broker is: the option, the environment, or one of the usual places. */
+void request_find(const char *option, char path[REQUEST_PATH_BYTES]);
+
+/* Connects. Returns a descriptor or a negative errno. */
+int request_connect(const char *path);
+
+/* Sends a request. Returns 0 or a negative errno. */
+int request_send(int fd, const char *request);
+
+/*
+ * Takes the next object of an answer, or the next event. Returns 0 and sets *out, which the caller gives back by
+ * json_object_put(); -ENODEV when the broker hung up; -ETIMEDOUT when it said nothing, not when forever;
+ * -EPROTO when it is no JSON; or another negative errno.
+ */
+int request_receive(int fd, bool forever, struct json_object **out);
+
+/* Tells whether an object is the last one of an answer. */
+bool request_is_end(struct json_object *object);
+
+/* Texts and numbers of objects: "" or 0 when the field is not there, or null. Borrowed. */
+const char *request_text(struct json_object *object, const char *key);
+int64_t request_number(struct json_object *object, const char *key);
+struct json_object *request_object(struct json_object *object, const char *key); /* or NULL */
+
+#endif
