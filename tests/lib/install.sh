@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libasound2-dev libpipewire-0.3-dev
-	libseccomp-dev libxen-dev libcmocka-dev"
+	libseccomp-dev libjson-c-dev libncurses-dev libxen-dev libcmocka-dev"
 PACKAGES_SESSION="pipewire pipewire-bin libspa-0.2-modules wireplumber dbus alsa-utils sox jq"
 
 as_root() {

@@ -51,8 +51,7 @@ usual() {
 	printf '/usr/lib/libxaring.so%s\n' '' .0 ".$VERSION"
 	echo /usr/lib/pkgconfig/xaring.pc
 	echo /usr/lib/alsa-lib/libasound_module_pcm_xen.so
-	echo /usr/bin/xaring-pw
-	echo /usr/share/bash-completion/completions/xaring-pw
+	printf '/usr/%s\n' {bin,share/bash-completion/completions}/{xaring-pw,xaringctl}
 	[ ! -e "$XARING_BUILD/libxaring/guestd/xaring-guestd" ] ||
 		printf '/usr/%s\n' {bin,share/bash-completion/completions}/xaring-guestd \
 			lib/systemd/system/xaring-guestd.{service,socket}

@@ -66,8 +66,10 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 	includes "${backend[@]}" | grep -E '[<"]alsa/|"\.\./\.\./'
 	includes "${backend[@]}" | grep -E '^pw-backend/broker/.*"\.\./worker/' |
 		grep -v 'worker/worker\.h$'
-	includes "${backend[@]}" | grep -E '^pw-backend/worker/.*"\.\./broker/'
-} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h"
+	includes "${backend[@]}" | grep -E '^pw-backend/(worker|ctl)/.*"\.\./broker/'
+	includes "${backend[@]}" | grep -E '^pw-backend/ctl/.*"\.\./' | grep -v '"\.\./control\.h$'
+	includes "${backend[@]}" | grep -E '^pw-backend/(worker|broker)/.*"\.\./ctl/'
+} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h, broker and xaringctl in control.h"
 
 {
 	includes "${guestd[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" | grep -vE "$XEN_HEADERS" |
@@ -77,8 +79,8 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 
 includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 	grep -vE '^pw-backend/worker/(glue|guest|looks|main|node|stream|watch|worker)[a-z-]*\.[ch]:' |
-	grep -vE '^pw-backend/broker/config(-reader)?\.c:' |
-	none "4. PipeWire is included by the worker's glue and where configuration is read"
+	grep -vE '^pw-backend/(broker/config(-reader)?|ctl/mixer)\.c:' |
+	none "4. PipeWire is included by the worker's glue, where configuration is read, and by xaringctl's mixer"
 
 {
 	includes "${pure[@]}" | grep -E '[<"](stdlib|unistd|fcntl|time|poll|pthread|signal)\.h|[<"](sys|pipewire|spa|alsa)/|[<"]xaring/(log|client|server|pages)\.h' |

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The options that a daemon lists, those of its manual page and those of its completion are the same.
+# The options that a program lists, those of its manual page and those of its completion are the same.
 
 . "$XARING_SOURCE/tests/style/style.sh" || exit 1
 
@@ -11,7 +11,7 @@ of_help() {
 }
 
 of_manual() {
-	sed -n '/^# OPTIONS/,/^# [^O]/p' "man/$1.8.scd" | sed -nE 's/^\*(--[a-z-]+)\*.*/\1/p' | sort -u
+	sed -n '/^# OPTIONS/,/^# [^O]/p' "man/$1".[18].scd | sed -nE 's/^\*(--[a-z-]+)\*.*/\1/p' | sort -u
 }
 
 of_completion() {
@@ -24,7 +24,7 @@ compare() {
 	check "$name --help succeeds" "$program" --help
 	check_number "options of $name" "$(of_help "$program" | wc -l)" -ge 6
 	diff <(of_help "$program") <(of_manual "$name") |
-		none "--help and $name(8) list the same options"
+		none "--help and the manual page of $name list the same options"
 	diff <(of_help "$program") <(of_completion "$name") |
 		none "--help and the completion of $name list the same options"
 	"$program" --version | grep -qF "$version" && pass "$name --version says $version" ||
@@ -32,7 +32,7 @@ compare() {
 }
 
 found=0
-for program in pw-backend/xaring-pw libxaring/guestd/xaring-guestd; do
+for program in pw-backend/xaring-pw pw-backend/ctl/xaringctl libxaring/guestd/xaring-guestd; do
 	if [ -e "$XARING_BUILD/$program" ]; then
 		compare "$XARING_BUILD/$program"
 		found=$((found + 1))
@@ -40,5 +40,5 @@ for program in pw-backend/xaring-pw libxaring/guestd/xaring-guestd; do
 		note "${program##*/} is not built"
 	fi
 done
-[ "$found" -gt 0 ] || skip "no daemon is built"
+[ "$found" -gt 0 ] || skip "no program is built"
 check_end
