@@ -79,6 +79,8 @@ struct ipc_message {
 			uint32_t state;   /* enum xaring_state of the guest */
 			uint32_t xruns;
 			uint32_t gap;
+			uint32_t
+				latency; /* frames from PipeWire's taking one to its sound, or back */
 		} state;
 	} u;
 	int fds[IPC_FDS_MAX]; /* -1 when absent; the receiver owns them */

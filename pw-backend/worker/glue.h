@@ -92,6 +92,7 @@ struct stream {
 	struct session session;
 	struct spa_hook node_listener;
 	struct spa_source *timer; /* tail, failure */
+	uint32_t told_latency;    /* to the broker */
 	bool is_failed;           /* the node is dead and waits to be freed */
 	bool is_closing;          /* events of the node do not count any more */
 	bool is_refused;          /* the last try to make the node failed */

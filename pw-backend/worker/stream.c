@@ -60,6 +60,21 @@ static void send_gone(struct worker *w, const struct ipc_message *open)
 	worker_post(w, &message);
 }
 
+/* The quantum and what is downstream of it. 0 = the node has not run yet. */
+static uint32_t latency(const struct stream *s)
+{
+	return __atomic_load_n(&s->rt_frames, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&s->rt_delay, __ATOMIC_RELAXED);
+}
+
+/* It is for people, and wanders by a few frames: what is a quarter more or less is told. */
+static bool latency_is_news(const struct stream *s)
+{
+	uint32_t now = latency(s), told = s->told_latency;
+
+	return (now > told ? now - told : told - now) > told / 4;
+}
+
 static void send_state(struct stream *s, const struct session_report *report)
 {
 	struct ipc_message message;
@@ -70,15 +85,22 @@ static void send_state(struct stream *s, const struct session_report *report)
 	message.u.state.state = report->state;
 	message.u.state.xruns = report->xruns;
 	message.u.state.gap = report->gap;
-	if (worker_send(s->guest->worker, &message) == 0)
-		session_told(&s->session, report, worker_now_ns());
+	message.u.state.latency = latency(s);
+	if (worker_send(s->guest->worker, &message) < 0)
+		return;
+	s->told_latency = message.u.state.latency;
+	session_told(&s->session, report, worker_now_ns());
 }
 
 static void report(struct stream *s, const struct session_look *look)
 {
 	struct session_report report;
+	bool is_news;
 
-	if (s->pages.control && session_report(&s->session, look, worker_now_ns(), &report))
+	if (!s->pages.control)
+		return;
+	is_news = session_report(&s->session, look, worker_now_ns(), &report);
+	if (is_news || latency_is_news(s))
 		send_state(s, &report);
 }
 
