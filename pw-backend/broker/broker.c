@@ -202,6 +202,7 @@ static void note_state(struct lease *l, const struct ipc_message *m)
 
 	l->xruns = m->u.state.xruns;
 	l->gap = m->u.state.gap;
+	l->latency = m->u.state.latency;
 	l->state = m->u.state.state;
 	if (changed)
 		permission_streams_changed(l->vm->broker->permission, l->vm);

@@ -53,6 +53,19 @@ static void add_node(struct json_object *o, const struct lease *l, const char *d
 	answer_add_text(o, "node", node);
 }
 
+/* To a tenth of a ms: more would be more than is known. */
+static void add_latency(struct json_object *to, const struct lease *l)
+{
+	uint64_t tenths = (uint64_t)l->latency * 10000 / l->params.rate_hz;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu.%llu", (unsigned long long)tenths / 10,
+		 (unsigned long long)tenths % 10);
+	json_object_object_add(to, "latency_ms",
+			       l->latency ? json_object_new_double_s((double)tenths / 10, text)
+					  : NULL);
+}
+
 static struct json_object *answer_stream(const struct lease *l)
 {
 	const char *direction = l->params.direction == XARING_CAPTURE ? "capture" : "playback";
@@ -72,6 +85,7 @@ static struct json_object *answer_stream(const struct lease *l)
 	add_number(o, "period", l->params.period);
 	add_number(o, "xruns", l->xruns);
 	add_number(o, "gap", l->gap);
+	add_latency(o, l);
 	return o;
 }
 

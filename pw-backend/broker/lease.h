@@ -64,8 +64,9 @@ struct lease {
 		state; /* of the guest, enum xaring_state, as the worker last said; likewise what follows */
 	uint32_t xruns;
 	uint32_t gap;
-	void *source; /* the stream, as its source knows it; NULL when ending */
-	bool mapped;  /* by the worker, or will be when there is one */
+	uint32_t latency; /* 0 = not known */
+	void *source;     /* the stream, as its source knows it; NULL when ending */
+	bool mapped;      /* by the worker, or will be when there is one */
 	bool ending;
 	uint32_t ending_ticks; /* in which the worker could have unmapped it */
 };

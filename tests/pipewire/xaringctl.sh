@@ -95,6 +95,7 @@ shown() {
 	becomes running '.streams[0].state' status work
 	becomes 100 '.streams[0].volume.percent' status work
 	check "status: the node is there" node_exists "$(field '.streams[0].node' status work)"
+	becomes true '.streams[0].latency_ms | . > 10 and . < 200' status work
 	becomes null '.volume' status personal
 	says 0 "playback 1" list
 	says 0 "S32_LE 2ch 48000 Hz" status work

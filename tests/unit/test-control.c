@@ -159,6 +159,7 @@ static void say_state(int worker, const struct ipc_message *stream, uint32_t gue
 	m.u.state.backend = XARING_BACKEND_ACCEPTED;
 	m.u.state.state = guest;
 	m.u.state.xruns = xruns;
+	m.u.state.latency = 1025;
 	assert_int_equal(ipc_send(worker, &m), 0);
 }
 
@@ -220,6 +221,7 @@ static void streams_are_shown(void **state)
 	assert_field(o, "format", "S16_LE");
 	assert_field(o, "rate_hz", "48000");
 	assert_field(o, "xruns", "3");
+	assert_field(o, "latency_ms", "21.3");
 	json_object_put(o);
 	assert_microphone(control, "recording", "1");
 	close(client);
