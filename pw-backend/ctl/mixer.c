@@ -322,15 +322,18 @@ static void set_node(struct node *n, const struct volume_change *change)
 			  spa_pod_builder_pop(&b, &frame));
 }
 
-/* "xen.KEY.playback.N" */
+/* "xen.KEY.playback.N"; a key may have dots in it, and look like the begin of another one. */
 static bool is_played_by(const struct node *n, const char *key)
 {
 	static const char playback[] = ".playback.";
 	const char *rest = n->name + strlen("xen.");
 	size_t length = strlen(key);
 
-	return strncmp(rest, key, length) == 0 &&
-	       strncmp(rest + length, playback, strlen(playback)) == 0;
+	if (strncmp(rest, key, length) != 0 ||
+	    strncmp(rest + length, playback, strlen(playback)) != 0)
+		return false;
+	rest += length + strlen(playback);
+	return rest[0] != '\0' && rest[strspn(rest, "0123456789")] == '\0';
 }
 
 int mixer_change(struct mixer *m, const char *key, const struct volume_change *change)
