@@ -226,13 +226,15 @@ struct json_object *answer_vm(const struct vm *vm)
 
 /* ---- the rest ---- */
 
-/* Seconds since the epoch. */
-static double now_s(void)
+/* Seconds since the epoch, to a ms. */
+static struct json_object *answer_now(void)
 {
 	struct timespec now;
+	char text[40];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (double)now.tv_sec + (double)(now.tv_nsec / 1000000) / 1000;
+	snprintf(text, sizeof(text), "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
+	return json_object_new_double_s((double)now.tv_sec + (double)now.tv_nsec / 1e9, text);
 }
 
 struct json_object *answer_event(const char *name, const struct vm *vm, const struct lease *lease)
@@ -242,7 +244,7 @@ struct json_object *answer_event(const char *name, const struct vm *vm, const st
 	if (!o)
 		return NULL;
 	answer_add_text(o, "event", name);
-	json_object_object_add(o, "time", json_object_new_double(now_s()));
+	json_object_object_add(o, "time", answer_now());
 	answer_add_text(o, "vm", vm->identity.key);
 	answer_add_text(o, "title", vm->identity.title);
 	if (lease)

@@ -78,14 +78,14 @@ static int split(struct words *w, const char *text, size_t bytes)
 	return 0;
 }
 
-static int find_verb(struct words *w, const struct verb **out)
+static int find_verb(struct words *w, enum control_verb *out)
 {
 	char name[40];
 
 	for (unsigned i = 0; i < VERBS && w->count > 0; i++) {
 		if (strcmp(verbs[i].name, w->word[0]) != 0)
 			continue;
-		*out = &verbs[i];
+		*out = verbs[i].verb;
 		if (w->count >= verbs[i].min && w->count <= verbs[i].max)
 			return 0;
 		return refuse(w, "%s with %u words is refused: accepted is %s", verbs[i].name,
@@ -182,17 +182,14 @@ int control_request_read(const char *text, size_t bytes, struct control_request 
 			 char error[CONTROL_REQUEST_TEXT_BYTES])
 {
 	struct words w = {.error = error};
-	const struct verb *verb = NULL;
 	int res = split(&w, text, bytes);
 
 	*out = (struct control_request){0};
 	if (res == 0)
-		res = find_verb(&w, &verb);
+		res = find_verb(&w, &out->verb);
 	if (res == 0 && w.count > 1)
 		res = read_vm(&w, out->vm);
-	if (res == 0 && verb->verb == CONTROL_MIC)
+	if (res == 0 && out->verb == CONTROL_MIC)
 		res = read_decision(&w, &out->decision);
-	if (res == 0)
-		out->verb = verb->verb;
 	return res;
 }

@@ -707,8 +707,9 @@ void control_close(struct control *c)
 	if (!c)
 		return;
 	broker_watch(c->setup.broker, NULL, NULL);
-	while (c->connections)
-		drop(c->connections);
+	for (struct connection *n = c->connections; n; n = n->next)
+		n->is_over = true;
+	drop_those_over(c);
 	/* At the end it may be waited for. */
 	while (c->kept_count > 0)
 		close(c->kept[--c->kept_count]);

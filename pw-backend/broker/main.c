@@ -370,19 +370,8 @@ static int watch_signals(struct daemon *d)
 	return res;
 }
 
-/* One that cannot be made shows when something is to be kept there. */
-static const char *find_consent_file(char path[PATH_MAX])
-{
-	static const char name[] = "/microphone";
-	size_t room = PATH_MAX - sizeof(name);
-
-	(void)state_folder_make(path);
-	if (strlen(path) > room)
-		return NULL;
-	return strcat(path, name);
-}
-
-static const char *choose_consent_file(const struct daemon *d, char path[PATH_MAX])
+/* Where what is decided is kept, or NULL. A folder that cannot be made shows when something is to be kept. */
+static const char *find_consent_file(const struct daemon *d, char path[PATH_MAX])
 {
 	const struct state_folder_given given = {
 		.option = d->options.state_dir,
@@ -391,15 +380,20 @@ static const char *choose_consent_file(const struct daemon *d, char path[PATH_MA
 		.state_home = environment("XDG_STATE_HOME"),
 		.home = environment("HOME"),
 	};
+	char folder[PATH_MAX - 16];
 
-	return state_folder_choose(&given, path, PATH_MAX) == 0 ? find_consent_file(path) : NULL;
+	if (state_folder_choose(&given, folder, sizeof(folder)) < 0)
+		return NULL;
+	(void)state_folder_make(folder);
+	snprintf(path, PATH_MAX, "%s/microphone", folder);
+	return path;
 }
 
 static int create_broker(struct daemon *d)
 {
 	char path[PATH_MAX];
 	const struct broker_setup setup = {.loop = d->loop,
-					   .consent_file = choose_consent_file(d, path),
+					   .consent_file = find_consent_file(d, path),
 					   .spawn = spawn,
 					   .remote = connect_pipewire,
 					   .policy = ask_policy,
