@@ -5,6 +5,7 @@
 #include "control-answer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <xaring/format.h>
@@ -89,15 +90,28 @@ static struct json_object *answer_stream(const struct lease *l)
 	return o;
 }
 
-/* A VM's leases are kept newest first. */
+static int compare_age(const void *a, const void *b)
+{
+	uint32_t x = (*(const struct lease *const *)a)->id,
+		 y = (*(const struct lease *const *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Oldest first: what is shown keeps its place while others come. */
 static struct json_object *answer_streams(const struct vm *vm)
 {
 	struct json_object *all = json_object_new_array();
+	const struct lease *leases[POLICY_STREAMS_MAX];
+	size_t count = 0;
 
-	for (const struct lease *l = vm->leases; l && all; l = l->next) {
+	for (const struct lease *l = vm->leases; l && count < POLICY_STREAMS_MAX; l = l->next) {
 		if (!l->ending)
-			json_object_array_add(all, answer_stream(l));
+			leases[count++] = l;
 	}
+	qsort(leases, count, sizeof(leases[0]), compare_age);
+	for (size_t i = 0; i < count && all; i++)
+		json_object_array_add(all, answer_stream(leases[i]));
 	return all;
 }
 

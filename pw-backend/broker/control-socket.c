@@ -51,7 +51,7 @@ struct connection {
 	struct loop_source *io;
 	uint64_t heard_ms; /* when it last said something */
 	bool monitors;
-	bool lists; /* is being told of the VMs behind `listed` */
+	bool lists; /* is being told of the VMs behind `listed`; something waits to be sent then */
 	uint32_t listed;
 	struct packet *first; /* to be sent */
 	size_t waiting_bytes;
@@ -440,12 +440,10 @@ static void hear(struct connection *n)
 /* May free the connection. */
 static void settle(struct connection *n)
 {
-	bool waits = n->first || n->lists;
-
 	if (n->is_over)
 		drop(n);
 	else
-		loop_update_io(n->io, waits ? EPOLLOUT : EPOLLIN);
+		loop_update_io(n->io, n->first ? EPOLLOUT : EPOLLIN);
 }
 
 static void on_connection(void *data, uint32_t events)
@@ -454,7 +452,7 @@ static void on_connection(void *data, uint32_t events)
 
 	if (n->is_over || (events & EPOLLERR)) {
 		n->is_over = true;
-	} else if (n->first || n->lists) {
+	} else if (n->first) {
 		n->is_over |= (events & EPOLLHUP) != 0;
 		if (flush(n) == 0)
 			go_on_listing(n);

@@ -35,6 +35,7 @@
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
 #define DESCRIPTORS_PER_VM     112  /* of which 96 may be connections without a stream */
+#define DESCRIPTORS_CONTROL    96   /* connections, and those that are still to be closed */
 #define DESCRIPTORS_XEN        6144 /* 32 guests with the usual limits; nobody knows how many come */
 #define DESCRIPTORS_PER_STREAM 16   /* PipeWire takes a dozen of the worker for each */
 
@@ -159,7 +160,8 @@ static int find_audience(struct daemon *d)
 static void raise_descriptor_limit(const struct daemon *d)
 {
 	const struct config *vms = d->config;
-	uint64_t wanted = DESCRIPTORS_BASE + (d->is_on_xen ? DESCRIPTORS_XEN : 0);
+	uint64_t wanted =
+		DESCRIPTORS_BASE + DESCRIPTORS_CONTROL + (d->is_on_xen ? DESCRIPTORS_XEN : 0);
 	struct identity identity;
 	struct policy policy;
 

@@ -232,6 +232,15 @@ strangers() {
 	check "and what to do" grep -q 'usermod -aG xaring' "$SESSION/err"
 }
 
+# Without PipeWire all but volumes is known.
+without_pipewire() {
+	end_process "$WIREPLUMBER_PID"
+	end_process "$PIPEWIRE_PID"
+	says 0 "personal" list
+	says 1 "cannot be asked: " volume work 50%
+	says 0 "work" top --batch --count 1
+}
+
 session_open
 session_start
 daemon_start
@@ -250,4 +259,5 @@ kill "$PLAYER_PID"
 wait "$PLAYER_PID"
 kept
 ruled
+without_pipewire
 check_end

@@ -9,6 +9,7 @@ need readelf
 LIBRARY=$XARING_BUILD/libxaring/libxaring.so.0
 PLUGIN=$XARING_BUILD/alsa-plugin/libasound_module_pcm_xen.so
 BACKEND=$XARING_BUILD/pw-backend/xaring-pw
+CTL=$XARING_BUILD/pw-backend/ctl/xaringctl
 GUESTD=$XARING_BUILD/libxaring/guestd/xaring-guestd
 
 # Names of a build for tests: run-time libraries of the sanitizers and of coverage.
@@ -49,6 +50,13 @@ if [ -e "$BACKEND" ]; then
 	needs "$BACKEND" | grep -E '^lib(asound|xen)' | none "the backend needs neither ALSA nor Xen's libraries"
 else
 	note "the backend is not built"
+fi
+
+if [ -e "$CTL" ]; then
+	needs "$CTL" | grep -E '^lib(asound|xen|seccomp)' |
+		none "xaringctl needs neither ALSA nor Xen's libraries nor a filter"
+else
+	note "xaringctl is not built"
 fi
 
 if [ -e "$GUESTD" ]; then
