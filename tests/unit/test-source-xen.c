@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -1114,6 +1115,58 @@ static void a_new_domain_gets_nothing_of_its_predecessor(void **state)
 	stop(box, worker);
 }
 
+/* Says that the VM "work" may record, for as long as `span` has it. */
+static void allow(struct box *box, int worker, const char *span)
+{
+	char request[64], answer[1024] = "";
+	struct ipc_message message;
+	int control = box_control(box, 0);
+
+	snprintf(request, sizeof(request), "mic work allow %s", span);
+	assert_int_equal(send(control, request, strlen(request), 0), strlen(request));
+	assert_true(recv(control, answer, sizeof(answer) - 1, 0) > 0);
+	assert_non_null(strstr(answer, "\"state\":\"allowed\""));
+	close(control);
+	worker_expect(worker, IPC_MICROPHONE, &message);
+	assert_int_equal(message.u.microphone.allowed, 1);
+}
+
+/* The domain goes, with its stream, and comes back. */
+static void reboot(int worker, const char *create, struct ipc_message *vm,
+		   struct ipc_message *stream)
+{
+	fake_xen_do(&xen, "destroy 3");
+	fake_xen_do(&xen, create);
+	publish(&work, 0);
+	expect_end(worker, stream);
+	say_gone(worker, stream);
+	expect_vm_end(worker, vm);
+	*vm = expect_vm(worker, "work", 3);
+}
+
+static void a_reboot_is_a_shutdown_to_decisions(void **state)
+{
+	struct ipc_message vm, stream, message;
+	int worker;
+	struct box *box = start(&worker);
+
+	(void)state;
+	publish(&work, 0);
+	vm = expect_vm(worker, "work", 3);
+	stream = expect_stream(worker, &vm);
+	allow(box, worker, "until-shutdown");
+	reboot(worker, "create 3 work " UUID_B, &vm, &stream);
+	/* The worker takes it that a VM may not. */
+	stream = expect_stream(worker, &vm);
+	worker_expect_nothing(worker);
+	allow(box, worker, "always");
+	reboot(worker, "create 3 work " UUID_A, &vm, &stream);
+	worker_expect(worker, IPC_MICROPHONE, &message);
+	assert_int_equal(message.u.microphone.allowed, 1);
+	expect_stream(worker, &vm);
+	stop(box, worker);
+}
+
 /* ---- xenstored ---- */
 
 static void streams_outlive_xenstored(void **state)
@@ -1735,6 +1788,7 @@ int main(int argc, char **argv)
 		TEST(a_domain_that_dies_is_let_go_at_once),
 		TEST(a_worker_that_keeps_a_dead_domain_is_killed),
 		TEST(a_new_domain_gets_nothing_of_its_predecessor),
+		TEST(a_reboot_is_a_shutdown_to_decisions),
 		TEST(streams_outlive_xenstored),
 		TEST(answers_outlive_xenstored),
 		TEST(xenstored_may_take_its_time),
