@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a request to what the broker does, and to the answer.
+ */
+#include "control-private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker-private.h"
+#include "control-answer.h"
+#include "control-request.h"
+#include "vm.h"
+
+static struct vm *find_vm(struct connection *n, const char *key)
+{
+	struct broker *b = n->control->setup.broker;
+	struct vm *vm = broker_find_vm(b, key);
+	struct json_object *o;
+	char text[160];
+
+	if (vm)
+		return vm;
+	snprintf(text, sizeof(text), "there is no VM %s", key);
+	o = answer_error("no-such-vm", text);
+	if (o)
+		answer_add_names(o, b);
+	control_say(n, o);
+	return NULL;
+}
+
+static void refuse_by_rule(struct connection *n, const struct vm *vm)
+{
+	const char *rule = vm->policy.microphone == POLICY_MICROPHONE_ALLOW ? "allow" : "deny";
+	char text[320];
+
+	snprintf(text, sizeof(text),
+		 "the rules say microphone = %s for %s, and are not overruled from here: with "
+		 "microphone = ask in xaring-pw.conf(5), actions policy, it is decided here",
+		 rule, vm->identity.key);
+	control_say_error(n, "rule", text);
+}
+
+static void say_that_nothing_is_kept(struct connection *n, const char *file, int res)
+{
+	char text[512];
+
+	if (res == -E2BIG)
+		snprintf(
+			text, sizeof(text),
+			"%s is full: at most %u VMs are accepted; remove lines, and restart xaring-pw",
+			file, CONSENT_ENTRIES_MAX);
+	else if (!file || res == -ENOMEM)
+		snprintf(text, sizeof(text),
+			 "this cannot be kept; --once and --until-shutdown are accepted");
+	else
+		snprintf(text, sizeof(text),
+			 "%s could not be read when xaring-pw was started, and is not "
+			 "overwritten; --once and --until-shutdown are accepted",
+			 file);
+	control_say_error(n, "not-kept", text);
+}
+
+static void say_microphone(struct connection *n, const struct vm *vm, const char *file, int res)
+{
+	struct json_object *o = answer_ok();
+	char text[512];
+
+	if (o) {
+		answer_add_text(o, "vm", vm->identity.key);
+		answer_add_microphone(o, vm);
+	}
+	if (o && res < 0) {
+		snprintf(text, sizeof(text),
+			 "%s cannot be written (%s): this holds until xaring-pw ends", file,
+			 strerror(-res));
+		answer_add_text(o, "warning", text);
+	}
+	control_say(n, o);
+}
+
+static const char *name_of(enum consent_choice choice)
+{
+	if (choice == CONSENT_NONE)
+		return "ask";
+	return choice == CONSENT_ALLOW ? "allow" : "deny";
+}
+
+static void decide(struct connection *n, struct vm *vm, const struct permission_decision *decision)
+{
+	struct broker *b = n->control->setup.broker;
+	const char *file = permission_file(b->permission);
+	int res;
+
+	limited_log_line(&n->control->decisions, XARING_LOG_INFO,
+			 "control: user %u decides about the microphone of vm %s: %s",
+			 (unsigned)n->peer.uid, vm->identity.key, name_of(decision->choice));
+	res = broker_decide(b, vm, decision);
+	if (res == -EPERM)
+		refuse_by_rule(n, vm);
+	else if (res == -ENOTSUP || res == -E2BIG || res == -ENOMEM)
+		say_that_nothing_is_kept(n, file, res);
+	else
+		say_microphone(n, vm, file, res);
+}
+
+static void connect_vm(struct connection *n, struct vm *vm, bool connect)
+{
+	limited_log_line(&n->control->decisions, XARING_LOG_INFO, "vm %s is %s by user %u",
+			 vm->identity.key, connect ? "connected" : "disconnected",
+			 (unsigned)n->peer.uid);
+	if (connect)
+		broker_connect(vm);
+	else
+		broker_disconnect(vm);
+	control_say(n, answer_ok());
+}
+
+static void list(struct connection *n)
+{
+	n->lists = true;
+	n->listed = 0;
+	control_go_on_listing(n);
+}
+
+static void monitor(struct connection *n)
+{
+	n->monitors = true;
+	control_say(n, answer_ok());
+}
+
+static void do_about_vm(struct connection *n, const struct control_request *request)
+{
+	struct vm *vm = find_vm(n, request->vm);
+
+	if (!vm)
+		return;
+	switch (request->verb) {
+	case CONTROL_STATUS:
+		control_say(n, answer_vm(vm));
+		control_say_end_of_list(n);
+		break;
+	case CONTROL_MIC:
+		decide(n, vm, &request->decision);
+		break;
+	default:
+		connect_vm(n, vm, request->verb == CONTROL_CONNECT);
+	}
+}
+
+void control_handle(struct connection *n, const char *text, size_t bytes)
+{
+	char error[CONTROL_REQUEST_TEXT_BYTES];
+	struct control_request request;
+
+	if (control_request_read(text, bytes, &request, error) < 0)
+		control_say_error(n, "request", error);
+	else if (request.verb == CONTROL_LIST)
+		list(n);
+	else if (request.verb == CONTROL_MONITOR)
+		monitor(n);
+	else
+		do_about_vm(n, &request);
+}
