@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <xaring/format.h>
@@ -143,9 +144,9 @@ static const char *state_of_microphone(const struct vm *vm)
 	return "denied";
 }
 
-static const char *choice_of(const struct vm *vm)
+static const char *name_of(enum consent_choice choice)
 {
-	switch (microphone_choice(&vm->microphone)) {
+	switch (choice) {
 	case CONSENT_ALLOW:
 		return "allow";
 	case CONSENT_DENY:
@@ -156,33 +157,59 @@ static const char *choice_of(const struct vm *vm)
 	return NULL;
 }
 
+static const char *span_of_kept(int64_t until_s)
+{
+	if (until_s == 0)
+		return NULL;
+	return until_s == CONSENT_FOREVER ? "always" : "for";
+}
+
 /* For how long what was decided holds; until_s: of what is kept. */
 static const char *span_of(const struct vm *vm, int64_t until_s)
 {
 	if (vm->microphone.here != CONSENT_NONE)
 		return vm->microphone.span == MICROPHONE_ONCE ? "once" : "until-shutdown";
-	if (vm->microphone.kept == CONSENT_NONE)
-		return NULL;
-	return until_s == CONSENT_FOREVER ? "always" : "for";
+	return span_of_kept(until_s);
+}
+
+static void add_span(struct json_object *o, const char *span, int64_t until_s)
+{
+	answer_add_text(o, "span", span);
+	if (span && strcmp(span, "for") == 0)
+		add_number(o, "until", until_s);
+	else
+		answer_add_text(o, "until", NULL);
 }
 
 void answer_add_microphone(struct json_object *to, const struct vm *vm)
 {
 	int64_t until_s = permission_until(vm->broker->permission, vm->identity.key);
-	const char *span = span_of(vm, until_s);
 	struct json_object *o = json_object_new_object();
 
 	if (!o)
 		return;
 	answer_add_text(o, "state", state_of_microphone(vm));
 	answer_add_text(o, "rule", rule_of(vm));
-	answer_add_text(o, "decision", choice_of(vm));
-	answer_add_text(o, "span", span);
-	if (span && span[0] == 'f')
-		add_number(o, "until", until_s);
-	else
-		answer_add_text(o, "until", NULL);
+	answer_add_text(o, "decision", name_of(microphone_choice(&vm->microphone)));
+	add_span(o, span_of(vm, until_s), until_s);
 	add_number(o, "recording", vm->microphone.recording);
+	json_object_object_add(to, "microphone", o);
+}
+
+/* The rules cannot be asked: what is kept counts where they leave it to people. */
+void answer_add_kept(struct json_object *to, const struct permission *permission, const char *key)
+{
+	enum consent_choice kept = permission_kept(permission, key);
+	int64_t until_s = permission_until(permission, key);
+	struct json_object *o = json_object_new_object();
+
+	if (!o)
+		return;
+	answer_add_text(o, "state", kept == CONSENT_ALLOW ? "allowed" : "denied");
+	answer_add_text(o, "rule", NULL);
+	answer_add_text(o, "decision", name_of(kept));
+	add_span(o, span_of_kept(until_s), until_s);
+	add_number(o, "recording", 0);
 	json_object_object_add(to, "microphone", o);
 }
 

@@ -17,6 +17,7 @@
 
 struct broker;
 struct lease;
+struct permission;
 struct vm;
 
 struct json_object *answer_vm(const struct vm *vm);
@@ -31,6 +32,10 @@ struct json_object *answer_error(const char *error, const char *text);
 
 /* Adds what the microphone of the VM is. */
 void answer_add_microphone(struct json_object *object, const struct vm *vm);
+
+/* Likewise, of one that is not there: what is kept about it. */
+void answer_add_kept(struct json_object *object, const struct permission *permission,
+		     const char *key);
 
 /* Adds the names of all VMs. */
 void answer_add_names(struct json_object *object, const struct broker *broker);

@@ -62,19 +62,24 @@ static void say_that_nothing_is_kept(struct connection *n, const char *file, int
 	control_say_error(n, "not-kept", text);
 }
 
-static void say_microphone(struct connection *n, const struct vm *vm, const char *file, int res)
+/* vm: NULL when it is not there. */
+static void say_microphone(struct connection *n, const char *key, const struct vm *vm, int res)
 {
+	const struct permission *permission = n->control->setup.broker->permission;
 	struct json_object *o = answer_ok();
 	char text[512];
 
 	if (o) {
-		answer_add_text(o, "vm", vm->identity.key);
-		answer_add_microphone(o, vm);
+		answer_add_text(o, "vm", key);
+		if (vm)
+			answer_add_microphone(o, vm);
+		else
+			answer_add_kept(o, permission, key);
 	}
 	if (o && res < 0) {
 		snprintf(text, sizeof(text),
-			 "%s cannot be written (%s): this holds until xaring-pw ends", file,
-			 strerror(-res));
+			 "%s cannot be written (%s): this holds until xaring-pw ends",
+			 permission_file(permission), strerror(-res));
 		answer_add_text(o, "warning", text);
 	}
 	control_say(n, o);
@@ -87,22 +92,52 @@ static const char *name_of(enum consent_choice choice)
 	return choice == CONSENT_ALLOW ? "allow" : "deny";
 }
 
-static void decide(struct connection *n, struct vm *vm, const struct permission_decision *decision)
+static void log_decision(struct connection *n, const struct control_request *request)
 {
-	struct broker *b = n->control->setup.broker;
-	const char *file = permission_file(b->permission);
-	int res;
-
 	limited_log_line(&n->control->decisions, XARING_LOG_INFO,
 			 "control: user %u decides about the microphone of vm %s: %s",
-			 (unsigned)n->peer.uid, vm->identity.key, name_of(decision->choice));
-	res = broker_decide(b, vm, decision);
+			 (unsigned)n->peer.uid, request->vm, name_of(request->decision.choice));
+}
+
+static void decide(struct connection *n, struct vm *vm, const struct control_request *request)
+{
+	struct broker *b = n->control->setup.broker;
+	int res;
+
+	log_decision(n, request);
+	res = broker_decide(b, vm, &request->decision);
 	if (res == -EPERM)
 		refuse_by_rule(n, vm);
 	else if (res == -ENOTSUP || res == -E2BIG || res == -ENOMEM)
-		say_that_nothing_is_kept(n, file, res);
+		say_that_nothing_is_kept(n, permission_file(b->permission), res);
 	else
-		say_microphone(n, vm, file, res);
+		say_microphone(n, request->vm, vm, res);
+}
+
+/* A VM that does not run, and about which something is kept. */
+static void decide_absent(struct connection *n, const struct control_request *request)
+{
+	struct permission *permission = n->control->setup.broker->permission;
+	char text[160];
+	int res = permission_decide_absent(permission, request->vm, &request->decision);
+
+	log_decision(n, request);
+	if (res == -EINVAL) {
+		snprintf(text, sizeof(text),
+			 "%s is not there: once and until-shutdown are accepted while it is",
+			 request->vm);
+		control_say_error(n, "no-such-vm", text);
+	} else {
+		say_microphone(n, request->vm, NULL, res);
+	}
+}
+
+static bool is_about_absent(struct connection *n, const struct control_request *request)
+{
+	struct broker *b = n->control->setup.broker;
+
+	return request->verb == CONTROL_MIC && !broker_find_vm(b, request->vm) &&
+	       permission_kept(b->permission, request->vm) != CONSENT_NONE;
 }
 
 static void connect_vm(struct connection *n, struct vm *vm, bool connect)
@@ -142,7 +177,7 @@ static void do_about_vm(struct connection *n, const struct control_request *requ
 		control_say_end_of_list(n);
 		break;
 	case CONTROL_MIC:
-		decide(n, vm, &request->decision);
+		decide(n, vm, request);
 		break;
 	default:
 		connect_vm(n, vm, request->verb == CONTROL_CONNECT);
@@ -160,6 +195,8 @@ void control_handle(struct connection *n, const char *text, size_t bytes)
 		list(n);
 	else if (request.verb == CONTROL_MONITOR)
 		monitor(n);
+	else if (is_about_absent(n, &request))
+		decide_absent(n, &request);
 	else
 		do_about_vm(n, &request);
 }

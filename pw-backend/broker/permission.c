@@ -36,9 +36,14 @@ static int64_t wall_s(void)
 	return (int64_t)now.tv_sec;
 }
 
+enum consent_choice permission_kept(const struct permission *p, const char *key)
+{
+	return p->consent ? consent_of(p->consent, key, wall_s()) : CONSENT_NONE;
+}
+
 static enum consent_choice kept_of(const struct permission *p, const struct vm *vm)
 {
-	return p->consent ? consent_of(p->consent, vm->identity.key, wall_s()) : CONSENT_NONE;
+	return permission_kept(p, vm->identity.key);
 }
 
 /* ---- when to look again ---- */
@@ -177,7 +182,8 @@ static void decide_here(struct permission *p, struct vm *vm, enum consent_choice
 	settle(p, vm, before);
 }
 
-static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d)
+/* Of all that have the key. */
+static int keep(struct permission *p, const char *key, const struct permission_decision *d)
 {
 	int64_t now_s = wall_s();
 	int64_t until_s = d->span == PERMISSION_FOR ? now_s + d->seconds : CONSENT_FOREVER;
@@ -185,12 +191,19 @@ static int decide_kept(struct permission *p, struct vm *vm, const struct permiss
 
 	if (!p->consent)
 		return -ENOTSUP;
-	res = consent_decide(p->consent, vm->identity.key, d->choice, until_s, now_s);
-	if (res == -E2BIG || res == -ENOMEM)
-		return res;
-	/* First what is kept: between the two nobody may what both forbid. */
-	look_at_all(p);
-	decide_here(p, vm, CONSENT_NONE, d->span);
+	res = consent_decide(p->consent, key, d->choice, until_s, now_s);
+	if (res != -E2BIG && res != -ENOMEM)
+		look_at_all(p);
+	return res;
+}
+
+static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d)
+{
+	int res = keep(p, vm->identity.key, d);
+
+	/* After that: between the two nobody may what both forbid. */
+	if (res != -ENOTSUP && res != -E2BIG && res != -ENOMEM)
+		decide_here(p, vm, CONSENT_NONE, d->span);
 	return res;
 }
 
@@ -209,6 +222,16 @@ int permission_decide(struct permission *p, struct vm *vm, const struct permissi
 		return 0;
 	}
 	return decide_kept(p, vm, d);
+}
+
+int permission_decide_absent(struct permission *p, const char *key,
+			     const struct permission_decision *d)
+{
+	if (permission_kept(p, key) == CONSENT_NONE)
+		return -ENOENT;
+	if (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)
+		return -EINVAL;
+	return keep(p, key, d);
 }
 
 const char *permission_file(const struct permission *p)

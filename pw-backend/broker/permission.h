@@ -54,6 +54,16 @@ void permission_close(struct permission *permission); /* accepts NULL */
 int permission_decide(struct permission *permission, struct vm *vm,
 		      const struct permission_decision *decision);
 
+/*
+ * The same for a VM that is not there: a permission can be taken back before the VM is started. Returns as above;
+ * -ENOENT when nothing is kept about it, -EINVAL when it would be for this start of it alone.
+ */
+int permission_decide_absent(struct permission *permission, const char *key,
+			     const struct permission_decision *decision);
+
+/* What is kept about a key. */
+enum consent_choice permission_kept(const struct permission *permission, const char *key);
+
 /* The file, or NULL. */
 const char *permission_file(const struct permission *permission);
 

@@ -73,7 +73,8 @@ void print_microphone(struct json_object *vm, char text[PRINT_CELL_BYTES])
 	const char *state = request_text(m, "state"), *span = request_text(m, "span");
 	char until[40];
 
-	if (strcmp(request_text(m, "rule"), "ask") != 0) {
+	if (strcmp(request_text(m, "rule"), "deny") == 0 ||
+	    strcmp(request_text(m, "rule"), "allow") == 0) {
 		snprintf(text, PRINT_CELL_BYTES, "%s by rule", state);
 	} else if (strcmp(span, "for") == 0) {
 		print_moment(request_number(m, "until"), "%F %R", until, sizeof(until));

@@ -306,6 +306,18 @@ static void open_control(struct box *box)
 	assert_int_equal(control_open(&setup, &box->control), 0);
 }
 
+static const char *next_keeps;
+
+static void write_consents(const struct box *box)
+{
+	FILE *file = fopen(box->consents, "we");
+
+	assert_non_null(file);
+	fputs(next_keeps, file);
+	assert_int_equal(fclose(file), 0);
+	next_keeps = NULL;
+}
+
 static struct box *make(void)
 {
 	struct box *box = calloc(1, sizeof(*box));
@@ -337,6 +349,8 @@ static struct box *make(void)
 	assert_int_equal(loop_add_io(box->loop, box->reload, EPOLLIN, on_reload, box, NULL), 0);
 	setup.loop = box->loop;
 	setup.consent_file = box->consents;
+	if (next_keeps)
+		write_consents(box);
 	assert_int_equal(broker_create(&setup, &box->broker), 0);
 	open_control(box);
 	return box;
@@ -853,6 +867,11 @@ void box_set_seat(struct box *box, uid_t uid)
 	box->seat_uid = uid;
 	pthread_mutex_unlock(&box->lock);
 	box_reload(box);
+}
+
+void box_next_keeps(const char *text)
+{
+	next_keeps = text;
 }
 
 const char *box_consent_file(const struct box *box)

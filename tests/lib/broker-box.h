@@ -40,6 +40,9 @@ int box_control(struct box *box, uid_t uid);
 /* Who is at the seat from now on, 0 = nobody; connections are looked at anew. (main) */
 void box_set_seat(struct box *box, uid_t uid);
 
+/* What is in that file when the next box starts; borrowed. */
+void box_next_keeps(const char *text);
+
 /* Where the broker keeps what is decided about microphones. */
 const char *box_consent_file(const struct box *box);
 

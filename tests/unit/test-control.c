@@ -387,6 +387,27 @@ static void decisions_are_kept_in_the_file(void **state)
 	box_stop(box);
 }
 
+static void a_vm_that_is_not_there_can_be_forgotten(void **state)
+{
+	struct box *box;
+	int control;
+
+	(void)state;
+	box_next_keeps("vm2 allow\nnonsense\n");
+	box = start(1);
+	control = box_control(box, 0);
+	assert_int_equal(box_lines(box, "1 lines are not understood"), 1);
+	asked(control, "mic vm3 allow", "error", "no-such-vm");
+	asked(control, "mic vm2 allow once", "error", "no-such-vm");
+	asked(control, "mic vm2 deny for 60", "microphone.span", "for");
+	asked(control, "mic vm2 allow", "microphone.state", "allowed");
+	asked(control, "mic vm2 ask", "microphone.decision", NULL);
+	asked(control, "mic vm2 ask", "error", "no-such-vm");
+	asked(control, "status vm2", "error", "no-such-vm");
+	close(control);
+	box_stop(box);
+}
+
 /* ---- who may ---- */
 
 static void strangers_are_turned_away(void **state)
@@ -596,6 +617,7 @@ int main(void)
 		cmocka_unit_test(a_vm_that_records_asks_once),
 		cmocka_unit_test(rules_are_not_overruled),
 		cmocka_unit_test(decisions_are_kept_in_the_file),
+		cmocka_unit_test(a_vm_that_is_not_there_can_be_forgotten),
 		cmocka_unit_test(strangers_are_turned_away),
 		cmocka_unit_test(members_and_who_is_at_the_seat_may),
 		cmocka_unit_test(what_makes_no_sense_is_answered_and_forgotten),
