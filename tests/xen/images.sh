@@ -18,7 +18,7 @@ PACKAGES_ROOT="systemd systemd-sysv dbus libpam-systemd udev kmod util-linux pro
 # As a desktop's dom0: PipeWire and WirePlumber are the user's services, by their packages. A start of jq
 # itself takes most of a second in the emulator.
 PACKAGES_DOM0="dbus-user-session pipewire pipewire-bin pipewire-alsa wireplumber gojq iproute2
-	init-system-helpers e2fsprogs"
+	init-system-helpers e2fsprogs libjson-c5 libncursesw6"
 PACKAGES_GUEST="dbus-user-session"
 
 # What Xen is called in a release.
