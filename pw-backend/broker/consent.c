@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "state-folder.h"
 
 #define LINE_BYTES 128
 
@@ -148,13 +149,30 @@ static void write_entry(FILE *file, const struct entry *e)
 	putc('\n', file);
 }
 
-static int write_entries(const struct consent *c)
+/* The folder is made when there is something to be put there: who only tries things out leaves none. */
+static int open_fresh(const struct consent *c, FILE **out)
 {
-	FILE *file = fopen(c->fresh, "we");
+	char *slash = strrchr(c->path, '/');
 	int res = 0;
 
-	if (!file)
-		return -errno;
+	*out = fopen(c->fresh, "we");
+	if (*out || errno != ENOENT || !slash || slash == c->path)
+		return *out ? 0 : -errno;
+	*slash = '\0';
+	res = state_folder_make(c->path);
+	*slash = '/';
+	if (res == 0)
+		*out = fopen(c->fresh, "we");
+	return *out || res < 0 ? res : -errno;
+}
+
+static int write_entries(const struct consent *c)
+{
+	FILE *file;
+	int res = open_fresh(c, &file);
+
+	if (res < 0)
+		return res;
 	for (const struct entry *e = c->first; e; e = e->next)
 		write_entry(file, e);
 	if (fflush(file) != 0 || fsync(fileno(file)) < 0)
@@ -221,6 +239,16 @@ int64_t consent_until(const struct consent *c, const char *key, int64_t now_s)
 	struct entry *first = c->first, *e = *find(&first, key);
 
 	return e && now_s < e->until_s ? e->until_s : 0;
+}
+
+uint64_t consent_look_ms(const struct consent *c, int64_t now_s)
+{
+	int64_t end_s = consent_next_end(c, now_s);
+
+	if (end_s == CONSENT_FOREVER)
+		return UINT64_MAX;
+	return end_s - now_s < CONSENT_LOOK_MAX_MS / 1000 ? (uint64_t)(end_s - now_s) * 1000
+							  : CONSENT_LOOK_MAX_MS;
 }
 
 int64_t consent_next_end(const struct consent *c, int64_t now_s)

@@ -16,6 +16,7 @@
 
 #define CONSENT_ENTRIES_MAX 4096u
 #define CONSENT_FOREVER     INT64_MAX
+#define CONSENT_LOOK_MAX_MS 60000
 
 enum consent_choice {
 	CONSENT_NONE, /* nobody has decided, or it is over */
@@ -26,7 +27,7 @@ enum consent_choice {
 struct consent;
 
 /*
- * Reads the file; one that is not there says nothing. What is not understood of it is skipped, and counted in
+ * Reads the file; one that is not there, with its folder or without it, says nothing. What is not understood of it is skipped, and counted in
  * *skipped: without a decision a VM may not record. path is copied.
  *
  * Owner: the caller; consent_close(). Returns 0 or a negative errno.
@@ -42,6 +43,12 @@ int64_t consent_until(const struct consent *consent, const char *key, int64_t no
 
 /* When the first of what holds now is over: seconds since the epoch, CONSENT_FOREVER when nothing is. */
 int64_t consent_next_end(const struct consent *consent, int64_t now_s);
+
+/*
+ * In how many ms to look again whether something is over: the clock may be set meanwhile, so it is
+ * CONSENT_LOOK_MAX_MS at most. UINT64_MAX when nothing ends.
+ */
+uint64_t consent_look_ms(const struct consent *consent, int64_t now_s);
 
 /*
  * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. What is over is forgotten as well.

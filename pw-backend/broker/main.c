@@ -372,7 +372,7 @@ static int watch_signals(struct daemon *d)
 	return res;
 }
 
-/* Where what is decided is kept, or NULL. A folder that cannot be made shows when something is to be kept. */
+/* Where what is decided is kept, or NULL. It need not be there. */
 static const char *find_consent_file(const struct daemon *d, char path[PATH_MAX])
 {
 	const struct state_folder_given given = {
@@ -386,7 +386,6 @@ static const char *find_consent_file(const struct daemon *d, char path[PATH_MAX]
 
 	if (state_folder_choose(&given, folder, sizeof(folder)) < 0)
 		return NULL;
-	(void)state_folder_make(folder);
 	snprintf(path, PATH_MAX, "%s/microphone", folder);
 	return path;
 }

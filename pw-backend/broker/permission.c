@@ -18,9 +18,6 @@
 #include "now.h"
 #include "vm.h"
 
-/* The wall clock may be set meanwhile. */
-#define LOOK_MAX_MS 60000u
-
 struct permission {
 	struct broker *broker;
 	char *file;
@@ -53,15 +50,10 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* In ms from now; MICROPHONE_NEVER. */
+/* In ms from now, or MICROPHONE_NEVER; likewise what follows. */
 static uint64_t until_consent_ends(const struct permission *p)
 {
-	int64_t now_s = wall_s();
-	int64_t end_s = p->consent ? consent_next_end(p->consent, now_s) : CONSENT_FOREVER;
-
-	if (end_s == CONSENT_FOREVER)
-		return MICROPHONE_NEVER;
-	return end_s - now_s < LOOK_MAX_MS / 1000 ? (uint64_t)(end_s - now_s) * 1000 : LOOK_MAX_MS;
+	return p->consent ? consent_look_ms(p->consent, wall_s()) : MICROPHONE_NEVER;
 }
 
 static uint64_t until_one_asks(const struct permission *p)

@@ -170,15 +170,50 @@ static void what_cannot_be_written_holds_until_the_end(void **state)
 {
 	struct consent *c = opened(0);
 	char moved[sizeof(folder) + 4];
+	FILE *file;
 
 	(void)state;
 	snprintf(moved, sizeof(moved), "%s.x", folder);
 	assert_int_equal(rename(folder, moved), 0);
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOENT);
+	file = fopen(folder, "we");
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOTDIR);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
+	assert_int_equal(unlink(folder), 0);
 	assert_int_equal(rename(moved, folder), 0);
 	c = reopened(c);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
+	consent_close(c);
+}
+
+static void the_folder_is_made_when_it_is_needed(void **state)
+{
+	struct consent *c;
+	unsigned count;
+	char deep[sizeof(folder) + 20];
+
+	(void)state;
+	snprintf(deep, sizeof(deep), "%s/a/microphone", folder);
+	assert_int_equal(consent_open(deep, &c, &count), 0);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
+	consent_close(c);
+	assert_int_equal(unlink(deep), 0);
+	*strrchr(deep, '/') = '\0';
+	assert_int_equal(rmdir(deep), 0);
+}
+
+/* However far the clock is set forward, what is over by it is so within a minute. */
+static void it_is_looked_again_every_minute(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_true(consent_look_ms(c, NOW) == UINT64_MAX);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 86400, NOW), 0);
+	assert_true(consent_look_ms(c, NOW) == 60000);
+	assert_true(consent_look_ms(c, NOW + 86370) == 30000);
+	assert_true(consent_look_ms(c, NOW + 86400) == UINT64_MAX);
 	consent_close(c);
 }
 
@@ -209,6 +244,8 @@ int main(void)
 		WITH_FOLDER(what_is_not_understood_decides_nothing),
 		WITH_FOLDER(a_folder_that_is_none_is_an_error),
 		WITH_FOLDER(what_cannot_be_written_holds_until_the_end),
+		WITH_FOLDER(the_folder_is_made_when_it_is_needed),
+		WITH_FOLDER(it_is_looked_again_every_minute),
 		WITH_FOLDER(there_are_not_endlessly_many),
 	};
 
