@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "../control.h"
+#include "bucket.h"
 #include "control-peer.h"
 #include "control-socket.h"
 #include "limited-log.h"
@@ -53,6 +54,8 @@ struct control {
 	struct xaring_listener *listener;
 	struct loop_source *io;
 	struct loop_source *tick;
+	struct loop_source *pause; /* armed while nothing is accepted */
+	struct bucket accepts;
 	gid_t group;
 	struct connection *connections;
 	unsigned count;

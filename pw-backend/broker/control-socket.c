@@ -30,6 +30,11 @@
 #define REQUESTS_RATE_MS 20
 #define TICK_MS          1000
 
+/* Of all users: who connects without end is hung up on as fast, and takes no more of our time than this. */
+#define ACCEPTS_BURST   256
+#define ACCEPTS_RATE_MS 4
+#define PAUSE_MS        50
+
 /* ---- hanging up ---- */
 
 /* Does not wait for what its peer may have sent. Returns false when that is not possible now. */
@@ -54,8 +59,6 @@ static void hang_up(struct control *c, int fd)
 	if (close_safely(fd))
 		return;
 	c->kept[c->kept_count++] = fd;
-	if (c->kept_count >= CONTROL_KEPT_MAX)
-		loop_update_io(c->io, 0);
 	loop_repeat_timer(c->tick, TICK_MS);
 }
 
@@ -63,8 +66,6 @@ static void close_kept(struct control *c)
 {
 	while (c->kept_count > 0 && close_safely(c->kept[c->kept_count - 1]))
 		c->kept_count--;
-	if (c->kept_count < CONTROL_KEPT_MAX)
-		loop_update_io(c->io, EPOLLIN);
 }
 
 static void drop(struct connection *n)
@@ -212,25 +213,42 @@ static void take(struct control *c, int fd)
 		turn_away(c, fd, "internal", "out of memory or descriptors");
 }
 
+/* Whoever connects waits in the kernel's queue. */
+static void pause_listening(struct control *c)
+{
+	loop_update_io(c->io, 0);
+	loop_arm_timer(c->pause, PAUSE_MS);
+}
+
+static void on_pause_over(void *data)
+{
+	struct control *c = data;
+
+	loop_update_io(c->io, EPOLLIN);
+}
+
+static bool may_accept(struct control *c)
+{
+	return c->kept_count < CONTROL_KEPT_MAX && bucket_take(&c->accepts, clock_now_ms());
+}
+
+/* Without a free descriptor, too, it would be tried again at once, for good. */
 static void on_listener(void *data, uint32_t events)
 {
 	struct control *c = data;
 	struct xaring_peer peer;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKE && c->kept_count < CONTROL_KEPT_MAX; i++) {
-		int fd = xaring_listener_accept(c->listener, &peer);
+	for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
+		int fd = may_accept(c) ? xaring_listener_accept(c->listener, &peer) : -EBUSY;
 
-		if (fd >= 0) {
-			take(c, fd);
-			continue;
+		if (fd == -EAGAIN)
+			return;
+		if (fd < 0) {
+			pause_listening(c);
+			return;
 		}
-		/* Without a descriptor it would be tried again at once, for good. */
-		if (fd != -EAGAIN) {
-			loop_update_io(c->io, 0);
-			loop_repeat_timer(c->tick, TICK_MS);
-		}
-		return;
+		take(c, fd);
 	}
 }
 
@@ -352,6 +370,7 @@ int control_open(const struct control_setup *setup, struct control **out)
 	c->setup.path = NULL;
 	c->group = control_peer_group(CONTROL_GROUP);
 	user_rate_init(&c->requests, REQUESTS_BURST, REQUESTS_RATE_MS);
+	bucket_init(&c->accepts, ACCEPTS_BURST, ACCEPTS_RATE_MS, clock_now_ms());
 	limited_log_init(&c->log);
 	limited_log_init(&c->decisions);
 	res = xaring_listener_open(setup->path, 0666, &c->listener);
@@ -360,14 +379,19 @@ int control_open(const struct control_setup *setup, struct control **out)
 	res = loop_add_timer(setup->loop, on_tick, c, &c->tick);
 	if (res < 0)
 		goto err_listener;
+	res = loop_add_timer(setup->loop, on_pause_over, c, &c->pause);
+	if (res < 0)
+		goto err_tick;
 	res = loop_add_io(setup->loop, xaring_listener_fd(c->listener), EPOLLIN, on_listener, c,
 			  &c->io);
 	if (res < 0)
-		goto err_tick;
+		goto err_pause;
 	broker_watch(setup->broker, &broker_events, c);
 	*out = c;
 	return 0;
 
+err_pause:
+	loop_remove(c->pause);
 err_tick:
 	loop_remove(c->tick);
 err_listener:
@@ -375,6 +399,18 @@ err_listener:
 err_free:
 	free(c);
 	return res;
+}
+
+/* Who has connected in vain may have sent something already. */
+static void close_listener(struct xaring_listener *listener)
+{
+	struct hold hold;
+	int fd = xaring_listener_fd(listener);
+	bool held = hold_init(&hold, &fd, 1) == 0;
+
+	xaring_listener_close(listener);
+	if (held)
+		hold_finish(&hold);
 }
 
 void control_close(struct control *c)
@@ -385,11 +421,11 @@ void control_close(struct control *c)
 	for (struct connection *n = c->connections; n; n = n->next)
 		n->is_over = true;
 	drop_those_over(c);
-	/* At the end it may be waited for. */
-	while (c->kept_count > 0)
-		close(c->kept[--c->kept_count]);
+	/* What cannot be closed even now goes with the process, which waits for none of it. */
+	close_kept(c);
+	loop_remove(c->pause);
 	loop_remove(c->tick);
 	loop_remove(c->io);
-	xaring_listener_close(c->listener);
+	close_listener(c->listener);
 	free(c);
 }

@@ -561,6 +561,28 @@ static void requests_have_a_rate(void **state)
 	box_stop(box);
 }
 
+/* Somebody who connects without end, and whom nobody lets in, keeps nobody else from it. */
+static void who_connects_without_end_harms_nobody(void **state)
+{
+	struct box *box = start(1);
+	uint64_t began_ms = box_now_ms();
+	int control;
+
+	(void)state;
+	for (int i = 0; i < 600; i++)
+		close(box_control(box, USER));
+	/* They are answered in their order, this one after the others. */
+	control = box_control(box, USER);
+	expect_field(control, "ok", "false");
+	close(control);
+	control = box_control(box, 0);
+	asked(control, "list", "vm", "vm1");
+	/* The burst is 256, and then they come one in 4 ms. */
+	assert_true(box_now_ms() - began_ms >= 800);
+	close(control);
+	box_stop(box);
+}
+
 /* A monitor that does not read is ended, and another one gets all. */
 static void who_does_not_read_harms_nobody(void **state)
 {
@@ -624,6 +646,7 @@ int main(void)
 		cmocka_unit_test(descriptors_are_not_taken),
 		cmocka_unit_test(connections_have_a_bound),
 		cmocka_unit_test(requests_have_a_rate),
+		cmocka_unit_test(who_connects_without_end_harms_nobody),
 		cmocka_unit_test(who_does_not_read_harms_nobody),
 		cmocka_unit_test(lists_that_are_not_read_wait),
 	};
