@@ -10,6 +10,7 @@
 #include "budget.h"
 #include "guestd.h"
 #include "limited-log.h"
+#include "recorders.h"
 #include "status-page.h"
 
 struct rendezvous;
@@ -25,6 +26,7 @@ struct guestd {
 
 	struct stream *streams;
 	struct budget budget;
+	struct recorders recorders;
 	struct status_page status;
 	bool backend; /* is there */
 

@@ -179,12 +179,34 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct s
 	}
 }
 
+/* Returns 0, or a negative errno and sets *refusal. */
+static int check_recorder(const struct guestd *g, const struct serve_client *c,
+			  const struct xaring_open *open, struct xaring_refusal *refusal)
+{
+	struct recorders_program program;
+	bool may;
+	int res;
+
+	if (open->params.direction != XARING_CAPTURE)
+		return 0;
+	res = recorders_program_at(serve_client_fd(c), &program);
+	may = res == 0 && recorders_allow(&g->recorders, &program);
+	recorders_program_finish(&program);
+	if (may)
+		return 0;
+	*refusal = (struct xaring_refusal){.reason = res < 0 ? XARING_REASON_INTERNAL
+							     : XARING_REASON_USER};
+	return res < 0 ? res : -EPERM;
+}
+
 static void answer_new(struct guestd *g, struct serve_client *c, const struct xaring_open *open)
 {
 	struct xaring_refusal refusal;
 	struct stream_wish wish;
 	int res = check_wish(open, &wish, &refusal);
 
+	if (res == 0)
+		res = check_recorder(g, c, open, &refusal);
 	if (res == 0)
 		res = budget_check(&g->budget, serve_client_uid(c), wish.shape.pages, &refusal);
 	if (res == -EDQUOT && is_ending(g))
@@ -399,6 +421,21 @@ static int open_parts(struct guestd *g)
 	return serve_open(g->setup.loop, listener, OPEN_MS, &serve_events, g, &g->serve);
 }
 
+/* Nobody else is kept from recording, so it is no error. */
+static void find_recorders(struct guestd *g)
+{
+	int res = recorders_init(&g->recorders, g->setup.system);
+
+	if (res == -ENOENT)
+		xaring_log(XARING_LOG_INFO,
+			   "there is no group audio: root may record, and users of an active local "
+			   "session");
+	else if (res < 0)
+		xaring_log(XARING_LOG_WARN,
+			   "the group audio cannot be looked up, its members may not record: %s",
+			   strerror(-res));
+}
+
 int guestd_create(const struct guestd_setup *setup, struct guestd **out)
 {
 	struct guestd *g = calloc(1, sizeof(*g));
@@ -411,6 +448,7 @@ int guestd_create(const struct guestd_setup *setup, struct guestd **out)
 	g->setup = *setup;
 	g->start_ms = clock_now_ms();
 	budget_init(&g->budget, setup->pages, setup->user_pages);
+	find_recorders(g);
 	limited_log_init(&g->log);
 	limited_log_init(&g->own_log);
 	res = open_parts(g);

@@ -12,6 +12,7 @@
 
 struct guestd;
 struct loop;
+struct recorders_system;
 struct xaring_listener;
 
 struct guestd_setup {
@@ -19,6 +20,8 @@ struct guestd_setup {
 	struct xaring_listener *listener; /* taken over, also on failure */
 	uint32_t pages;
 	uint32_t user_pages;
+	const struct recorders_system
+		*system; /* borrowed; NULL = this machine's groups and sessions */
 
 	/* What an earlier one has left is known, or xenstore cannot be reached for now. Once. */
 	void (*on_ready)(void *data);

@@ -339,7 +339,7 @@ static int read_verdict(const struct stream *s, struct xaring_refusal *refusal)
 	default:
 		return 0;
 	}
-	if (reason == XARING_REASON_NONE || reason > XARING_REASON_INTERNAL)
+	if (reason == XARING_REASON_NONE || reason > XARING_REASON_LAST)
 		reason = XARING_REASON_INTERNAL;
 	*refusal = (struct xaring_refusal){.reason = (enum xaring_reason)reason};
 	return -EACCES;

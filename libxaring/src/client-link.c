@@ -441,7 +441,7 @@ static void check_status(struct xaring_client *c, uint32_t status, uint64_t now_
 		client_link_broken(c, now_ns);
 		return;
 	}
-	if (reason > XARING_REASON_NONE && reason <= XARING_REASON_INTERNAL)
+	if (reason > XARING_REASON_NONE && reason <= XARING_REASON_LAST)
 		refusal.reason = (enum xaring_reason)reason;
 	link_refused(c, &refusal, now_ns);
 }

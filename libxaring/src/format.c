@@ -201,6 +201,7 @@ static const struct phrase phrases[] = {
 	[XARING_REASON_WORD] = {"an impossible state word", NULL},
 	[XARING_REASON_UNSETTLED] = {"a state word that never settles", NULL},
 	[XARING_REASON_INTERNAL] = {"a stream for which memory or descriptors are missing", NULL},
+	[XARING_REASON_USER] = {"by the guest's own rules, recording", NULL},
 };
 
 #define PHRASES (sizeof(phrases) / sizeof(phrases[0]))
@@ -219,6 +220,11 @@ static bool text_of_names(const struct xaring_refusal *r, char *text, uint32_t t
 	else if (r->reason == XARING_REASON_CHANNELS && r->max == 0)
 		snprintf(text, text_bytes,
 			 "channel position %u is refused: it is unknown, or named twice", r->value);
+	else if (r->reason == XARING_REASON_USER)
+		snprintf(text, text_bytes,
+			 "%s is refused: members of the group audio and users of an active local "
+			 "session are accepted",
+			 phrases[r->reason].subject);
 	else
 		return false;
 	return true;
@@ -248,6 +254,7 @@ int xaring_refusal_errno(const struct xaring_refusal *refusal)
 {
 	switch (refusal->reason) {
 	case XARING_REASON_POLICY:
+	case XARING_REASON_USER:
 		return -EPERM;
 	case XARING_REASON_STREAMS:
 	case XARING_REASON_PAGES:

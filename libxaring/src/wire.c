@@ -191,7 +191,7 @@ static int decode_refuse(const uint8_t *bytes, struct xaring_refusal *refusal)
 {
 	uint32_t reason = get32(bytes, 4);
 
-	if (reason == XARING_REASON_NONE || reason > XARING_REASON_INTERNAL)
+	if (reason == XARING_REASON_NONE || reason > XARING_REASON_LAST)
 		return -EPROTO;
 	refusal->reason = (enum xaring_reason)reason;
 	refusal->value = get32(bytes, 8);

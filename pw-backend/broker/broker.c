@@ -217,7 +217,7 @@ static int handle_state(struct broker *b, const struct ipc_message *m)
 
 	if (res < 0)
 		return res;
-	if (backend > XARING_BACKEND_BROKEN || m->u.state.reason > XARING_REASON_INTERNAL ||
+	if (backend > XARING_BACKEND_BROKEN || m->u.state.reason > XARING_REASON_LAST ||
 	    m->u.state.state > XARING_STATE_PAUSED)
 		return -EPROTO;
 	if (l && !l->ending)

@@ -162,6 +162,21 @@ static void policy_is_eperm_with_a_text(void **state)
 	assert_string_equal(c->errors, "");
 }
 
+/* For who may not record in his guest: at once, and no silence that looks as if it were sound. */
+static void recording_that_the_guest_forbids_is_eperm(void **state)
+{
+	struct test_case *c = *state;
+
+	if (case_is_other())
+		return;
+	serve_refusing(c, (struct xaring_refusal){.reason = XARING_REASON_USER});
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
+	assert_int_equal(case_try_shape(c, c->pcm, (struct shape){0}), -EPERM);
+	assert_non_null(strstr(c->errors, "xen: by the guest's own rules, recording is refused: "
+					  "members of the group audio"));
+	c->errors[0] = '\0';
+}
+
 static void limit_is_ebusy(void **state)
 {
 	struct test_case *c = *state;
@@ -322,6 +337,7 @@ int main(void)
 		case_test(smallest_and_largest_are_accepted),
 		case_test(what_was_chosen_reaches_the_server),
 		case_test(policy_is_eperm_with_a_text),
+		case_test(recording_that_the_guest_forbids_is_eperm),
 		case_test(limit_is_ebusy),
 		case_test(refused_value_narrows_the_offer),
 		case_test(fewer_pages_are_a_smaller_buffer),

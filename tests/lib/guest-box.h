@@ -29,10 +29,13 @@ struct box {
 	uint32_t domid;
 	uint32_t pages, user_pages; /* limits of guestd */
 	uint32_t device_pages;      /* limit of gntalloc, 0 = there is no device */
+	gid_t audio;                /* the number of that group, 0 = there is none */
+	uid_t local_uid;            /* has an active local session; 0 = nobody */
 };
 
 /*
- * Starts xenstored with a domain 7, and no guestd. Pages: 480, 240 for a user, 1024 of the device;
+ * Starts xenstored with a domain 7, and no guestd. Pages: 480, 240 for a user, 1024 of the device; no group audio
+ * and nobody at the seat;
  * what is changed counts for guestds that are started afterwards.
  */
 struct box *box_start(void);

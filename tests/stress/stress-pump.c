@@ -118,7 +118,7 @@ static void pump_survives(void **state)
 {
 	struct pump_cycle cycle = {.rate_mhz = 48000000};
 	static uint8_t guarded[QUANTUM * PUMP_FRAME_BYTES_MAX + 2 * GUARD];
-	uint32_t broken[XARING_REASON_INTERNAL + 1] = {0}, consumed = 0;
+	uint32_t broken[XARING_REASON_LAST + 1] = {0}, consumed = 0;
 	struct target target = {0, 5};
 	pthread_t thread = begin(&target);
 	struct watch watch = {0};

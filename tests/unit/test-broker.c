@@ -1100,7 +1100,7 @@ static void say_nonsense(int fd, unsigned kind, const struct ipc_message *stream
 		worker_send_state(fd, stream, XARING_BACKEND_BROKEN + 1, XARING_REASON_WORD);
 		return;
 	case 8:
-		worker_send_state(fd, stream, XARING_BACKEND_BROKEN, XARING_REASON_INTERNAL + 1);
+		worker_send_state(fd, stream, XARING_BACKEND_BROKEN, XARING_REASON_LAST + 1);
 		return;
 	default:
 		assert_int_equal(send(fd, "nonsense", 8, 0), 8);

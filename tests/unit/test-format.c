@@ -240,11 +240,11 @@ static void each_refusal_says_why(void **state)
 
 static void every_reason_has_text_and_errno(void **state)
 {
-	char text[160], all[XARING_REASON_INTERNAL + 2][160];
+	char text[160], all[XARING_REASON_LAST + 2][160];
 	struct xaring_refusal r = {.value = 5, .min = 4, .max = 4};
 
 	(void)state;
-	for (int reason = 0; reason <= XARING_REASON_INTERNAL + 1; reason++) {
+	for (int reason = 0; reason <= XARING_REASON_LAST + 1; reason++) {
 		r.reason = (enum xaring_reason)reason;
 		xaring_refusal_text(&r, all[reason], sizeof(all[reason]));
 		assert_non_null(strstr(all[reason], "refused"));
@@ -262,6 +262,11 @@ static void every_reason_has_text_and_errno(void **state)
 	assert_string_equal(text, "stream number 5 of this machine is refused");
 	r.reason = XARING_REASON_POLICY;
 	assert_int_equal(xaring_refusal_errno(&r), -EPERM);
+	r.reason = XARING_REASON_USER;
+	assert_int_equal(xaring_refusal_errno(&r), -EPERM);
+	xaring_refusal_text(&r, text, sizeof(text));
+	assert_string_equal(text, "by the guest's own rules, recording is refused: members of the "
+				  "group audio and users of an active local session are accepted");
 	r.reason = XARING_REASON_BUSY;
 	assert_int_equal(xaring_refusal_errno(&r), -EBUSY);
 	r.reason = XARING_REASON_PAGES;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -963,6 +964,120 @@ static void live_stream_is_its_users_only(void **state)
 	close(second);
 }
 
+/* ---- who records ---- */
+
+#define USER  1000
+#define AUDIO 29
+
+static void be_user(uid_t uid, gid_t group)
+{
+	assert_int_equal(setgroups(1, &group), 0);
+	assert_int_equal(setegid(uid), 0);
+	assert_int_equal(seteuid(uid), 0);
+}
+
+static void be_root(void)
+{
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(setegid(0), 0);
+}
+
+/* Asks for a stream as that user in that group. Returns the connection, or -1 for those who are not root. */
+static int open_as(uid_t uid, gid_t group, enum xaring_direction direction, uint64_t epoch)
+{
+	struct xaring_message message;
+	int fd;
+
+	if (geteuid() != 0)
+		return -1;
+	be_user(uid, group);
+	fd = client_connect(box);
+	be_root();
+	client_usual_open(&message);
+	message.u.open.params.direction = direction;
+	message.u.open.epoch = epoch;
+	assert_int_equal(client_send(fd, &message), 0);
+	return fd;
+}
+
+static void expect_accepted(int fd, uint64_t *epoch)
+{
+	struct xaring_message message;
+
+	if (fd < 0)
+		return;
+	client_expect(fd, XARING_MESSAGE_ACCEPT, &message);
+	if (epoch)
+		*epoch = message.u.accept.epoch;
+	else
+		close(fd);
+}
+
+static void stranger_may_not_record(void **state)
+{
+	int fd;
+
+	(void)state;
+	box->audio = AUDIO;
+	box_begin_guestd(box);
+	fd = open_as(USER, USER, XARING_CAPTURE, 0);
+	if (fd < 0)
+		return;
+	client_expect_refusal(fd, XARING_REASON_USER, NULL);
+	assert_int_equal(box_lines(box,
+				   "test, of user 1000: by the guest's own rules, recording is "
+				   "refused: members of the group audio"),
+			 1);
+	box_wait_streams(box, 0);
+	expect_accepted(open_as(USER, USER, XARING_PLAYBACK, 0), NULL);
+}
+
+static void root_members_and_local_users_record(void **state)
+{
+	(void)state;
+	box->audio = AUDIO;
+	box->local_uid = USER + 1;
+	box_begin_guestd(box);
+	expect_accepted(open_as(USER, AUDIO, XARING_CAPTURE, 0), NULL);
+	expect_accepted(open_as(USER + 1, USER, XARING_CAPTURE, 0), NULL);
+	expect_accepted(open_as(0, 0, XARING_CAPTURE, 0), NULL);
+}
+
+static void missing_group_is_told_and_nobody_is_in_it(void **state)
+{
+	int fd;
+
+	(void)state;
+	box_begin_guestd(box);
+	assert_int_equal(box_lines(box, "there is no group audio"), 1);
+	fd = open_as(USER, AUDIO, XARING_CAPTURE, 0);
+	if (fd >= 0)
+		client_expect_refusal(fd, XARING_REASON_USER, NULL);
+}
+
+/* As with a sound card: who has it open keeps it. */
+static void who_records_goes_on_after_a_restart(void **state)
+{
+	struct xaring_message message;
+	uint64_t epoch = 0;
+	int fd;
+
+	(void)state;
+	box->local_uid = USER;
+	box_begin_guestd(box);
+	fd = open_as(USER, USER, XARING_CAPTURE, 0);
+	if (fd < 0)
+		return;
+	expect_accepted(fd, &epoch);
+	box_wait_streams(box, 1);
+	box->local_uid = 0;
+	restart(SIGKILL);
+	close(fd);
+	fd = open_as(USER, USER, XARING_CAPTURE, epoch);
+	client_expect(fd, XARING_MESSAGE_KEEP, &message);
+	close(fd);
+}
+
 static void stream_whose_program_does_not_come_back_is_removed(void **state)
 {
 	uint64_t until_ms;
@@ -1653,6 +1768,10 @@ int main(void)
 		TEST(epoch_with_another_shape_gets_new_pages),
 		TEST(live_stream_can_come_by_another_connection),
 		TEST(live_stream_is_its_users_only),
+		QUIET(stranger_may_not_record),
+		QUIET(root_members_and_local_users_record),
+		QUIET(missing_group_is_told_and_nobody_is_in_it),
+		QUIET(who_records_goes_on_after_a_restart),
 		TEST(stream_whose_program_does_not_come_back_is_removed),
 		TEST(orphans_of_a_restored_guest_are_forgotten),
 		TEST(what_was_left_for_another_backend_is_forgotten),

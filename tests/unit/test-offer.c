@@ -428,7 +428,7 @@ static void answers_come_through(void **state)
 	int length;
 
 	(void)state;
-	for (uint32_t reason = 1; reason <= XARING_REASON_INTERNAL; reason++) {
+	for (uint32_t reason = 1; reason <= XARING_REASON_LAST; reason++) {
 		from = (struct xaring_refusal){.reason = (enum xaring_reason)reason,
 					       .value = UINT32_MAX,
 					       .min = reason,
@@ -451,7 +451,7 @@ static void what_is_no_answer_is_refused(void **state)
 		"reason=5",
 		"reason=5 value=1 min=1",
 		"reason=0 value=1 min=1 max=1",
-		"reason=16 value=1 min=1 max=1",
+		"reason=17 value=1 min=1 max=1",
 		"reason=5 value=1 min=1 max=",
 		"reason=5 value=1 min=1 max=01",
 		"reason=5 value=1 min=1 max=4294967296",

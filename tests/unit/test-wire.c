@@ -282,7 +282,7 @@ static void impossible_values_are_refused(void **state)
 		from = message_refuse();
 		from.u.refusal.reason = value;
 		assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to),
-				 value >= 1 && value <= XARING_REASON_INTERNAL ? 0 : -EPROTO);
+				 value >= 1 && value <= XARING_REASON_LAST ? 0 : -EPROTO);
 		from = message_kick();
 		from.u.kick = value;
 		assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to),

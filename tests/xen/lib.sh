@@ -306,11 +306,12 @@ guest_run() {
 	"$AGENT" run "$1" "$GUEST_SECONDS" "${*:2}"
 }
 
-# guest_user NAME COMMAND: the same as the ordinary user of the guest.
+# guest_user NAME COMMAND: the same as the ordinary user of the guest, who is in the group audio and may record;
+# GUEST_GROUPS=--clear-groups for one who is not.
 guest_user() {
 	local name=$1
 	shift
-	guest_run "$name" "exec /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/tmp sh -c $(quoted "$*")"
+	guest_run "$name" "exec /usr/bin/setpriv --reuid 1000 --regid 1000 ${GUEST_GROUPS:---groups audio} env HOME=/tmp sh -c $(quoted "$*")"
 }
 
 # In a form that any shell takes.

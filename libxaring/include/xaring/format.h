@@ -86,7 +86,7 @@ uint32_t xaring_buffer_max(const struct xaring_params *params, uint32_t pages);
 /* A sentence for a person: "rate 4000 Hz is refused: 8000 to 192000 are accepted". Cut to size. */
 void xaring_refusal_text(const struct xaring_refusal *refusal, char *text, uint32_t text_bytes);
 
-/* The errno that an application gets: -EPERM (policy), -EBUSY (limits, memory), -EINVAL (the rest). */
+/* The errno that an application gets: -EPERM (policy, user), -EBUSY (limits, memory), -EINVAL (the rest). */
 int xaring_refusal_errno(const struct xaring_refusal *refusal);
 
 #ifdef __cplusplus

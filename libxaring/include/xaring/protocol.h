@@ -116,7 +116,9 @@ enum xaring_reason {
 	XARING_REASON_COUNTER = 12,   /* an impossible frame counter */
 	XARING_REASON_WORD = 13,      /* an impossible word */
 	XARING_REASON_UNSETTLED = 14, /* a word that changes in every cycle */
-	XARING_REASON_INTERNAL = 15   /* the server could not: out of memory or descriptors */
+	XARING_REASON_INTERNAL = 15,  /* the server could not: out of memory or descriptors */
+	XARING_REASON_USER = 16,      /* by the guest's own rules this user may not record */
+	XARING_REASON_LAST = 16       /* a larger one is not of this version */
 };
 
 /* Flags of the backend line. They inform; nothing depends on them. */

@@ -231,6 +231,11 @@ uid_t serve_client_uid(const struct serve_client *c)
 	return c->peer.uid;
 }
 
+int serve_client_fd(const struct serve_client *c)
+{
+	return c->fd;
+}
+
 static void handle_open(struct serve_client *c, const struct xaring_open *open)
 {
 	struct serve *s = c->serve;

@@ -70,6 +70,9 @@ void *serve_client_owner(const struct serve_client *client);
 
 uid_t serve_client_uid(const struct serve_client *client);
 
+/* The connection, to ask the kernel about who is at its other end. Borrowed; not to be read or written. */
+int serve_client_fd(const struct serve_client *client);
+
 /*
  * Gives pages (descriptors borrowed): in answer to OPEN, and the client plays from here on, or to a
  * client that plays in the place of its own. Returns 0 or a negative errno; the client is then as

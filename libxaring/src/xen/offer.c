@@ -348,7 +348,7 @@ int answer_decode(const char *text, size_t bytes, struct xaring_refusal *refusal
 	    !read_text((struct span){text, bytes}, answer_keys, COUNT(answer_keys), &draft))
 		return -EPROTO;
 	if (draft.answer.reason == XARING_REASON_NONE ||
-	    (uint32_t)draft.answer.reason > XARING_REASON_INTERNAL)
+	    (uint32_t)draft.answer.reason > XARING_REASON_LAST)
 		return -EPROTO;
 	*refusal = draft.answer;
 	return 0;

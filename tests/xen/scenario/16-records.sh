@@ -3,7 +3,8 @@
 # Deadline: 400 s.
 # In the long run only.
 # A guest records: silence, and without a node in dom0, while it may not; what dom0's microphone hears, frame by frame,
-# as soon as it may, over a restore, a new worker and a new daemon of its own; and silence again.
+# as soon as it may, over a restore, a new worker and a new daemon of its own; and silence again. A user of the guest
+# who is not of its group audio does not record at all.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 # shellcheck source=tests/xen/machine/lib-more.sh
@@ -101,6 +102,17 @@ denied() {
 	check "denied: no node" has_no_node
 }
 
+# What dom0 allows does not matter: it is the guest that says no.
+stranger() {
+	local said
+	said=$(GUEST_GROUPS=--clear-groups guest_user pv \
+		"/payload/tests/lib/coded-player -R /tmp/stranger.f32 -f FLOAT -b 24000 -n 24000 2>&1; echo code \$?")
+	note "a user without the group: $said"
+	check "a user without the group audio: the reason" grep -q "recording is refused: members of the group audio" \
+		<<<"$said"
+	check "a user without the group audio: an error" grep -q '^code [1-9]' <<<"$said"
+}
+
 # From a microphone that hears the room already.
 allowed_once() {
 	tap_start "test-mic:FL,FR:$SESSION/mic.f32"
@@ -171,6 +183,7 @@ guest_need pvh pvh
 mic_add
 at_exit mic_remove
 denied
+stranger
 room_plays_in_guest
 allowed
 microphone allow
