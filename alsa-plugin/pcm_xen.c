@@ -41,6 +41,9 @@
 /* How far the client's time may be from the nominal one and still be the better of the two. */
 #define NOMINAL_SLACK_NS (NS_PER_S / 1000)
 
+/* What dom0 has said of a stream that records. */
+enum microphone { MICROPHONE_UNKNOWN, MICROPHONE_DENIED, MICROPHONE_ALLOWED };
+
 struct pcm_xen {
 	snd_pcm_ioplug_t io;
 	pthread_mutex_t lock;
@@ -65,6 +68,7 @@ struct pcm_xen {
 	bool is_draining;
 	bool is_refusal_told;
 	bool is_debugged;
+	enum microphone microphone_told; /* for XARING_DEBUG */
 };
 
 static struct pcm_xen *pcm_of(const snd_pcm_ioplug_t *io)
@@ -114,6 +118,26 @@ static void tell_link(const struct pcm_xen *p)
 	xaring_log(XARING_LOG_DEBUG, "%s", text);
 }
 
+/* And who records nothing. It lies in a shared page: looking at every look costs a load. */
+static void tell_microphone(struct pcm_xen *p)
+{
+	struct xaring_client_view view;
+	enum microphone microphone = MICROPHONE_DENIED;
+
+	if (!p->is_debugged || !p->position.is_capture)
+		return;
+	xaring_client_peek(p->client, &view);
+	if (view.flags & XARING_FLAG_CAPTURE_ALLOWED)
+		microphone = MICROPHONE_ALLOWED;
+	if (view.backend != XARING_BACKEND_ACCEPTED || microphone == p->microphone_told)
+		return;
+	p->microphone_told = microphone;
+	xaring_log(XARING_LOG_DEBUG,
+		   microphone == MICROPHONE_ALLOWED
+			   ? "microphone: allowed by the backend"
+			   : "microphone: denied by the backend, silence is recorded");
+}
+
 static void update(struct pcm_xen *p, uint64_t now_ns)
 {
 	struct xaring_client_state before = p->state;
@@ -122,6 +146,7 @@ static void update(struct pcm_xen *p, uint64_t now_ns)
 	tell_refusal(p);
 	if (p->state.linked != before.linked || p->state.attached != before.attached)
 		tell_link(p);
+	tell_microphone(p);
 }
 
 /*
@@ -532,6 +557,7 @@ static int on_hw_params(snd_pcm_ioplug_t *io, snd_pcm_hw_params_t *unused)
 	res = xaring_client_setup(p->client, &params, SETUP_TIMEOUT_MS, &refusal);
 	p->has_shape = res == 0;
 	p->state = (struct xaring_client_state){0};
+	p->microphone_told = MICROPHONE_UNKNOWN;
 	tell_link(p);
 	p->published = 0;
 	p->position = (struct position){

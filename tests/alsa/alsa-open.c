@@ -199,47 +199,103 @@ static void dump_describes_the_link(void **state)
 	snd_output_close(out);
 }
 
-/* Sends standard error to a file and back again. Returns the descriptor to go back to. */
-static int divert_errors(const char *path)
-{
-	int before = dup(STDERR_FILENO);
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+/* What the plugin says meanwhile, with XARING_DEBUG. It stays on for this process, so these tests are the last. */
+struct diversion {
+	char path[120];
+	int before; /* standard error as it was */
+};
 
-	assert_true(before >= 0 && fd >= 0);
+static void begin_diversion(const struct test_case *c, struct diversion *d)
+{
+	int fd;
+
+	snprintf(d->path, sizeof(d->path), "%s/errors", c->dir);
+	d->before = dup(STDERR_FILENO);
+	fd = open(d->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(d->before >= 0 && fd >= 0);
 	assert_true(dup2(fd, STDERR_FILENO) >= 0);
 	close(fd);
-	return before;
+	setenv("XARING_DEBUG", "1", 1);
 }
 
-/* Stays on for this process, so it is the last test. */
+static void read_diversion(const struct diversion *d, char text[4000])
+{
+	FILE *file = fopen(d->path, "r");
+
+	assert_non_null(file);
+	text[fread(text, 1, 3999, file)] = '\0';
+	fclose(file);
+}
+
+static void end_diversion(const struct diversion *d)
+{
+	unsetenv("XARING_DEBUG");
+	dup2(d->before, STDERR_FILENO);
+	close(d->before);
+	unlink(d->path);
+}
+
 static void debugging_tells_of_the_link(void **state)
 {
 	struct test_case *c = *state;
-	char path[120], text[4000] = "";
-	FILE *file;
-	int before;
+	struct diversion d;
+	char text[4000];
 
 	if (case_is_other())
 		return;
-	snprintf(path, sizeof(path), "%s/errors", c->dir);
-	before = divert_errors(path);
-	setenv("XARING_DEBUG", "1", 1);
+	begin_diversion(c, &d);
 	case_open(c, 0);
 	case_shape(c, (struct shape){.start = 1});
 	case_serve(c, 512);
 	while (c->written < 48000 && fake_streams(c->backend) == 0)
 		case_write(c, 1024, 1024);
 	case_write(c, 9600, 1024);
-	unsetenv("XARING_DEBUG");
-	dup2(before, STDERR_FILENO);
-	close(before);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-	fclose(file);
-	unlink(path);
+	read_diversion(&d, text);
+	end_diversion(&d);
 	assert_non_null(strstr(text, "not connected"));
 	assert_non_null(strstr(text, "linked, attached"));
+	assert_null(strstr(text, "microphone"));
+}
+
+static unsigned count_texts(const char *in, const char *text)
+{
+	unsigned count = 0;
+
+	for (in = strstr(in, text); in; in = strstr(in + 1, text))
+		count++;
+	return count;
+}
+
+/* Records until the plugin has said it so often; it has no other reason to look. */
+static void record_until_told(struct test_case *c, const struct diversion *d, const char *what,
+			      unsigned times)
+{
+	char text[4000], frames[480 * 4];
+
+	case_wait_until((assert_int_equal(snd_pcm_readi(c->pcm, frames, 480), 480),
+			 read_diversion(d, text), count_texts(text, what) >= times));
+	assert_int_equal(count_texts(text, what), times);
+}
+
+static void debugging_tells_whether_the_microphone_is_allowed(void **state)
+{
+	struct test_case *c = *state;
+	struct diversion d;
+
+	if (case_is_other())
+		return;
+	case_serve(c, 512);
+	begin_diversion(c, &d);
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
+	case_shape(c, (struct shape){0});
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	record_until_told(c, &d, "microphone: denied by the backend", 1);
+	fake_hear(c->backend, true);
+	record_until_told(c, &d, "microphone: allowed by the backend", 1);
+	fake_hear(c->backend, false);
+	record_until_told(c, &d, "microphone: denied by the backend", 2);
+	record_until_told(c, &d, "microphone: allowed by the backend", 1);
+	end_diversion(&d);
 }
 
 int main(void)
@@ -253,6 +309,7 @@ int main(void)
 		case_test(installed_definition_is_listed_and_opens),
 		case_test(dump_describes_the_link),
 		case_test(debugging_tells_of_the_link),
+		case_test(debugging_tells_whether_the_microphone_is_allowed),
 	};
 
 	return case_run(tests);

@@ -130,6 +130,8 @@ static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t
 	};
 
 	s->rest = want % GRAPH_HZ;
+	xaring_store(&s->pages.control->backend.flags,
+		     b->is_hearing ? XARING_FLAG_CAPTURE_ALLOWED : 0);
 	if (s->params.direction == XARING_CAPTURE) {
 		pump_capture(&s->pump, b->is_hearing ? stream_hear(b, s, frames) : NULL, frames,
 			     &cycle);

@@ -32,7 +32,10 @@ int fake_start(const char *path, const struct fake_options *options, struct fake
 /* Vanishes: closes the socket, every connection and all pages. Accepts NULL. */
 void fake_stop(struct fake_backend *b);
 
-/* It has a microphone from now on, or none: what programs record begins with the number of the frame, from 1 on. */
+/*
+ * It has a microphone from now on, or none: what programs record begins with the number of the frame, from 1 on.
+ * The flags say so from its next cycle on.
+ */
 void fake_hear(struct fake_backend *b, bool hearing);
 
 /* A stalled backend keeps its connections and runs no cycle. */
