@@ -20,6 +20,7 @@
 #include <xaring/client.h>
 
 #include "lock.h"
+#include "recorders.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -35,6 +36,12 @@ static const char *const names[STATUS_LINKS] = {
 	[STATUS_XEN] = "xen",       [STATUS_MODULE] = "module",     [STATUS_GUESTD] = "guestd",
 	[STATUS_DEVICE] = "device", [STATUS_XENSTORE] = "xenstore", [STATUS_BACKEND] = "backend",
 	[STATUS_POLICY] = "policy", [STATUS_MUTE] = "mute",         [STATUS_SINK] = "sink",
+};
+
+static const char *const microphone_states[] = {
+	[STATUS_MICROPHONE_UNKNOWN] = "unknown",
+	[STATUS_MICROPHONE_DENIED] = "denied",
+	[STATUS_MICROPHONE_ALLOWED] = "allowed",
 };
 
 struct look {
@@ -312,6 +319,48 @@ static bool look_at_sink(struct look *l)
 	return say(l, STATUS_SINK, "dom0 plays");
 }
 
+/* ---- the microphone ---- */
+
+/* As xaring-guestd judges a program of who asks. */
+static bool may_record_here(const struct look *l)
+{
+	struct recorders_program program;
+	struct recorders recorders;
+	bool may;
+
+	(void)recorders_init(&recorders, l->places->system);
+	may = recorders_program_self(&program) == 0 && recorders_allow(&recorders, &program);
+	recorders_program_finish(&program);
+	return may;
+}
+
+static void say_microphone(struct look *l, enum status_microphone microphone, const char *what,
+			   const char *remedy)
+{
+	l->report->microphone = microphone;
+	l->report->microphone_what = what;
+	l->report->microphone_remedy = remedy;
+}
+
+/* The backend says it on every stream: nothing is recorded for this, and dom0 shows nothing of it. */
+static void look_at_microphone(struct look *l)
+{
+	if (l->view.backend != XARING_BACKEND_ACCEPTED)
+		say_microphone(l, STATUS_MICROPHONE_UNKNOWN,
+			       "dom0 does not say whether this VM may record", "");
+	else if (!(l->view.flags & XARING_FLAG_CAPTURE_ALLOWED))
+		say_microphone(l, STATUS_MICROPHONE_DENIED, "dom0 lets this VM record silence only",
+			       "in dom0: xaringctl mic allow NAME, or a rule with microphone = "
+			       "allow, see xaring-pw.conf(5)");
+	else if (!may_record_here(l))
+		say_microphone(l, STATUS_MICROPHONE_DENIED,
+			       "dom0 lets this VM record, but this guest does not let you",
+			       "as root: adduser NAME audio, then log in anew; or record at this "
+			       "guest's own screen");
+	else
+		say_microphone(l, STATUS_MICROPHONE_ALLOWED, "dom0 lets this VM record", "");
+}
+
 static void walk(struct look *l)
 {
 	if (!look_at_xen(l) || !look_at_module(l) || !look_at_guestd(l) || !look_at_device(l))
@@ -333,6 +382,7 @@ void status_look(const struct status_places *places, struct status_report *repor
 
 	*report = (struct status_report){.broken = STATUS_LINKS, .remedy = ""};
 	walk(&l);
+	look_at_microphone(&l);
 	xaring_client_close(l.client);
 }
 
@@ -358,6 +408,16 @@ static const char *state_of(const struct status_report *report, enum status_link
 	return report->what[link][0] ? "ok" : "unknown";
 }
 
+static void print_json_microphone(const struct status_report *report, FILE *to)
+{
+	fprintf(to, "\"microphone\": {\"state\": \"%s\", \"text\": ",
+		microphone_states[report->microphone]);
+	print_json_text(report->microphone_what, to);
+	fputs(", \"remedy\": ", to);
+	print_json_text(report->microphone_remedy, to);
+	fputc('}', to);
+}
+
 static void print_json(const struct status_report *report, FILE *to)
 {
 	bool ok = report->broken == STATUS_LINKS;
@@ -376,19 +436,51 @@ static void print_json(const struct status_report *report, FILE *to)
 		print_json_text(report->what[i], to);
 		fputc('}', to);
 	}
-	fputs("]}\n", to);
+	fputs("], ", to);
+	print_json_microphone(report, to);
+	fputs("}\n", to);
 }
 
-static void print_line(const struct status_report *report, enum status_link link, bool colour,
+/* One line of text. */
+struct line {
+	const char *state, *name, *what;
+	const char *remedy; /* or "" */
+	const char *paint;  /* or "" */
+};
+
+static void print_line(const struct line *line, FILE *to)
+{
+	fprintf(to, "%s%-7s%s  %-10s  %s\n", line->paint, line->state,
+		line->paint[0] ? "\033[0m" : "", line->name, line->what);
+	if (line->remedy[0])
+		fprintf(to, "%*s%s\n", 7 + 2 + 10 + 2, "", line->remedy);
+}
+
+static void print_link(const struct status_report *report, enum status_link link, bool colour,
 		       FILE *to)
 {
 	bool ok = link != report->broken;
 	const char *paint = ok ? "\033[32m" : "\033[31m";
+	struct line line = {.state = state_of(report, link),
+			    .name = names[link],
+			    .what = report->what[link],
+			    .remedy = ok ? "" : report->remedy,
+			    .paint = colour ? paint : ""};
 
-	fprintf(to, "%s%-6s%s  %-8s  %s\n", colour ? paint : "", state_of(report, link),
-		colour ? "\033[0m" : "", names[link], report->what[link]);
-	if (!ok)
-		fprintf(to, "                  %s\n", report->remedy);
+	print_line(&line, to);
+}
+
+static void print_microphone(const struct status_report *report, bool colour, FILE *to)
+{
+	bool allowed = report->microphone == STATUS_MICROPHONE_ALLOWED;
+	const char *paint = allowed ? "\033[32m" : "\033[33m";
+	struct line line = {.state = microphone_states[report->microphone],
+			    .name = "microphone",
+			    .what = report->microphone_what,
+			    .remedy = report->microphone_remedy,
+			    .paint = colour ? paint : ""};
+
+	print_line(&line, to);
 }
 
 void status_print(const struct status_report *report, bool json, bool colour, FILE *to)
@@ -399,8 +491,9 @@ void status_print(const struct status_report *report, bool json, bool colour, FI
 	}
 	for (int i = 0; i < STATUS_LINKS; i++) {
 		if (report->what[i][0])
-			print_line(report, (enum status_link)i, colour, to);
+			print_link(report, (enum status_link)i, colour, to);
 	}
+	print_microphone(report, colour, to);
 }
 
 int status_run(const char *runtime_dir, bool json)

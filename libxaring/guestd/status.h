@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct recorders_system;
+
 /* In the runtime folder. */
 #define STATUS_SOCKET "socket"
 #define STATUS_LOCK   "xaring-guestd.lock"
@@ -22,8 +24,9 @@ struct status_places {
 	const char *xenbus;     /* there in every domain that can use xenstore */
 	const char *dom0;       /* there in dom0 only */
 	const char *gntalloc;
-	const char *device;      /* ALSA's configuration of the device */
-	const char *runtime_dir; /* of xaring-guestd */
+	const char *device;                    /* ALSA's configuration of the device */
+	const char *runtime_dir;               /* of xaring-guestd */
+	const struct recorders_system *system; /* as in recorders.h; NULL = this machine's */
 };
 
 /* What the way is made of, in its order. */
@@ -40,19 +43,39 @@ enum status_link {
 	STATUS_LINKS
 };
 
+/*
+ * Whether who asks would hear something. No link of the way: that nobody has allowed it is how things
+ * are at first, and nothing is broken by it.
+ */
+enum status_microphone {
+	STATUS_MICROPHONE_UNKNOWN, /* dom0 does not say */
+	STATUS_MICROPHONE_DENIED,  /* by dom0, or by this guest's own rules */
+	STATUS_MICROPHONE_ALLOWED
+};
+
 struct status_report {
 	enum status_link broken; /* the first one, STATUS_LINKS = none */
 	char what[STATUS_LINKS][200];
 	const char *remedy; /* for the broken one, or "" */
+
+	enum status_microphone microphone;
+	const char *microphone_what;
+	const char *microphone_remedy; /* when it is denied, or "" */
 };
 
 /* Looks; stops at the first broken link: what is said of the links behind it is "". */
 void status_look(const struct status_places *places, struct status_report *report);
 
-/* Prints a line for each link that was looked at and what to do, or one object of JSON. */
+/*
+ * Prints a line for each link that was looked at and what to do, and one for the microphone; or one
+ * object of JSON.
+ */
 void status_print(const struct status_report *report, bool json, bool colour, FILE *to);
 
-/* Both, for this machine. Returns the exit code: 0 when nothing is broken, 1. */
+/*
+ * Both, for this machine. Returns the exit code: 0 when nothing is broken, whatever the microphone is;
+ * or 1.
+ */
 int status_run(const char *runtime_dir, bool json);
 
 #endif

@@ -138,12 +138,13 @@ check "the folder is marked" test "$(store read "$HOME7/token" | tr -d '\n' | wc
 # ---- status: this machine is no Xen guest, or none that is whole ----
 "$GUESTD" --status --runtime-dir "$RUN" >"$WORK/out"
 check_number "code of --status" $? -eq 1
-check "it names what is broken" grep -qE '^broken  (xen|module|device|backend) ' "$WORK/out"
+check "it names what is broken" grep -qE '^broken +(xen|module|device|backend) ' "$WORK/out"
 "$GUESTD" --status --json --runtime-dir "$RUN" | python3 -c '
 import json, sys
 report = json.load(sys.stdin)
 assert report["ok"] is False and report["broken"] and report["remedy"]
 assert len(report["links"]) == 9
+assert report["microphone"]["state"] == "unknown"
 '
 check "so does --json" test "${PIPESTATUS[1]}" -eq 0
 
@@ -193,6 +194,29 @@ else
 	check "a killed program's node goes" wait_for 1 streams_are 0
 	check "and so do its pages" wait_for 2 grants_of_8_are "0 0"
 	check "nothing was said" test ! -s "$WORK/aplay"
+fi
+
+# ---- who records ----
+# records GROUPS...: a second, as a user that no seat knows, in those groups.
+records() {
+	timeout 20 setpriv --reuid 64999 --regid 64999 "$@" arecord -q -D xen -t raw -f S16_LE -c 2 -r 48000 \
+		-d 1 /dev/null >"$WORK/arecord" 2>&1
+}
+
+if [ "$(id -u)" -ne 0 ] || ! command -v setpriv arecord >/dev/null || ! getent group audio >/dev/null; then
+	note "it takes root, setpriv, arecord and a group audio to see who records"
+elif nm -D --undefined-only "$PLUGIN" | grep -q ' __[atu]*san_' ||
+	! setpriv --reuid 64999 --regid 64999 --clear-groups test -r "$PLUGIN"; then
+	note "another user cannot load the plugin"
+else
+	export ALSA_CONFIG_PATH=$XARING_BUILD/conf/uninstalled.conf XARING_SOCKET=$RUN/socket
+	chmod 0711 "$WORK"
+	check "a member of the group audio records" records --groups audio
+	records --clear-groups
+	check_number "code of a user who may not" $? -eq 1
+	check "the reason" grep -q 'recording is refused: members of the group audio and users' "$WORK/arecord"
+	check "it is logged" logged "arecord, of user 64999: by the guest's own rules, recording is refused"
+	unset ALSA_CONFIG_PATH XARING_SOCKET
 fi
 
 # ---- the end ----

@@ -24,6 +24,7 @@
 #include <xaring/shared.h>
 
 #include "local-server.h"
+#include "recorders.h"
 #include "status.h"
 
 #define CYCLE_MS    5
@@ -35,6 +36,7 @@
 struct world {
 	bool no_xen, is_dom0, no_module, no_device, no_server;
 	bool is_stranger;            /* who asks may not reach the server */
+	bool is_user;                /* who asks is not root, and in no group */
 	bool is_mute;                /* the server does not answer */
 	enum xaring_reason refusal;  /* of the server, NONE = no */
 	uint32_t status_flags;       /* of the server */
@@ -48,6 +50,7 @@ static struct local_server server;
 static char hypervisor[80], gntalloc[80], device[80], absent[80], there[80];
 static struct status_report report;
 static atomic_bool is_over;
+static bool is_local; /* who asks is at the screen */
 
 static void make_file(char path[80], const char *name, const char *text)
 {
@@ -90,6 +93,21 @@ static struct world usual(void)
 			      .backend = XARING_BACKEND_ACCEPTED};
 }
 
+static int find_group(const char *name, gid_t *gid)
+{
+	assert_string_equal(name, "audio");
+	*gid = NOBODY - 1;
+	return 0;
+}
+
+static bool is_at_seat(uid_t uid)
+{
+	(void)uid;
+	return is_local;
+}
+
+static const struct recorders_system machine = {.find_group = find_group, .is_at_seat = is_at_seat};
+
 static void *look(void *data)
 {
 	const struct world *w = data;
@@ -100,10 +118,11 @@ static void *look(void *data)
 		.gntalloc = w->no_module ? absent : gntalloc,
 		.device = w->no_device ? absent : device,
 		.runtime_dir = server.folder,
+		.system = &machine,
 	};
 
 	/* Of this thread, which ends: root may go everywhere. */
-	if (w->is_stranger && geteuid() == 0)
+	if ((w->is_stranger || w->is_user) && geteuid() == 0)
 		(void)syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
 	status_look(&places, &report);
 	atomic_store(&is_over, true);
@@ -199,10 +218,15 @@ static enum status_link broken_in(struct world w)
 	pthread_t thread;
 
 	atomic_store(&is_over, false);
+	is_local = !w.is_user;
 	if (!w.no_server)
 		local_server_listen(&server);
 	if (w.is_stranger)
 		assert_int_equal(chmod(server.folder, 0), 0);
+	if (w.is_user) {
+		assert_int_equal(chmod(server.folder, 0755), 0);
+		assert_int_equal(chmod(server.path, 0666), 0);
+	}
 	xaring_store(&server.status->flags, w.status_flags);
 	assert_int_equal(pthread_create(&thread, NULL, look, &w), 0);
 	serve(&w);
@@ -337,9 +361,9 @@ static void refusal_is_named(void **state)
 	assert_int_equal(broken_in(w), STATUS_POLICY);
 	/* The links between are not known. */
 	text = printed(false, false);
-	assert_non_null(strstr(text, "ok      device"));
+	assert_non_null(strstr(text, "ok       device"));
 	assert_null(strstr(text, "xenstore"));
-	assert_non_null(strstr(text, "broken  policy"));
+	assert_non_null(strstr(text, "broken   policy"));
 	assert_non_null(strstr(text, report.remedy));
 	free(text);
 }
@@ -404,6 +428,87 @@ static void sound_server_that_takes_nothing_is_named(void **state)
 	assert_non_null(strstr(report.remedy, "PipeWire"));
 }
 
+/* ---- the microphone ---- */
+
+/* Is known of a stream that plays; and changes nothing of whether it does. */
+static void allowed_microphone_is_told(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.flags = XARING_FLAG_CAPTURE_ALLOWED;
+	assert_int_equal(broken_in(w), STATUS_LINKS);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_ALLOWED);
+	assert_string_equal(report.microphone_remedy, "");
+}
+
+static void denied_microphone_is_not_broken(void **state)
+{
+	struct world w = usual();
+	char *text;
+
+	(void)state;
+	assert_int_equal(broken_in(w), STATUS_LINKS);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_DENIED);
+	text = printed(false, false);
+	assert_non_null(strstr(text, "\ndenied   microphone  dom0 "));
+	assert_non_null(strstr(text, "xaringctl mic allow NAME"));
+	assert_non_null(strstr(text, "microphone = allow"));
+	assert_null(strstr(text, "broken"));
+	free(text);
+	text = printed(true, false);
+	assert_non_null(strstr(text, "{\"ok\": true,"));
+	assert_non_null(strstr(text, "\"microphone\": {\"state\": \"denied\", \"text\": \"dom0 "));
+	free(text);
+}
+
+/* The rules of the guest count for who asks. */
+static void who_may_not_record_in_the_guest_is_told(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.is_user = true;
+	w.flags = XARING_FLAG_CAPTURE_ALLOWED;
+	assert_int_equal(broken_in(w), STATUS_LINKS);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_DENIED);
+	assert_non_null(strstr(report.microphone_what, "this guest does not let you"));
+	assert_non_null(strstr(report.microphone_remedy, "adduser NAME audio"));
+}
+
+/* Playing is broken, and the microphone is known nevertheless. */
+static void microphone_of_a_muted_machine_is_known(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.flags = XARING_FLAG_CAPTURE_ALLOWED | XARING_FLAG_MUTED;
+	assert_int_equal(broken_in(w), STATUS_MUTE);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_ALLOWED);
+}
+
+static void microphone_is_not_known_when_nothing_answers(void **state)
+{
+	struct world w = usual();
+	char *text;
+
+	(void)state;
+	w.status_flags = 0;
+	w.backend = XARING_BACKEND_ABSENT;
+	w.is_silent = true;
+	w.flags = XARING_FLAG_CAPTURE_ALLOWED;
+	assert_int_equal(broken_in(w), STATUS_BACKEND);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_UNKNOWN);
+	text = printed(false, false);
+	assert_non_null(strstr(text, "\nunknown  microphone  dom0 does not say"));
+	free(text);
+	/* It listens already. */
+	w.no_server = true;
+	w.no_xen = true;
+	assert_int_equal(broken_in(w), STATUS_XEN);
+	assert_int_equal(report.microphone, STATUS_MICROPHONE_UNKNOWN);
+}
+
 /* ---- printing ---- */
 
 static void make_report(void)
@@ -413,9 +518,12 @@ static void make_report(void)
 	strcpy(report.what[STATUS_XEN], "a guest");
 	strcpy(report.what[STATUS_MODULE], "no \"module\"\n");
 	report.remedy = "load it";
+	report.microphone = STATUS_MICROPHONE_DENIED;
+	report.microphone_what = "silence";
+	report.microphone_remedy = "allow it";
 }
 
-static void text_ends_with_the_broken_link_and_its_remedy(void **state)
+static void text_tells_the_remedy_below_its_line(void **state)
 {
 	char *text;
 
@@ -423,12 +531,15 @@ static void text_ends_with_the_broken_link_and_its_remedy(void **state)
 	make_report();
 	strcpy(report.what[STATUS_MODULE], "none");
 	text = printed(false, false);
-	assert_string_equal(text, "ok      xen       a guest\n"
-				  "broken  module    none\n"
-				  "                  load it\n");
+	assert_string_equal(text, "ok       xen         a guest\n"
+				  "broken   module      none\n"
+				  "                     load it\n"
+				  "denied   microphone  silence\n"
+				  "                     allow it\n");
 	free(text);
 	text = printed(false, true);
-	assert_non_null(strstr(text, "\033[31mbroken\033[0m"));
+	assert_non_null(strstr(text, "\033[31mbroken \033[0m"));
+	assert_non_null(strstr(text, "\033[33mdenied \033[0m"));
 	free(text);
 }
 
@@ -444,8 +555,10 @@ static void json_says_all_of_it(void **state)
 			       "\"load it\", \"links\": [{\"link\": \"xen\", \"state\": \"ok\", "
 			       "\"text\": \"a guest\"}, {\"link\": \"module\", \"state\": "
 			       "\"broken\", \"text\": \"no \\\"module\\\"\"}, "));
-	assert_non_null(
-		strstr(text, "{\"link\": \"sink\", \"state\": \"unknown\", \"text\": \"\"}]}\n"));
+	assert_non_null(strstr(text,
+			       "{\"link\": \"sink\", \"state\": \"unknown\", \"text\": \"\"}], "
+			       "\"microphone\": {\"state\": \"denied\", \"text\": \"silence\", "
+			       "\"remedy\": \"allow it\"}}\n"));
 	free(text);
 }
 
@@ -471,7 +584,12 @@ int main(void)
 		TEST(mute_is_named),
 		TEST(missing_sink_is_named),
 		TEST(sound_server_that_takes_nothing_is_named),
-		TEST(text_ends_with_the_broken_link_and_its_remedy),
+		TEST(allowed_microphone_is_told),
+		TEST(denied_microphone_is_not_broken),
+		TEST(who_may_not_record_in_the_guest_is_told),
+		TEST(microphone_of_a_muted_machine_is_known),
+		TEST(microphone_is_not_known_when_nothing_answers),
+		TEST(text_tells_the_remedy_below_its_line),
 		TEST(json_says_all_of_it),
 	};
 

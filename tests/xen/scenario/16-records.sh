@@ -66,6 +66,13 @@ judged() {
 		check_number "$1: frames that are heard twice, or damaged" "$(verdict '.repeated + .damaged')" -eq 0
 }
 
+# microphone_is STATE: as a user of the guest is told.
+microphone_is() {
+	local said
+	said=$(guest_user pv xaring-guestd --status)
+	grep -qE "^$1 +microphone" <<<"$said"
+}
+
 # let_guest_record SECONDS: so much more; waited for in the guest, for each look at it would take dom0 a quarter of a second.
 let_guest_record() {
 	GUEST_SECONDS=$((30 + $1)) guest_run pv "end=\$((\$(stat -c %s /tmp/heard.f32) + $1 * 384000))
@@ -183,10 +190,12 @@ guest_need pvh pvh
 mic_add
 at_exit mic_remove
 denied
+check "denied: --status says so" wait_for 5 microphone_is denied
 stranger
 room_plays_in_guest
 allowed
 microphone allow
+check "allowed: --status says so" wait_for 5 microphone_is allowed
 heard_after "a new worker" new_worker
 heard_after "a new daemon" new_guestd
 heard_after "a restore" save_and_restore pv
