@@ -203,6 +203,12 @@ records() {
 		-d 1 /dev/null >"$WORK/arecord" 2>&1
 }
 
+# mixer_says VALUE: to anybody.
+mixer_says() {
+	timeout 20 setpriv --reuid 64999 --regid 64999 --clear-groups amixer -D xen cget name='Capture Switch' \
+		2>"$WORK/amixer" | grep -q "values=$1\$" && [ ! -s "$WORK/amixer" ]
+}
+
 if [ "$(id -u)" -ne 0 ] || ! command -v setpriv arecord >/dev/null || ! getent group audio >/dev/null; then
 	note "it takes root, setpriv, arecord and a group audio to see who records"
 elif nm -D --undefined-only "$PLUGIN" | grep -q ' __[atu]*san_' ||
@@ -216,6 +222,7 @@ else
 	check_number "code of a user who may not" $? -eq 1
 	check "the reason" grep -q 'recording is refused: members of the group audio and users' "$WORK/arecord"
 	check "it is logged" logged "arecord, of user 64999: by the guest's own rules, recording is refused"
+	check "a mixer shows that no microphone is allowed" mixer_says off
 	unset ALSA_CONFIG_PATH XARING_SOCKET
 fi
 

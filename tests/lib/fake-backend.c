@@ -105,6 +105,12 @@ static void stream_keep(struct fake_stream *s, const void *from, uint32_t frames
 	s->frames += frames;
 }
 
+static void set_flags(const struct fake_backend *b, struct fake_stream *s)
+{
+	xaring_store(&s->pages.control->backend.flags,
+		     b->is_hearing ? XARING_FLAG_CAPTURE_ALLOWED : 0);
+}
+
 /* Each frame begins with its number, the first one with 1. */
 static const void *stream_hear(struct fake_backend *b, struct fake_stream *s, uint32_t frames)
 {
@@ -130,8 +136,7 @@ static void stream_cycle(struct fake_backend *b, struct fake_stream *s, uint64_t
 	};
 
 	s->rest = want % GRAPH_HZ;
-	xaring_store(&s->pages.control->backend.flags,
-		     b->is_hearing ? XARING_FLAG_CAPTURE_ALLOWED : 0);
+	set_flags(b, s);
 	if (s->params.direction == XARING_CAPTURE) {
 		pump_capture(&s->pump, b->is_hearing ? stream_hear(b, s, frames) : NULL, frames,
 			     &cycle);
@@ -200,6 +205,7 @@ static int stream_give(struct fake_backend *b, struct fake_stream *s, enum xarin
 			       is_capture);
 	if (res == 0) {
 		pump_init(&s->pump, &s->params, &s->shape, &s->pages, 0);
+		set_flags(b, s);
 		pump_attach(&s->pump);
 		res = xaring_server_send_pages(s->fd, type, &accept, control, data, b->status_fd);
 	}

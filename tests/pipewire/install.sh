@@ -50,7 +50,7 @@ usual() {
 	(cd "$XARING_SOURCE/libxaring/include" && printf '/usr/include/%s\n' xaring/*.h)
 	printf '/usr/lib/libxaring.so%s\n' '' .0 ".$VERSION"
 	echo /usr/lib/pkgconfig/xaring.pc
-	echo /usr/lib/alsa-lib/libasound_module_pcm_xen.so
+	printf '/usr/lib/alsa-lib/libasound_module_%s_xen.so\n' ctl pcm
 	printf '/usr/%s\n' {bin,share/bash-completion/completions}/{xaring-pw,xaringctl}
 	[ ! -e "$XARING_BUILD/libxaring/guestd/xaring-guestd" ] ||
 		printf '/usr/%s\n' {bin,share/bash-completion/completions}/xaring-guestd \

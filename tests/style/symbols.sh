@@ -8,6 +8,7 @@ need readelf
 
 LIBRARY=$XARING_BUILD/libxaring/libxaring.so.0
 PLUGIN=$XARING_BUILD/alsa-plugin/libasound_module_pcm_xen.so
+CONTROL=$XARING_BUILD/alsa-plugin/libasound_module_ctl_xen.so
 BACKEND=$XARING_BUILD/pw-backend/xaring-pw
 CTL=$XARING_BUILD/pw-backend/ctl/xaringctl
 GUESTD=$XARING_BUILD/libxaring/guestd/xaring-guestd
@@ -35,13 +36,21 @@ nm -D --defined-only "$LIBRARY" | grep -E ' xaring_' | grep -v '@@LIBXARING_' |
 diff <(exports "$LIBRARY") <(sed -n 's/^ \(xaring_[a-z_]*\)@.*/\1/p' debian/libxaring0.symbols | sort) |
 	grep '^[<>]' | none "debian/libxaring0.symbols lists what the library exports"
 
+# plugin NAME FILE SYMBOL...
+plugin() {
+	local name=$1 file=$2
+	shift 2
+	diff <(exports "$file") <(printf '%s\n' "$@" | LC_ALL=C sort) |
+		none "$name exports the two symbols that alsa-lib looks up"
+	needs "$file" | grep -vxE 'libc\.so\.6|libasound\.so\.2|libxaring\.so\.0' |
+		none "$name needs libasound, libxaring and the C library only"
+	nm -D --undefined-only "$file" | grep -E ' (pthread_create|clone|signal|sigaction|abort|exit)(@|$)' |
+		none "$name starts no thread, handles no signal and ends no process"
+}
+
 if [ -e "$PLUGIN" ]; then
-	diff <(exports "$PLUGIN") <(printf '%s\n' __snd_pcm_xen_open_dlsym_pcm_001 _snd_pcm_xen_open |
-		LC_ALL=C sort) | none "the plugin exports the two symbols that alsa-lib looks up"
-	needs "$PLUGIN" | grep -vxE 'libc\.so\.6|libasound\.so\.2|libxaring\.so\.0' |
-		none "the plugin needs libasound, libxaring and the C library only"
-	nm -D --undefined-only "$PLUGIN" | grep -E ' (pthread_create|clone|signal|sigaction|abort|exit)(@|$)' |
-		none "the plugin starts no thread, handles no signal and ends no process"
+	plugin "the plugin" "$PLUGIN" __snd_pcm_xen_open_dlsym_pcm_001 _snd_pcm_xen_open
+	plugin "the plugin for mixers" "$CONTROL" __snd_ctl_xen_open_dlsym_control_001 _snd_ctl_xen_open
 else
 	note "the plugin is not built"
 fi
