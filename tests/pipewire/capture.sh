@@ -78,6 +78,25 @@ endless_noise() {
 	raw_to_wav "$SESSION/long.raw" S16 2 "$SESSION_RATE" "$SESSION/long.wav"
 }
 
+# mixer_says VALUE: what a mixer shows that is opened now, in the VM.
+mixer_says() {
+	ALSA_CONFIG_PATH=$XARING_BUILD/conf/uninstalled.conf XARING_SOCKET=$(vm_socket work) \
+		amixer -D xen cget name='Capture Switch' | grep -q "values=$1\$"
+}
+
+# What is said is of this VM and no other.
+mixers() {
+	mic_rule deny
+	check "denied: a mixer says so" mixer_says off
+	mic_rule allow personal
+	check "another VM is allowed: a mixer says that it is denied" mixer_says off
+	mic_rule allow work
+	check "allowed: a mixer says so" mixer_says on
+	check "a mixer has no node" node_is_gone $NODE
+	mic_rule deny
+	check "revoked: a mixer says so" mixer_says off
+}
+
 # From one that is denied to one that is allowed and back, while a program records.
 toggled() {
 	local file=$SESSION/toggled.f32 allowed_ns denied_ns
@@ -174,6 +193,7 @@ daemon_start
 mic_add
 make_noise
 [ "$SECOND" -ne 48000 ] || denied
+[ "$SECOND" -ne 48000 ] || mixers
 mic_rule allow
 all_exact
 # The rest does not depend on the rate.
