@@ -1136,7 +1136,7 @@ static void reboot(int worker, const char *create, struct ipc_message *vm,
 		   struct ipc_message *stream)
 {
 	fake_xen_do(&xen, "destroy 3");
-	fake_xen_do(&xen, create);
+	fake_xen_do(&xen, "%s", create);
 	publish(&work, 0);
 	expect_end(worker, stream);
 	say_gone(worker, stream);
