@@ -141,9 +141,24 @@ pipewire_killed() {
 }
 
 # How long it takes from the microphone to the program: from when a sound was in the room, a quantum before the cycle
-# with which it came into the graph, to when the read returned that brought it.
+# with which it came into the graph, to when the read returned that brought it. Where the microphone itself was late
+# there is nothing to measure.
 latency() {
-	local bound_us worst
+	local try bound_us=$(((2 * SESSION_QUANTUM * 4 + 5 * PERIOD + 64) * 250000 / 48000))
+	for try in 1 2 3 4 5 6; do
+		latency_once
+		if ! graph_was_late && [ ${#LATENCIES[@]} -gt 0 ]; then
+			note "latency: ${LATENCIES[0]}, ${LATENCIES[${#LATENCIES[@]} / 2]}, ${LATENCIES[-1]} us (least, median, most)"
+			check_number "latency: most, in us" "${LATENCIES[-1]}" -le $bound_us
+			return
+		fi
+		note "latency, attempt $try: the graph was late ($(late_nodes))"
+	done
+	fail "latency: the graph was late in all attempts"
+}
+
+# Into LATENCIES, in us, sorted.
+latency_once() {
 	tap_start "test-mic:FL,FR:$SESSION/mic.f32"
 	program_starts
 	wait_or_die 10 "latency: sound" is_heard
@@ -151,11 +166,7 @@ latency() {
 	program_ends
 	tap_stop
 	"$TOOLS/sound-check" coded $ROOM 48000 "$SESSION/mic.f32" >"$SESSION/verdict-mic.json"
-	bound_us=$(((2 * SESSION_QUANTUM * 4 + 5 * PERIOD + 64) * 250000 / 48000))
-	worst=$(latencies | sort -n | tail -n 1)
-	note "latency: $(latencies | sort -n | awk '{a[NR] = $1} END {print a[1], a[int((NR + 1) / 2)], a[NR]}') us (least, median, most)"
-	check_number "latency: median in us" "$(latencies | sort -n | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}')" -le $bound_us
-	graph_was_late || check_number "latency: most, in us" "$worst" -le $bound_us
+	mapfile -t LATENCIES < <(latencies | sort -n)
 }
 
 # latencies: of each read in us, by the number of its last frame.
@@ -165,6 +176,7 @@ latencies() {
 	read -r first at < <(verdict '.runs | max_by(.frames) | "\(.first) \(.at)"')
 	begin=$(jq -r --argjson first "$first" '.runs[] | select(.first <= $first and .last >= $first) |
 		.begin_ns + ($first - .first) * 1e9 / 48000 | floor' "$SESSION/verdict-mic.json" | head -n 1)
+	[ -n "$begin" ] || return
 	awk -v "at=$at" -v "begin=$begin" -v "quantum=$SESSION_QUANTUM" '$1 == "w" && $3 > at + 24000 {
 		printf "%d\n", ($2 - (begin + ($3 - 1 - at - quantum) * 1e9 / 48000)) / 1000 }' "$SESSION/recorded.log"
 }
