@@ -272,14 +272,13 @@ static void control_seat(void *data, struct seat_state *seat)
 /* The box of which is asked: one runs at a time. */
 static struct box *control_box;
 
-/* Members of the group are those from 2000 on. */
 static int control_peer(int fd, gid_t group, struct control_peer *peer)
 {
 	struct box *box = control_box;
 
 	(void)fd, (void)group;
 	pthread_mutex_lock(&box->lock);
-	*peer = (struct control_peer){box->control_uid, box->control_uid >= 2000};
+	*peer = (struct control_peer){box->control_uid, box->control_uid >= BOX_MEMBERS};
 	pthread_mutex_unlock(&box->lock);
 	return 0;
 }

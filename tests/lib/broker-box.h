@@ -20,6 +20,7 @@
 
 #define BOX_DEADLINE_MS 20000
 #define BOX_VMS_MAX     4
+#define BOX_MEMBERS     62000 /* from this user on they are members of the group xaring */
 
 struct box;
 struct identity;
