@@ -80,55 +80,19 @@ static int fail_to_receive(int res)
 	return start_fail(EXIT_FAILURE, "xaring-pw is not understood: %s", strerror(-res));
 }
 
-static int receive_all(int fd, struct answer *a)
-{
-	struct json_object *o;
-	int res;
-
-	while (!a->end) {
-		res = request_receive(fd, false, &o);
-		if (res < 0)
-			return res;
-		if (request_is_end(o))
-			a->end = o;
-		else
-			json_object_array_add(a->items, o);
-	}
-	return 0;
-}
-
-int commands_try(int fd, const char *request, struct answer *out)
-{
-	int res = request_send(fd, request);
-
-	*out = (struct answer){.items = json_object_new_array()};
-	if (res == 0)
-		res = receive_all(fd, out);
-	if (res == 0 && !json_object_get_boolean(request_object(out->end, "ok")))
-		res = -EREMOTEIO;
-	return res;
-}
-
 int commands_explain(int res, struct answer *a)
 {
 	int code = res == -EREMOTEIO ? fail_by_answer(a->end) : fail_to_receive(res);
 
-	commands_forget(a);
+	request_forget(a);
 	return code;
 }
 
 int commands_ask(int fd, const char *request, struct answer *out)
 {
-	int res = commands_try(fd, request, out);
+	int res = request_ask(fd, REQUEST_PATIENCE_S, request, out);
 
 	return res < 0 ? commands_explain(res, out) : EXIT_SUCCESS;
-}
-
-void commands_forget(struct answer *a)
-{
-	json_object_put(a->items);
-	json_object_put(a->end);
-	*a = (struct answer){0};
 }
 
 /* Connects, asks, hangs up. */
@@ -178,7 +142,7 @@ static int list(const struct options *o)
 		print_json(a.items, stdout);
 	else
 		print_list(a.items, print_has_colour(stdout), stdout);
-	commands_forget(&a);
+	request_forget(&a);
 	return EXIT_SUCCESS;
 }
 
@@ -204,7 +168,7 @@ static int status(const struct options *o)
 		print_json(vm, stdout);
 	else
 		print_vm(vm, print_has_colour(stdout), stdout);
-	commands_forget(&a);
+	request_forget(&a);
 	return EXIT_SUCCESS;
 }
 
@@ -243,7 +207,7 @@ static int mic(const struct options *o)
 		printf("%s: microphone %s\n", o->vm, text);
 	if (warning[0] && !o->json)
 		fprintf(stderr, "xaringctl: %s\n", warning);
-	commands_forget(&a);
+	request_forget(&a);
 	return EXIT_SUCCESS;
 }
 
@@ -261,7 +225,7 @@ static int say(const struct options *o, const char *verb)
 		print_json(a.end, stdout);
 	else
 		printf("%s: %sed\n", o->vm, verb);
-	commands_forget(&a);
+	request_forget(&a);
 	return EXIT_SUCCESS;
 }
 
@@ -331,7 +295,7 @@ static int volume(const struct options *o)
 	if (res != 0)
 		return res;
 	res = mix(o, &a);
-	commands_forget(&a);
+	request_forget(&a);
 	return res;
 }
 
@@ -343,7 +307,7 @@ static int print_events(const struct options *o, int fd)
 	struct json_object *event;
 	int res;
 
-	while ((res = request_receive(fd, true, &event)) == 0) {
+	while ((res = request_receive(fd, REQUEST_FOREVER, &event)) == 0) {
 		if (o->json)
 			print_json(event, stdout);
 		else
@@ -362,7 +326,7 @@ static int monitor(const struct options *o)
 		return res;
 	res = commands_ask(fd, "monitor", &a);
 	if (res == 0) {
-		commands_forget(&a);
+		request_forget(&a);
 		res = print_events(o, fd);
 	}
 	close(fd);

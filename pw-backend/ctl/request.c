@@ -15,8 +15,8 @@
 
 #include "../control.h"
 
-#define ANSWER_S 5
-#define SYSTEM   "/run/xaring/" CONTROL_SOCKET
+#define CONNECT_S 2
+#define SYSTEM    "/run/xaring/" CONTROL_SOCKET
 
 /* Without a session, and as root, it is the system's. */
 static bool find_in_session(char path[REQUEST_PATH_BYTES])
@@ -39,11 +39,24 @@ void request_find(const char *option, char path[REQUEST_PATH_BYTES])
 		snprintf(path, REQUEST_PATH_BYTES, "%s", SYSTEM);
 }
 
-static int set_patience(int fd, int seconds)
+/* option: SO_RCVTIMEO or SO_SNDTIMEO. */
+static int set_patience(int fd, int option, int seconds)
 {
 	struct timeval wait = {.tv_sec = seconds};
 
-	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, option, &wait, sizeof(wait)) < 0 ? -errno : 0;
+}
+
+/* A socket whose queue is full makes us wait. */
+static int connect_to(int fd, const struct sockaddr_un *address)
+{
+	int res = set_patience(fd, SO_SNDTIMEO, CONNECT_S);
+
+	if (res < 0)
+		return res;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+		return 0;
+	return errno == EAGAIN ? -ETIMEDOUT : -errno;
 }
 
 int request_connect(const char *path)
@@ -57,12 +70,10 @@ int request_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		res = -errno;
+	res = connect_to(fd, &address);
+	if (res < 0)
 		close(fd);
-		return res;
-	}
-	return fd;
+	return res < 0 ? res : fd;
 }
 
 /* One that has turned us away has hung up, and said why: that is read next. */
@@ -83,17 +94,17 @@ static ssize_t receive(int fd, char *text, size_t room)
 	return bytes < 0 ? -errno : bytes;
 }
 
-int request_receive(int fd, bool forever, struct json_object **out)
+int request_receive(int fd, int patience_s, struct json_object **out)
 {
 	static char text[CONTROL_ANSWER_BYTES + 1];
-	int res = set_patience(fd, forever ? 0 : ANSWER_S);
+	int res = set_patience(fd, SO_RCVTIMEO, patience_s);
 	ssize_t bytes;
 
 	if (res < 0)
 		return res;
 	do
 		bytes = receive(fd, text, sizeof(text) - 1);
-	while (bytes == -EINTR && !forever);
+	while (bytes == -EINTR && patience_s != REQUEST_FOREVER);
 	if (bytes == -EAGAIN)
 		return -ETIMEDOUT;
 	if (bytes <= 0)
@@ -101,6 +112,42 @@ int request_receive(int fd, bool forever, struct json_object **out)
 	text[bytes] = '\0';
 	*out = json_tokener_parse(text);
 	return *out && json_object_is_type(*out, json_type_object) ? 0 : -EPROTO;
+}
+
+static int receive_all(int fd, int patience_s, struct answer *a)
+{
+	struct json_object *o;
+	int res;
+
+	while (!a->end) {
+		res = request_receive(fd, patience_s, &o);
+		if (res < 0)
+			return res;
+		if (request_is_end(o))
+			a->end = o;
+		else
+			json_object_array_add(a->items, o);
+	}
+	return 0;
+}
+
+int request_ask(int fd, int patience_s, const char *request, struct answer *out)
+{
+	int res = request_send(fd, request);
+
+	*out = (struct answer){.items = json_object_new_array()};
+	if (res == 0)
+		res = receive_all(fd, patience_s, out);
+	if (res == 0 && !json_object_get_boolean(request_object(out->end, "ok")))
+		res = -EREMOTEIO;
+	return res;
+}
+
+void request_forget(struct answer *a)
+{
+	json_object_put(a->items);
+	json_object_put(a->end);
+	*a = (struct answer){0};
 }
 
 bool request_is_end(struct json_object *object)

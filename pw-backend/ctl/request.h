@@ -2,7 +2,8 @@
 /*
  * Asks the broker on its control socket, see control.h.
  *
- * Thread: one. Blocks: until the answer is there, 5 s at most; for events without end. Logs: no.
+ * Thread: one. Blocks: until the answer is there, for as long as the caller has patience, and 2 s at most for a
+ * connection. Logs: no.
  */
 #ifndef XARINGCTL_REQUEST_H
 #define XARINGCTL_REQUEST_H
@@ -14,10 +15,19 @@
 #define REQUEST_PATH_BYTES \
 	4096 /* longer paths are cut, and refused by request_connect() like those from 108 on */
 
+#define REQUEST_PATIENCE_S 5 /* of a person who waits for an answer */
+#define REQUEST_FOREVER    0
+
+/* What the broker has said to a request. */
+struct answer {
+	struct json_object *items; /* an array */
+	struct json_object *end;   /* the last object, or NULL */
+};
+
 /* Where the broker is: the option, the environment, or one of the usual places. */
 void request_find(const char *option, char path[REQUEST_PATH_BYTES]);
 
-/* Connects. Returns a descriptor or a negative errno. */
+/* Connects. Returns a descriptor; -ETIMEDOUT when the broker takes no more, or another negative errno. */
 int request_connect(const char *path);
 
 /* Sends a request. Returns 0 or a negative errno. */
@@ -25,10 +35,17 @@ int request_send(int fd, const char *request);
 
 /*
  * Takes the next object of an answer, or the next event. Returns 0 and sets *out, which the caller gives back by
- * json_object_put(); -ENODEV when the broker hung up; -ETIMEDOUT when it said nothing, not when forever;
- * -EPROTO when it is no JSON; or another negative errno.
+ * json_object_put(); -ENODEV when the broker hung up; -ETIMEDOUT when it said nothing for that long, or not at all
+ * with REQUEST_FOREVER; -EPROTO when it is no JSON; or another negative errno.
  */
-int request_receive(int fd, bool forever, struct json_object **out);
+int request_receive(int fd, int patience_s, struct json_object **out);
+
+/*
+ * Sends a request and takes all of the answer. Returns 0; -EREMOTEIO when the broker has refused, and said why in
+ * out->end; or a negative errno as above. *out is set in any case, and given back by request_forget().
+ */
+int request_ask(int fd, int patience_s, const char *request, struct answer *out);
+void request_forget(struct answer *answer);
 
 /* Tells whether an object is the last one of an answer. */
 bool request_is_end(struct json_object *object);

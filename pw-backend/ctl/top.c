@@ -51,7 +51,7 @@ static void forget(struct top *t)
 	free(t->rows);
 	t->rows = NULL;
 	t->count = 0;
-	commands_forget(&t->answer);
+	request_forget(&t->answer);
 }
 
 /* PipeWire may come and go meanwhile. */
@@ -75,7 +75,7 @@ static int look(struct top *t)
 	int res;
 
 	forget(t);
-	res = commands_try(t->fd, "list", &t->answer);
+	res = request_ask(t->fd, REQUEST_PATIENCE_S, "list", &t->answer);
 	if (res < 0)
 		return res;
 	look_at_volumes(t);
