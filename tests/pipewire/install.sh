@@ -56,6 +56,9 @@ usual() {
 		printf '/usr/%s\n' {bin,share/bash-completion/completions}/xaring-guestd \
 			lib/systemd/system/xaring-guestd.{service,socket}
 	[ "$(option systemd)" = disabled ] || printf '/usr/lib/systemd/%s/xaring-pw.service\n' system user
+	[ ! -e "$XARING_BUILD/pw-backend/notify/xaring-notify" ] ||
+		printf '/usr/%s\n' {bin,share/bash-completion/completions}/xaring-notify \
+			lib/systemd/user/xaring-notify.service
 	for page in "$XARING_BUILD"/man/*.[1-9]; do
 		echo "/usr/share/man/man${page##*.}/${page##*/}"
 	done

@@ -36,6 +36,7 @@ mapfile -t backend < <(tree 'pw-backend/*.[ch]')
 mapfile -t pure < <(tree 'libxaring/*/protocol.[ch]' 'libxaring/*/ring.[ch]' \
 	'libxaring/*/record.[ch]' 'libxaring/*/clock.[ch]' 'libxaring/*/position.[ch]' \
 	'libxaring/*/format.[ch]' 'pw-backend/worker/pump.[ch]' 'pw-backend/worker/session.[ch]')
+mapfile -t notify_pure < <(tree 'pw-backend/notify/asking.[ch]' 'pw-backend/notify/wording.[ch]')
 
 # Without files every rule would hold.
 check_number "files of the library" ${#library[@]} -ge 15
@@ -68,8 +69,9 @@ includes "${library_plain[@]}" "${plugin[@]}" "${backend[@]}" |
 		grep -v 'worker/worker\.h$'
 	includes "${backend[@]}" | grep -E '^pw-backend/(worker|ctl)/.*"\.\./broker/'
 	includes "${backend[@]}" | grep -E '^pw-backend/ctl/.*"\.\./' | grep -v '"\.\./control\.h$'
-	includes "${backend[@]}" | grep -E '^pw-backend/(worker|broker)/.*"\.\./ctl/'
-} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h, broker and xaringctl in control.h"
+	includes "${backend[@]}" | grep -E '^pw-backend/(worker|broker)/.*"\.\./(ctl|notify)/'
+	includes "${backend[@]}" | grep -E '^pw-backend/notify/.*"\.\./' | grep -v '"\.\./ctl/request\.h$'
+} | none "3. the backend includes its own headers, libxaring's public ones and those of its daemons, the broker those of Xen; broker and worker meet in ipc.h, broker and xaringctl in control.h; xaring-notify sees ctl/request.h"
 
 {
 	includes "${guestd[@]}" | grep -E ':"' | grep -vE "$DAEMON_HEADERS" | grep -vE "$XEN_HEADERS" |
@@ -91,6 +93,9 @@ includes "${backend[@]}" | grep -E '[<"](pipewire|spa)/' |
 			grep -nE "(^|[^A-Za-z0-9_>.])($PURE_CALLS)[[:space:]]*\(" | sed "s@^@$file:@"
 	done
 } | none "5, 6. protocol, ring, record, clock, position, format, session and pump: no I/O, no allocation, no logging"
+
+includes "${notify_pure[@]}" | grep -E '[<"](systemd|json-c|sys|unistd|time)[./]' |
+	none "7. what follows from a question, and its words, know neither bus nor socket"
 
 grep -nE '^[a-z][a-zA-Z0-9_ *]*[(]' libxaring/include/xaring/protocol.h |
 	none "5. protocol.h declares no functions"

@@ -22,7 +22,7 @@ of_completion() {
 compare() {
 	local program=$1 name=${1##*/}
 	check "$name --help succeeds" "$program" --help
-	check_number "options of $name" "$(of_help "$program" | wc -l)" -ge 6
+	check_number "options of $name" "$(of_help "$program" | wc -l)" -ge 4
 	diff <(of_help "$program") <(of_manual "$name") |
 		none "--help and the manual page of $name list the same options"
 	diff <(of_help "$program") <(of_completion "$name") |
@@ -32,7 +32,8 @@ compare() {
 }
 
 found=0
-for program in pw-backend/xaring-pw pw-backend/ctl/xaringctl libxaring/guestd/xaring-guestd; do
+for program in pw-backend/xaring-pw pw-backend/ctl/xaringctl pw-backend/notify/xaring-notify \
+	libxaring/guestd/xaring-guestd; do
 	if [ -e "$XARING_BUILD/$program" ]; then
 		compare "$XARING_BUILD/$program"
 		found=$((found + 1))

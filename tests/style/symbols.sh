@@ -11,6 +11,7 @@ PLUGIN=$XARING_BUILD/alsa-plugin/libasound_module_pcm_xen.so
 CONTROL=$XARING_BUILD/alsa-plugin/libasound_module_ctl_xen.so
 BACKEND=$XARING_BUILD/pw-backend/xaring-pw
 CTL=$XARING_BUILD/pw-backend/ctl/xaringctl
+NOTIFY=$XARING_BUILD/pw-backend/notify/xaring-notify
 GUESTD=$XARING_BUILD/libxaring/guestd/xaring-guestd
 
 # Names of a build for tests: run-time libraries of the sanitizers and of coverage.
@@ -66,6 +67,13 @@ if [ -e "$CTL" ]; then
 		none "xaringctl needs neither ALSA nor Xen's libraries nor a filter"
 else
 	note "xaringctl is not built"
+fi
+
+if [ -e "$NOTIFY" ]; then
+	needs "$NOTIFY" | grep -E '^lib(asound|xen|seccomp|pipewire|ncurses)' |
+		none "xaring-notify needs neither sound nor Xen's libraries nor a screen"
+else
+	note "xaring-notify is not built"
 fi
 
 if [ -e "$GUESTD" ]; then

@@ -30,14 +30,17 @@ exposed() {
 
 place xaring-pw.service system
 place xaring-pw-user.service user xaring-pw.service
+place xaring-notify.service user
 place xaring-guestd.service system
 place xaring-guestd.socket system
 
 understood xaring-pw.service
 understood xaring-guestd.service
 understood xaring-guestd.socket
-XDG_RUNTIME_DIR=$dir/run systemd-analyze verify --user --man=no --recursive-errors=no \
-	"$dir/user/xaring-pw.service" 2>&1 | none "systemd understands the user's unit"
+for unit in xaring-pw xaring-notify; do
+	XDG_RUNTIME_DIR=$dir/run systemd-analyze verify --user --man=no --recursive-errors=no \
+		"$dir/user/$unit.service" 2>&1 | none "systemd understands the user's unit $unit"
+done
 exposed xaring-pw.service 20
 exposed xaring-guestd.service 10
 check_end
