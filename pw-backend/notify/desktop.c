@@ -77,7 +77,15 @@ static void read_abilities(sd_bus_message *m, struct wording_server *server)
 		take_ability(server, name);
 }
 
-/* One that does not know the call can do nothing that is asked about there. */
+static void set_ready(struct desktop *d)
+{
+	d->is_ready = true;
+	xaring_log(XARING_LOG_INFO, "the notification server is there, %s actions",
+		   d->server.has_actions ? "with" : "without");
+	d->events->on_ready(d->data);
+}
+
+/* One that does not know the call can do nothing that is asked about there. It may have been asked twice. */
 static int on_abilities(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	struct desktop *d = data;
@@ -89,10 +97,7 @@ static int on_abilities(sd_bus_message *m, void *data, sd_bus_error *error)
 	}
 	read_abilities(m, &d->server);
 	if (!d->is_ready)
-		xaring_log(XARING_LOG_INFO, "the notification server is there, %s actions",
-			   d->server.has_actions ? "with" : "without");
-	d->is_ready = true;
-	d->events->on_ready(d->data);
+		set_ready(d);
 	return 0;
 }
 
@@ -229,7 +234,7 @@ static int on_shown(sd_bus_message *m, void *data, sd_bus_error *error)
 }
 
 /* The ticket lives as long as its call, also when that is never answered. */
-static int send(struct desktop *d, sd_bus_message *m, uint32_t ticket)
+static int send_question(struct desktop *d, sd_bus_message *m, uint32_t ticket)
 {
 	struct sending *s = calloc(1, sizeof(*s));
 	sd_bus_slot *slot = NULL;
@@ -260,7 +265,7 @@ int desktop_ask(struct desktop *d, const struct asking_vm *vm, uint32_t ticket)
 	res = make(d, summary, body, d->server.has_actions, &m);
 	if (res < 0)
 		return res;
-	res = send(d, m, ticket);
+	res = send_question(d, m, ticket);
 	sd_bus_message_unref(m);
 	return res;
 }
