@@ -102,24 +102,32 @@ static void *serve(void *data)
 	}
 }
 
-static int connect_to_fake(void)
+/* Returns a descriptor, or -1. */
+static int connect_to_fake(int flags)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 
 	memcpy(address.sun_path, fake.path, sizeof(fake.path));
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
-static void fake_start(void)
+static void fake_listen(int backlog)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	memcpy(address.sun_path, fake.path, sizeof(fake.path));
 	fake.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fake.listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fake.listener, 8), 0);
+	assert_int_equal(listen(fake.listener, backlog), 0);
+}
+
+static void fake_start(void)
+{
+	fake_listen(8);
 	assert_int_equal(pthread_create(&fake.thread, NULL, serve, NULL), 0);
 }
 
@@ -133,8 +141,9 @@ static void fake_hang_up(void)
 
 static void fake_stop(void)
 {
-	int fd = connect_to_fake();
+	int fd = connect_to_fake(0);
 
+	assert_true(fd >= 0);
 	say(fd, STOP);
 	pthread_join(fake.thread, NULL);
 	close(fd);
@@ -360,6 +369,26 @@ static void decisions(void **state)
 	assert_non_null(strstr(why, "xaring-pw does not answer"));
 }
 
+/* A broker that stands still, and whose queue is full: a connection would wait without end. */
+static void a_full_queue(void **state)
+{
+	int waiting[16], count = 0;
+	char why[BROKER_LINK_TEXT_BYTES];
+	time_t from = time(NULL);
+
+	(void)state;
+	fake_listen(0);
+	while (count < 16 && (waiting[count] = connect_to_fake(SOCK_NONBLOCK)) >= 0)
+		count++;
+	assert_in_range(count, 1, 15);
+	assert_int_equal(broker_link_do(test.link, "mic a allow once", why), -ETIMEDOUT);
+	assert_true(time(NULL) - from <= 5);
+	while (count > 0)
+		close(waiting[--count]);
+	close(fake.listener);
+	unlink(fake.path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_for_good, begin, end),
 		cmocka_unit_test_setup_teardown(refused_for_now, begin, end),
 		cmocka_unit_test_setup_teardown(decisions, begin, end),
+		cmocka_unit_test_setup_teardown(a_full_queue, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
