@@ -263,16 +263,34 @@ backend_works() {
 	check "$1: it runs from what is installed" runs_installed_program
 }
 
+# Of the user's manager.
+notify_is() {
+	test "$(as_player systemctl --user show --value -p "$1" xaring-notify.service)" = "$2"
+}
+
+# Nobody is at a screen here, so it may not speak to xaring-pw; under its unit it finds that out.
+try_notify() {
+	as_player systemctl --user daemon-reload
+	as_player systemctl --user start xaring-notify.service
+	check "who is not at the screen is not asked" wait_for 10 notify_is ActiveState inactive
+	check "which is no failure" notify_is Result success
+	check "and was found out" notify_is ExecMainCode 1
+	check "by the program itself" notify_is ExecMainStatus 0
+}
+
 try_backend() {
 	on "apt install xaring-backend" $APT install xaring-backend libasound2-plugin-xen
 	backend_works "installed"
 	check "a user's own backend is left to the user" \
 		is_state disabled --global is-enabled xaring-pw.service
+	check "questions are for everybody at the screen" \
+		is_state enabled --global is-enabled xaring-notify.service
 	check "its socket is there" wait_for 10 bare_on test -S /run/xaring/socket
 	check "with nobody to hear it, its worker has an account of its own" \
 		bare_on sh -c 'pgrep -u xaring -x xaring-worker >/dev/null'
 	check "it plays to a user" name_player
 	heard xen
+	try_notify
 	on "debian/tests/plays" /srv/xaring/debian/tests/plays
 	on "apt install --reinstall" $APT install --reinstall xaring-backend $LIBRARIES
 	backend_works "reinstalled"
