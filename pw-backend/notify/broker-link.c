@@ -167,13 +167,15 @@ static int start_monitoring(struct broker_link *l)
 {
 	int res = sd_event_add_io(l->loop, &l->io, l->fd, EPOLLIN, on_readable, l);
 
+	l->was_accepted = true;
+	if (res >= 0)
+		res = list(l);
 	if (res < 0)
 		return res;
-	l->was_accepted = true;
 	l->is_missed = false;
 	l->retry_s = RETRY_MIN_S;
 	xaring_log(XARING_LOG_INFO, "xaring-pw answers");
-	return list(l);
+	return 0;
 }
 
 /* Before the list, so that nothing happens between the two that is in neither of them. */

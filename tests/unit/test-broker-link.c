@@ -39,7 +39,8 @@ static struct fake {
 	_Atomic(const char *) monitor_answer;
 	const char *mic_answer;
 	atomic_int monitor_fd; /* -1 = none */
-	atomic_int refusals;
+	atomic_int refusals, monitored;
+	bool is_list_refused;
 	char mic_request[128];
 } fake;
 
@@ -52,10 +53,15 @@ static void say(int fd, const char *text)
 static void answer_monitor(int fd)
 {
 	const char *answer = atomic_load(&fake.monitor_answer);
+	int before;
 	bool is_ok = strcmp(answer, OK) == 0;
 
-	if (is_ok)
-		atomic_store(&fake.monitor_fd, fd);
+	atomic_fetch_add(&fake.monitored, 1);
+	if (is_ok) {
+		before = atomic_exchange(&fake.monitor_fd, fd);
+		if (before >= 0)
+			close(before);
+	}
 	say(fd, answer);
 	if (!is_ok) {
 		close(fd);
@@ -67,7 +73,8 @@ static void answer_list(int fd)
 {
 	for (const char *const *vm = fake.vms; vm && *vm; vm++)
 		say(fd, *vm);
-	say(fd, OK);
+	if (!fake.is_list_refused)
+		say(fd, OK);
 	close(fd);
 }
 
@@ -349,6 +356,23 @@ static void refused_for_now(void **state)
 	fake_stop();
 }
 
+/* It is in vain as long as it does not say who asks, and the pauses grow: 1 s, 2 s. */
+static void tells_nothing(void **state)
+{
+	struct timespec from, to;
+
+	(void)state;
+	fake.is_list_refused = true;
+	fake_start();
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	while (atomic_load(&fake.monitored) < 3)
+		assert_true(sd_event_run(test.loop, 100000) >= 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_true((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 >=
+		    2900);
+	fake_stop();
+}
+
 static void decisions(void **state)
 {
 	char why[BROKER_LINK_TEXT_BYTES];
@@ -398,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(comes_late, begin, end),
 		cmocka_unit_test_setup_teardown(refused_for_good, begin, end),
 		cmocka_unit_test_setup_teardown(refused_for_now, begin, end),
+		cmocka_unit_test_setup_teardown(tells_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(decisions, begin, end),
 		cmocka_unit_test_setup_teardown(a_full_queue, begin, end),
 	};
