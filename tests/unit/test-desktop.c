@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ static struct child bus, server, screen, stranger;
 
 static void become(const char *const argv[], int in, int out)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	execvp(argv[0], (char *const *)(uintptr_t)argv);
@@ -98,7 +100,7 @@ static void tell(struct child *c, const char *command)
 
 /* ---- a bus, and who listens ---- */
 
-static char folder[] = "/tmp/xaring-test-desktop.XXXXXX", address[128], path[128];
+static char folder[] = "/tmp/xaring-test-desktop.XXXXXX", address[128], path[128], config[128];
 
 static struct {
 	sd_event *loop;
@@ -178,14 +180,27 @@ static void assert_heard(const char *heard)
 	test.heard[0] = '\0';
 }
 
+/* A bus that starts nobody: a notification server of this machine is not to take part. */
+static void write_config(void)
+{
+	FILE *file = fopen(config, "w");
+
+	assert_non_null(file);
+	fprintf(file,
+		"<busconfig><type>session</type><listen>%s</listen><auth>EXTERNAL</auth>"
+		"<policy context=\"default\"><allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/>"
+		"</policy></busconfig>\n",
+		address);
+	fclose(file);
+}
+
 static int begin(void **state)
 {
-	char option[160];
-	const char *const argv[] = {"dbus-daemon",     "--session", "--nofork", "--nopidfile",
-				    "--print-address", option,      NULL};
+	const char *const argv[] = {"dbus-daemon",   "--nofork", "--nopidfile", "--print-address",
+				    "--config-file", config,     NULL};
 
 	(void)state;
-	snprintf(option, sizeof(option), "--address=%s", address);
+	write_config();
 	start(&bus, argv);
 	read_until(&bus, "unix:");
 	memset(&test, 0, sizeof(test));
@@ -204,6 +219,7 @@ static int end(void **state)
 	stop(&server);
 	stop(&bus);
 	unlink(path);
+	unlink(config);
 	return 0;
 }
 
@@ -400,6 +416,7 @@ int main(void)
 	if (!mkdtemp(folder))
 		return 1;
 	snprintf(path, sizeof(path), "%s/bus", folder);
+	snprintf(config, sizeof(config), "%s/config", folder);
 	snprintf(address, sizeof(address), "unix:path=%.100s", path);
 	setenv("DBUS_SESSION_BUS_ADDRESS", address, 1);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
