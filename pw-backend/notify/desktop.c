@@ -352,7 +352,7 @@ void desktop_close(struct desktop *d)
 {
 	if (!d)
 		return;
-	/* What was said was written at once; and a bus that takes nothing is not waited for. */
+	/* Of a loop that has ended it is closed already, with all that was said. */
 	if (d->bus)
 		sd_bus_detach_event(d->bus);
 	sd_bus_close_unref(d->bus);

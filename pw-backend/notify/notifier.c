@@ -22,6 +22,7 @@ struct notifier {
 	struct desktop *desktop;
 	struct broker_link *broker;
 	struct asking asking;
+	sd_event_source *last; /* what is done when the loop ends */
 };
 
 /* ---- questions ---- */
@@ -183,6 +184,22 @@ static void on_broker_lost(void *data)
 		on_rests(n, n->asking.vms[0].key);
 }
 
+/* The buttons of what is shown would have no effect any more. */
+static int on_last(sd_event_source *source, void *data)
+{
+	(void)source;
+	on_broker_lost(data);
+	return 0;
+}
+
+/* The bus is closed by the loop when that ends; before this nothing can be taken back. */
+static int watch_end(struct notifier *n)
+{
+	int res = sd_event_add_exit(n->loop, &n->last, on_last, n);
+
+	return res < 0 ? res : sd_event_source_set_priority(n->last, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
 static void on_refused(void *data, const char *text)
 {
 	struct notifier *n = data;
@@ -219,6 +236,8 @@ int notifier_open(sd_event *loop, const char *socket, struct notifier **out)
 	if (res < 0)
 		res = res == -ENOMEM ? res : -ENOTCONN;
 	else
+		res = watch_end(n);
+	if (res >= 0)
 		res = broker_link_open(loop, socket, &broker_events, n, &n->broker);
 	if (res < 0) {
 		notifier_close(n);
@@ -232,7 +251,7 @@ void notifier_close(struct notifier *n)
 {
 	if (!n)
 		return;
-	on_broker_lost(n);
+	sd_event_source_disable_unref(n->last);
 	broker_link_close(n->broker);
 	desktop_close(n->desktop);
 	free(n);

@@ -12,10 +12,10 @@
 struct notifier;
 
 /*
- * Starts; the loop is ended with the exit code when there is nothing left to do. socket: of the broker, or NULL;
- * borrowed until notifier_close().
+ * Starts; the loop is ended with the exit code when there is nothing left to do. What is shown is taken back when the
+ * loop ends. socket: of the broker, or NULL; borrowed until notifier_close().
  *
- * Owner: the caller; notifier_close(), which takes back what is shown. Returns 0 and sets *out; -ENOTCONN when there
+ * Owner: the caller; notifier_close(). Returns 0 and sets *out; -ENOTCONN when there
  * is no session bus; or another negative errno.
  */
 int notifier_open(sd_event *loop, const char *socket, struct notifier **out);
