@@ -7,9 +7,10 @@
 # mic_add: with the channels MIC_CHANNELS. WirePlumber 0.4.13 dies when a microphone that it would suspend is taken away
 # before that.
 MIC_CHANNELS=FL,FR
+MIC_TITLE=test-mic
 mic_add() {
 	pw-cli create-node adapter "{ factory.name=support.null-audio-sink node.name=test-mic
-		media.class=Audio/Source/Virtual object.linger=true audio.rate=$SESSION_RATE
+		node.description=\"$MIC_TITLE\" media.class=Audio/Source/Virtual object.linger=true audio.rate=$SESSION_RATE
 		audio.position=[${MIC_CHANNELS//,/ }] session.suspend-timeout-seconds=0 }" >/dev/null
 	wait_or_die 10 "the microphone" node_exists test-mic
 }

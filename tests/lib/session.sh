@@ -9,6 +9,7 @@ SESSION_QUANTUM=${SESSION_QUANTUM:-1024}
 SESSION_QUANTUM_MIN=${SESSION_QUANTUM_MIN:-$SESSION_QUANTUM}
 SESSION_QUANTUM_MAX=${SESSION_QUANTUM_MAX:-$SESSION_QUANTUM}
 SESSION_SINK=test-sink
+SESSION_SINK_TITLE=${SESSION_SINK_TITLE:-Test Sink}
 SESSION_CHANNELS=${SESSION_CHANNELS:-FL,FR}
 # Before the session's servers: as whom they run.
 SESSION_AS=()
@@ -176,7 +177,7 @@ sink_is_default() {
 
 sink_add() {
 	pw-cli create-node adapter "{ factory.name=support.null-audio-sink node.name=$SESSION_SINK
-		node.description=\"Test Sink\" media.class=Audio/Sink object.linger=true
+		node.description=\"$SESSION_SINK_TITLE\" media.class=Audio/Sink object.linger=true
 		audio.rate=$SESSION_RATE audio.position=[${SESSION_CHANNELS//,/ }] }" >/dev/null
 	wait_or_die 10 "the sink" sink_is_default
 }
