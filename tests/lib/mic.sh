@@ -82,6 +82,8 @@ capture_is_linked() {
 record_start() {
 	local vm=$1 file=$2
 	shift 2
+	# The background empties it when it comes to that: what an attempt before has left would be taken for this one's.
+	: >"$file"
 	XARING_SOCKET=$(vm_socket "$vm") "$@" >"$file" 2>"$file.log" </dev/null &
 	RECORD_PID=$!
 	at_exit end_player $RECORD_PID
