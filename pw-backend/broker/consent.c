@@ -21,7 +21,7 @@ struct entry {
 	struct entry *next;
 	char key[IPC_VM_NAME_BYTES];
 	enum consent_choice choice;
-	int64_t until_s;
+	int64_t until_ms;
 };
 
 struct consent {
@@ -60,19 +60,24 @@ static int put(struct consent *c, const struct entry *entry)
 		memcpy((*at)->key, entry->key, sizeof(entry->key));
 	}
 	(*at)->choice = entry->choice;
-	(*at)->until_s = entry->until_s;
+	(*at)->until_ms = entry->until_ms;
 	return 0;
 }
 
 /* ---- the file ---- */
 
-static bool read_end(const char *text, int64_t *until_s)
+static bool read_end(const char *text, int64_t *until_ms)
 {
+	int64_t until_s;
 	char *end;
 
 	errno = 0;
-	*until_s = strtoll(text, &end, 10);
-	return errno == 0 && end != text && *end == '\0' && *until_s > 0;
+	until_s = strtoll(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || until_s <= 0 ||
+	    until_s > CONSENT_FOREVER / 1000)
+		return false;
+	*until_ms = until_s * 1000;
+	return true;
 }
 
 /* Takes the line apart. */
@@ -85,13 +90,13 @@ static bool read_line(char *line, struct entry *entry)
 
 	if (!key || !choice || strtok_r(NULL, " \n", &rest) || !config_key_is_valid(key))
 		return false;
-	*entry = (struct entry){.until_s = CONSENT_FOREVER};
+	*entry = (struct entry){.until_ms = CONSENT_FOREVER};
 	memcpy(entry->key, key, strlen(key) + 1);
 	if (strcmp(choice, "allow") == 0)
 		entry->choice = CONSENT_ALLOW;
 	else if (strcmp(choice, "deny") == 0)
 		entry->choice = CONSENT_DENY;
-	return entry->choice != CONSENT_NONE && (!until || read_end(until, &entry->until_s));
+	return entry->choice != CONSENT_NONE && (!until || read_end(until, &entry->until_ms));
 }
 
 static bool ends_line(const char *line)
@@ -144,8 +149,8 @@ static int load(struct consent *c, unsigned *skipped)
 static void write_entry(FILE *file, const struct entry *e)
 {
 	fprintf(file, "%s %s", e->key, e->choice == CONSENT_ALLOW ? "allow" : "deny");
-	if (e->until_s != CONSENT_FOREVER)
-		fprintf(file, " %" PRId64, e->until_s);
+	if (e->until_ms != CONSENT_FOREVER)
+		fprintf(file, " %" PRId64, e->until_ms / 1000);
 	putc('\n', file);
 }
 
@@ -227,60 +232,60 @@ void consent_close(struct consent *c)
 	free(c);
 }
 
-enum consent_choice consent_of(const struct consent *c, const char *key, int64_t now_s)
+enum consent_choice consent_of(const struct consent *c, const char *key, int64_t now_ms)
 {
 	struct entry *first = c->first, *e = *find(&first, key);
 
-	return e && now_s < e->until_s ? e->choice : CONSENT_NONE;
+	return e && now_ms < e->until_ms ? e->choice : CONSENT_NONE;
 }
 
-int64_t consent_until(const struct consent *c, const char *key, int64_t now_s)
+int64_t consent_until(const struct consent *c, const char *key, int64_t now_ms)
 {
 	struct entry *first = c->first, *e = *find(&first, key);
 
-	return e && now_s < e->until_s ? e->until_s : 0;
+	return e && now_ms < e->until_ms ? e->until_ms : 0;
 }
 
-uint64_t consent_look_ms(const struct consent *c, int64_t now_s)
+uint64_t consent_look_ms(const struct consent *c, int64_t now_ms)
 {
-	int64_t end_s = consent_next_end(c, now_s);
+	int64_t end_ms = consent_next_end(c, now_ms);
 
-	if (end_s == CONSENT_FOREVER)
+	if (end_ms == CONSENT_FOREVER)
 		return UINT64_MAX;
-	return end_s - now_s < CONSENT_LOOK_MAX_MS / 1000 ? (uint64_t)(end_s - now_s) * 1000
-							  : CONSENT_LOOK_MAX_MS;
+	return end_ms - now_ms < CONSENT_LOOK_MAX_MS ? (uint64_t)(end_ms - now_ms)
+						     : CONSENT_LOOK_MAX_MS;
 }
 
-int64_t consent_next_end(const struct consent *c, int64_t now_s)
+int64_t consent_next_end(const struct consent *c, int64_t now_ms)
 {
-	int64_t next_s = CONSENT_FOREVER;
+	int64_t next_ms = CONSENT_FOREVER;
 
 	for (const struct entry *e = c->first; e; e = e->next) {
-		if (e->until_s > now_s && e->until_s < next_s)
-			next_s = e->until_s;
+		if (e->until_ms > now_ms && e->until_ms < next_ms)
+			next_ms = e->until_ms;
 	}
-	return next_s;
+	return next_ms;
 }
 
-static void forget_what_is_over(struct consent *c, int64_t now_s)
+static void forget_what_is_over(struct consent *c, int64_t now_ms)
 {
 	struct entry **at = &c->first;
 
 	while (*at) {
-		if ((*at)->until_s <= now_s)
+		if ((*at)->until_ms <= now_ms)
 			remove_entry(c, at);
 		else
 			at = &(*at)->next;
 	}
 }
 
-int consent_decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_s,
-		   int64_t now_s)
+int consent_decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_ms,
+		   int64_t now_ms)
 {
-	struct entry entry = {.choice = choice, .until_s = until_s}, **at;
+	struct entry entry = {.choice = choice, .until_ms = until_ms}, **at;
 	int res;
 
-	forget_what_is_over(c, now_s);
+	forget_what_is_over(c, now_ms);
 	if (choice == CONSENT_NONE) {
 		at = find(&c->first, key);
 		if (*at)

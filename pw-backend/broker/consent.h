@@ -3,7 +3,8 @@
  * What people have decided about the microphones of VMs, kept in a file across restarts by the keys of the VMs.
  *
  * The file is text, a line for each VM: "KEY allow", "KEY deny", or "KEY allow SECONDS" with the time since the
- * epoch until which that holds. It is replaced as a whole, so that it is never half written.
+ * epoch until which that holds: whole ones, of which a part is lost when it is read again. It is replaced as a whole,
+ * so that it is never half written.
  *
  * Thread: the loop's. Blocks: for the disk, when something is decided. Logs: no.
  */
@@ -35,20 +36,20 @@ struct consent;
 int consent_open(const char *path, struct consent **out, unsigned *skipped);
 void consent_close(struct consent *consent);
 
-/* now_s: seconds since the epoch. */
-enum consent_choice consent_of(const struct consent *consent, const char *key, int64_t now_s);
+/* now_ms: since the epoch, as all times here. */
+enum consent_choice consent_of(const struct consent *consent, const char *key, int64_t now_ms);
 
 /* Until when what is decided about one holds: likewise, CONSENT_FOREVER, or 0 when nothing is. */
-int64_t consent_until(const struct consent *consent, const char *key, int64_t now_s);
+int64_t consent_until(const struct consent *consent, const char *key, int64_t now_ms);
 
-/* When the first of what holds now is over: seconds since the epoch, CONSENT_FOREVER when nothing is. */
-int64_t consent_next_end(const struct consent *consent, int64_t now_s);
+/* When the first of what holds now is over, CONSENT_FOREVER when nothing is. */
+int64_t consent_next_end(const struct consent *consent, int64_t now_ms);
 
 /*
  * In how many ms to look again whether something is over: the clock may be set meanwhile, so it is
  * CONSENT_LOOK_MAX_MS at most. UINT64_MAX when nothing ends.
  */
-uint64_t consent_look_ms(const struct consent *consent, int64_t now_s);
+uint64_t consent_look_ms(const struct consent *consent, int64_t now_ms);
 
 /*
  * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. What is over is forgotten as well.
@@ -57,6 +58,6 @@ uint64_t consent_look_ms(const struct consent *consent, int64_t now_s);
  * -E2BIG when there are too many, and -ENOMEM: nothing is decided then.
  */
 int consent_decide(struct consent *consent, const char *key, enum consent_choice choice,
-		   int64_t until_s, int64_t now_s);
+		   int64_t until_ms, int64_t now_ms);
 
 #endif

@@ -25,17 +25,17 @@ struct permission {
 	struct loop_source *timer;
 };
 
-static int64_t wall_s(void)
+static int64_t wall_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec;
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 enum consent_choice permission_kept(const struct permission *p, const char *key)
 {
-	return p->consent ? consent_of(p->consent, key, wall_s()) : CONSENT_NONE;
+	return p->consent ? consent_of(p->consent, key, wall_ms()) : CONSENT_NONE;
 }
 
 static enum consent_choice kept_of(const struct permission *p, const struct vm *vm)
@@ -53,7 +53,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 /* In ms from now, or MICROPHONE_NEVER; likewise what follows. */
 static uint64_t until_consent_ends(const struct permission *p)
 {
-	return p->consent ? consent_look_ms(p->consent, wall_s()) : MICROPHONE_NEVER;
+	return p->consent ? consent_look_ms(p->consent, wall_ms()) : MICROPHONE_NEVER;
 }
 
 static uint64_t until_one_asks(const struct permission *p)
@@ -177,13 +177,14 @@ static void decide_here(struct permission *p, struct vm *vm, enum consent_choice
 /* Of all that have the key. */
 static int keep(struct permission *p, const char *key, const struct permission_decision *d)
 {
-	int64_t now_s = wall_s();
-	int64_t until_s = d->span == PERMISSION_FOR ? now_s + d->seconds : CONSENT_FOREVER;
+	int64_t now_ms = wall_ms();
+	int64_t until_ms =
+		d->span == PERMISSION_FOR ? now_ms + (int64_t)d->seconds * 1000 : CONSENT_FOREVER;
 	int res;
 
 	if (!p->consent)
 		return -ENOTSUP;
-	res = consent_decide(p->consent, key, d->choice, until_s, now_s);
+	res = consent_decide(p->consent, key, d->choice, until_ms, now_ms);
 	if (res != -E2BIG && res != -ENOMEM)
 		look_at_all(p);
 	return res;
@@ -233,7 +234,9 @@ const char *permission_file(const struct permission *p)
 
 int64_t permission_until(const struct permission *p, const char *key)
 {
-	return p->consent ? consent_until(p->consent, key, wall_s()) : 0;
+	int64_t until_ms = p->consent ? consent_until(p->consent, key, wall_ms()) : 0;
+
+	return until_ms == CONSENT_FOREVER ? CONSENT_FOREVER : until_ms / 1000;
 }
 
 /* ---- the file ---- */

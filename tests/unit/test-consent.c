@@ -16,7 +16,8 @@
 
 #include "broker/consent.h"
 
-#define NOW INT64_C(1800000000)
+#define SECOND INT64_C(1000)
+#define NOW    (1800000000 * SECOND) /* in ms */
 
 static char folder[] = "/tmp/xaring-consent.XXXXXX";
 static char path[sizeof(folder) + 20];
@@ -114,18 +115,37 @@ static void a_decision_ends(void **state)
 	struct consent *c = opened(0);
 
 	(void)state;
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 600, NOW), 0);
-	assert_int_equal(consent_decide(c, "play", CONSENT_ALLOW, NOW + 60, NOW), 0);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 600 * SECOND, NOW), 0);
+	assert_int_equal(consent_decide(c, "play", CONSENT_ALLOW, NOW + 60 * SECOND, NOW), 0);
 	assert_int_equal(consent_decide(c, "other", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
 	c = reopened(c);
-	assert_int_equal(consent_next_end(c, NOW), NOW + 60);
-	assert_int_equal(consent_of(c, "play", NOW + 59), CONSENT_ALLOW);
-	assert_int_equal(consent_of(c, "play", NOW + 60), CONSENT_NONE);
-	assert_int_equal(consent_next_end(c, NOW + 60), NOW + 600);
-	assert_int_equal(consent_next_end(c, NOW + 600), CONSENT_FOREVER);
+	assert_int_equal(consent_next_end(c, NOW), NOW + 60 * SECOND);
+	assert_int_equal(consent_of(c, "play", NOW + 59 * SECOND), CONSENT_ALLOW);
+	assert_int_equal(consent_of(c, "play", NOW + 60 * SECOND), CONSENT_NONE);
+	assert_int_equal(consent_next_end(c, NOW + 60 * SECOND), NOW + 600 * SECOND);
+	assert_int_equal(consent_next_end(c, NOW + 600 * SECOND), CONSENT_FOREVER);
 	/* It is forgotten with the next decision. */
-	assert_int_equal(consent_decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER, NOW + 60), 0);
+	assert_int_equal(consent_decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER,
+					NOW + 60 * SECOND),
+			 0);
 	assert_file("work allow 1800000600\nother allow\n");
+	consent_close(c);
+}
+
+/* Whenever in a second it began, and it is looked: it lasts as long as was said. The file has whole seconds. */
+static void a_decision_ends_in_time(void **state)
+{
+	struct consent *c = opened(0);
+	int64_t began_ms = NOW + 250, end_ms = began_ms + 2 * SECOND;
+
+	(void)state;
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, end_ms, began_ms), 0);
+	assert_int_equal(consent_look_ms(c, began_ms), 2000);
+	assert_int_equal(consent_look_ms(c, NOW + 900), 1350);
+	assert_int_equal(consent_of(c, "work", end_ms - 1), CONSENT_ALLOW);
+	assert_int_equal(consent_of(c, "work", end_ms), CONSENT_NONE);
+	c = reopened(c);
+	assert_int_equal(consent_until(c, "work", began_ms), NOW + 2 * SECOND);
 	consent_close(c);
 }
 
@@ -139,6 +159,7 @@ static void what_is_not_understood_decides_nothing(void **state)
 			 "y allow soon\n"
 			 "z allow -5\n"
 			 "v allow 99999999999999999999\n"
+			 "u allow 9223372036854775807\n"
 			 "\n"
 			 "long allow ";
 	struct consent *c;
@@ -147,7 +168,7 @@ static void what_is_not_understood_decides_nothing(void **state)
 	memset(text + strlen(text), '1', 200);
 	strcat(text, "\nlast deny\nunfinished allow");
 	write_file(text);
-	c = opened(10);
+	c = opened(11);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
 	assert_int_equal(consent_of(c, "last", NOW), CONSENT_DENY);
 	assert_int_equal(consent_of(c, "play", NOW), CONSENT_NONE);
@@ -210,10 +231,11 @@ static void it_is_looked_again_every_minute(void **state)
 
 	(void)state;
 	assert_true(consent_look_ms(c, NOW) == UINT64_MAX);
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 86400, NOW), 0);
+	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 86400 * SECOND, NOW), 0);
 	assert_true(consent_look_ms(c, NOW) == 60000);
-	assert_true(consent_look_ms(c, NOW + 86370) == 30000);
-	assert_true(consent_look_ms(c, NOW + 86400) == UINT64_MAX);
+	assert_true(consent_look_ms(c, NOW + 86370 * SECOND) == 30000);
+	assert_true(consent_look_ms(c, NOW + 86370 * SECOND + 999) == 29001);
+	assert_true(consent_look_ms(c, NOW + 86400 * SECOND) == UINT64_MAX);
 	consent_close(c);
 }
 
@@ -241,6 +263,7 @@ int main(void)
 		WITH_FOLDER(nobody_has_decided_at_first),
 		WITH_FOLDER(a_decision_is_kept),
 		WITH_FOLDER(a_decision_ends),
+		WITH_FOLDER(a_decision_ends_in_time),
 		WITH_FOLDER(what_is_not_understood_decides_nothing),
 		WITH_FOLDER(a_folder_that_is_none_is_an_error),
 		WITH_FOLDER(what_cannot_be_written_holds_until_the_end),
