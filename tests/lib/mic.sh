@@ -132,6 +132,12 @@ let_record() {
 	wait_or_die 20 "a recording that goes on" has_recorded "$1" $(($(recorded "$1") + $2))
 }
 
+# Whether page-scan can look into programs of this session; the test is left out where it cannot.
+pages_can_be_seen() {
+	"$TOOLS/page-scan" sound "$PIPEWIRE_PID" >/dev/null
+	[ $? -ne 77 ] || skip "this user may not read the memory of his programs"
+}
+
 # ---- what was recorded ----
 
 # behind_ms LOG: how much less has come than real time has passed, by the log of coded-player, in ms.
@@ -148,6 +154,21 @@ bounds() {
 # moment FILE FRAME: when the microphone heard what is there in that recording, in ns.
 moment() {
 	"$TOOLS/sound-check" moment 2 "$SESSION_RATE" "$1" "$2" "$SESSION/mic.f32"
+}
+
+# frames_after FILE FRAME NS: how many frames after that time the microphone heard what is there in that recording.
+frames_after() {
+	local ns
+	ns=$(moment "$1" "$2") && echo $(((ns - $3) * SESSION_RATE / 1000000000))
+}
+
+# revoked_check TEXT FILE NS: nothing that the microphone heard later than a quantum and 50 ms after that time is in the
+# recording, of which bounds() has told.
+revoked_check() {
+	local before
+	before=$(frames_after "$2" $((LAST - 15)) "$3")
+	check_number "$1: frames from then to the last sample" "${before:+$((before + 15))}" \
+		-le $((SESSION_QUANTUM + SESSION_RATE / 20))
 }
 
 # to_float FORMAT CHANNELS FILE FLOATS

@@ -119,8 +119,7 @@ toggled() {
 	bounds "$file"
 	check_number "ms from the permission to the first sample" $((($(moment "$file" "$FIRST") - allowed_ns) / 1000000)) -ge 0
 	check_number "ms from the permission to the first sample" $((($(moment "$file" "$FIRST") - allowed_ns) / 1000000)) -le 1000
-	check_number "ms from its end to the last sample" $((($(moment "$file" $((LAST - 15))) - denied_ns) / 1000000)) \
-		-le $((SESSION_QUANTUM * 1000 / SESSION_RATE + 50))
+	revoked_check "revoked" "$file" "$denied_ns"
 }
 
 # What plays is not for the guest, whoever links it.
