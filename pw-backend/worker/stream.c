@@ -264,6 +264,13 @@ static void attach(struct stream *s)
 		pump_attach(&s->pump);
 }
 
+/* The microphone may have been taken while no worker was there: what the last one left is for nobody now. */
+static void erase_what_is_left(struct stream *s)
+{
+	if (stream_records(s) && !s->guest->may_record)
+		pump_erase(&s->pump);
+}
+
 static int stream_create(struct guest *g, struct ipc_message *message, struct stream **out)
 {
 	struct stream *s = aligned_alloc(STREAM_ALIGN, STREAM_BYTES);
@@ -281,6 +288,7 @@ static int stream_create(struct guest *g, struct ipc_message *message, struct st
 	if (res < 0)
 		goto error_timer;
 	session_init(&s->session, stream_records(s));
+	erase_what_is_left(s);
 	attach(s);
 	spa_list_append(&g->streams, &s->link);
 	*out = s;

@@ -140,6 +140,35 @@ unread_when_the_broker_dies() {
 	daemon_start
 }
 
+# Several that die young, one after the other, are followed by the next one later and later.
+worker_dies() {
+	local pid i
+	for i in 1 2 3 4 5; do
+		wait_or_die 10 "a worker" worker_is_there
+		pid=$(worker_pid)
+		kill -9 "$pid"
+		wait_or_die 5 "its end" is_gone "$pid"
+	done
+}
+
+worker_is_there() {
+	[ -n "$(worker_pid)" ]
+}
+
+# What is decided while there is no worker holds for the next one, and for what the last one has left.
+unread_without_a_worker() {
+	stops_reading
+	worker_dies
+	check "there is no worker" test -z "$(worker_pid)"
+	check "what it has left is still there" has_sound
+	ctl mic deny work
+	wait_or_die 10 "the next worker" worker_is_there
+	SAID_NS=$(now_ns)
+	silent_check "denied without a worker, unread" 2000
+	check "denied without a worker: they stay so" stays_silent
+	stopped_ends
+}
+
 session_open
 session_start
 daemon_start
@@ -153,4 +182,5 @@ pages_can_be_seen
 unread_when_denied
 unread_when_disconnected
 unread_when_the_broker_dies
+unread_without_a_worker
 check_end
