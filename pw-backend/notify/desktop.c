@@ -17,8 +17,8 @@
 
 #define ICON     "audio-input-microphone"
 #define CATEGORY "device"
-#define NEVER    0  /* it expires */
-#define SOMETIME -1 /* as the server likes */
+#define NEVER    0    /* it expires */
+#define SOMETIME (-1) /* as the server likes */
 
 #define URGENCY_NORMAL 1
 #define OWNER_BYTES    256 /* the bus allows 255 */
