@@ -20,21 +20,25 @@ mic_remove() {
 	wait_or_die 10 "the microphone's end" node_is_gone test-mic
 }
 
-# room_file FILE.au NUMBER FIRST FRAMES: frames that say who they are (frame-code.h), as floats in two channels, behind a
-# header (Sun's, with the bytes in this machine's order).
-room_file() {
-	{
-		printf 'dns.\x18\0\0\0\xff\xff\xff\xff\x06\0\0\0\x80\xbb\0\0\x02\0\0\0'
-		"$TOOLS/sound-make" coded FLOAT "$2" "$3" "$4"
-	} >"$1"
+# number_bytes NUMBER: 32 bits in this machine's order, for printf.
+number_bytes() {
+	printf '\\x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24))
 }
 
-# The main thread of pw-cat gives the sound, and PipeWire makes others of its threads real-time ones only: on a busy
-# machine the room would have gaps.
-room_hurries() {
-	local as_root=()
-	[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-	"${as_root[@]}" chrt -f -p 20 "$ROOM_PID" 2>/dev/null
+# au_header FORMAT RATE CHANNELS: Sun's, with the bytes in this machine's order, of sound whose length is not known.
+AU_S16=3 AU_FLOAT=6
+au_header() {
+	local encoding=AU_$1
+	# shellcheck disable=SC2059
+	printf "dns.$(number_bytes 24)$(number_bytes $((0xffffffff)))$(number_bytes "${!encoding}")$(number_bytes "$2")$(number_bytes "$3")"
+}
+
+# room_file FILE.au NUMBER FIRST FRAMES: frames that say who they are (frame-code.h), as floats in two channels.
+room_file() {
+	{
+		au_header FLOAT 48000 2
+		"$TOOLS/sound-make" coded FLOAT "$2" "$3" "$4"
+	} >"$1"
 }
 
 # room_plays FILE [TARGET]: in the background; without a target nothing hears it yet. ROOM_PID.
@@ -169,13 +173,4 @@ revoked_check() {
 	before=$(frames_after "$2" $((LAST - 15)) "$3")
 	check_number "$1: frames from then to the last sample" "${before:+$((before + 15))}" \
 		-le $((SESSION_QUANTUM + SESSION_RATE / 20))
-}
-
-# to_float FORMAT CHANNELS FILE FLOATS
-to_float() {
-	if [ "$1" = FLOAT ]; then
-		cp "$3" "$4"
-	else
-		sox -V1 -D -t raw -e signed -b 16 -c "$2" -r "$SESSION_RATE" "$3" -t raw -e floating-point -b 32 "$4"
-	fi
 }

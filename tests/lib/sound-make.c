@@ -4,6 +4,7 @@
  *
  *   sound-make noise FORMAT CHANNELS FRAMES SEED     pseudo-random, no frame of it is silent
  *   sound-make coded FORMAT VM FIRST FRAMES          stereo frames that say who they are
+ *   sound-make floats FORMAT <RAW                    the same samples as floats, as PipeWire's graph has them
  *   sound-make now                                   prints CLOCK_MONOTONIC in ns
  */
 #include <inttypes.h>
@@ -82,6 +83,22 @@ static int make_coded(char **argv)
 	return 0;
 }
 
+static int make_floats(const char *name)
+{
+	enum samples_format format = samples_by_name(name);
+	uint8_t sample[4];
+
+	while (fread(sample, samples_formats[format].bytes, 1, stdin) == 1) {
+		float value = samples_get(format, sample);
+
+		if (fwrite(&value, sizeof(value), 1, stdout) != 1) {
+			perror("sound-make");
+			return 1;
+		}
+	}
+	return 0;
+}
+
 static int print_now(void)
 {
 	struct timespec now;
@@ -97,9 +114,13 @@ int main(int argc, char **argv)
 		return make_noise(argv + 2);
 	if (argc == 6 && strcmp(argv[1], "coded") == 0)
 		return make_coded(argv + 2);
+	if (argc == 3 && strcmp(argv[1], "floats") == 0)
+		return make_floats(argv[2]);
 	if (argc == 2 && strcmp(argv[1], "now") == 0)
 		return print_now();
-	fprintf(stderr, "usage: sound-make noise FORMAT CHANNELS FRAMES SEED |\n"
-			"       sound-make coded FORMAT VM FIRST FRAMES | sound-make now\n");
+	fprintf(stderr,
+		"usage: sound-make noise FORMAT CHANNELS FRAMES SEED |\n"
+		"       sound-make coded FORMAT VM FIRST FRAMES | sound-make floats FORMAT |\n"
+		"       sound-make now\n");
 	return 2;
 }

@@ -22,7 +22,7 @@ OTHERS=()
 # The same samples in both formats, so that they are the same words wherever the graph could carry them.
 canary_make() {
 	noise "$SESSION/canary.S16" S16 2 $((4 * 48000)) 77
-	to_float S16 2 "$SESSION/canary.S16" "$SESSION/canary.FLOAT"
+	"$TOOLS/sound-make" floats S16 <"$SESSION/canary.S16" >"$SESSION/canary.FLOAT"
 	fifteen_times "$SESSION/canary.S16" >"$SESSION/played.S16"
 	fifteen_times "$SESSION/canary.FLOAT" >"$SESSION/played.FLOAT"
 }

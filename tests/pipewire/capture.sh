@@ -43,7 +43,7 @@ once() {
 	let_record "$file" $((SECOND / 5))
 	record_ends "$1, $2 channels" "$file"
 	tap_stop
-	to_float "$1" "$2" "$file" "$file.f32"
+	"$TOOLS/sound-make" floats "$1" <"$file" >"$file.f32"
 	is_exact S16 "$2" "$SESSION/noise-$2.raw" "$file.f32"
 }
 
