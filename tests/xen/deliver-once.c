@@ -1,9 +1,9 @@
-// SPDX-License-Identifier: MIT
+/* SPDX-License-Identifier: MIT */
 /*
  * Preloaded into QEMU: mends one fault of the SVM that it emulates, without which PVH guests of Xen end by triple
  * faults, or hang.
  *
- * helper_vmrun (target/i386/tcg/sysemu/svm_helper.c; the same in 7.2 and 10.0) delivers an interrupt that Xen injects,
+ * helper_vmrun (target/i386/tcg/sysemu/svm_helper.c of QEMU 7.2) delivers an interrupt that Xen injects,
  * and leaves its number in the processor's exception_index, where numbers wait to be delivered. Whatever leaves the
  * loop of emulation before the guest is left, a timer or another processor, has it delivered again: into the middle of
  * its own handler, with interrupts disabled. So here the number is forgotten when it is delivered.
