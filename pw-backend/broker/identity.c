@@ -79,8 +79,7 @@ void identity_restrict(const struct identity *id, struct policy *policy)
 {
 	bool is_guest = id->domid < 0 || strcmp(id->kind, KIND_GUEST) == 0;
 
-	if (!is_guest && !policy->vm[0])
-		policy->playback = false;
+	policy->is_refused = !is_guest && !policy->vm[0];
 }
 
 static bool ends_in(const char *text, const char *suffix)

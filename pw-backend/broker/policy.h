@@ -36,6 +36,8 @@ struct policy {
 	uint32_t max_pages;    /* control pages included */
 	uint32_t reconnect_ms; /* new streams in the long run: one in this time */
 
+	bool is_refused; /* no rule: it is no guest (identity_restrict), and may have no streams */
+
 	bool is_cut; /* no rule: somebody has disconnected the VM, and it may have no streams */
 
 	/* Which VM a domain is, and not what it may do. */

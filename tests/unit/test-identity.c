@@ -109,7 +109,7 @@ static const char *kind_of(const struct identity_facts *facts)
 	return identity.kind;
 }
 
-static bool may_play(const struct identity_facts *facts, const char *vm)
+static bool may_play_and_record(const struct identity_facts *facts, const char *vm)
 {
 	struct identity identity;
 	struct policy policy;
@@ -119,10 +119,12 @@ static bool may_play(const struct identity_facts *facts, const char *vm)
 	identity_domain(&identity, facts);
 	identity_choose(&identity, &policy);
 	identity_restrict(&identity, &policy);
-	return policy.playback;
+	assert_true(policy_allows(&policy, XARING_PLAYBACK) ==
+		    policy_allows(&policy, XARING_CAPTURE));
+	return policy_allows(&policy, XARING_PLAYBACK);
 }
 
-static void who_is_no_guest_plays_only_by_hand(void **state)
+static void who_is_no_guest_plays_and_records_only_by_hand(void **state)
 {
 	struct identity_facts guest = domain(3, "work"), dom0 = domain(0, "Domain-0"),
 			      self = domain(2, "audio"), stub = domain(4, "work-dm"),
@@ -136,13 +138,13 @@ static void who_is_no_guest_plays_only_by_hand(void **state)
 	assert_string_equal(kind_of(&self), "self");
 	assert_string_equal(kind_of(&stub), "stubdomain");
 	assert_string_equal(kind_of(&nameless), "nameless");
-	assert_true(may_play(&guest, ""));
-	assert_false(may_play(&dom0, ""));
-	assert_false(may_play(&self, ""));
-	assert_false(may_play(&stub, ""));
-	assert_false(may_play(&nameless, ""));
-	assert_true(may_play(&dom0, "host"));
-	assert_true(may_play(&stub, "devices"));
+	assert_true(may_play_and_record(&guest, ""));
+	assert_false(may_play_and_record(&dom0, ""));
+	assert_false(may_play_and_record(&self, ""));
+	assert_false(may_play_and_record(&stub, ""));
+	assert_false(may_play_and_record(&nameless, ""));
+	assert_true(may_play_and_record(&dom0, "host"));
+	assert_true(may_play_and_record(&stub, "devices"));
 	dom0.is_self = true;
 	assert_string_equal(kind_of(&dom0), "dom0");
 }
@@ -227,7 +229,7 @@ int main(void)
 		cmocka_unit_test(keys_have_no_other_characters),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(equal_facts_make_equal_identities),
-		cmocka_unit_test(who_is_no_guest_plays_only_by_hand),
+		cmocka_unit_test(who_is_no_guest_plays_and_records_only_by_hand),
 		cmocka_unit_test(the_nameless_have_a_key_and_a_title),
 		cmocka_unit_test(rules_choose_uuid_or_name),
 		cmocka_unit_test(names_on_the_way_say_nothing),
