@@ -238,6 +238,12 @@ uint32_t session_tail_over(struct session *s)
 	return SESSION_DO_DESTROY | SESSION_DO_FREE;
 }
 
+/* Who decides about the microphone is told of every recording; one ends in sweeps only, so this is bounded as well. */
+static bool begins_to_record(const struct session *s, uint32_t state)
+{
+	return s->records && state == XARING_STATE_RUNNING && s->told.state != XARING_STATE_RUNNING;
+}
+
 bool session_report(const struct session *s, const struct session_look *look, uint64_t now_ns,
 		    struct session_report *report)
 {
@@ -253,7 +259,7 @@ bool session_report(const struct session *s, const struct session_look *look, ui
 		return true;
 	if (memcmp(report, &s->told, sizeof(*report)) == 0)
 		return false;
-	return report->backend != s->told.backend ||
+	return report->backend != s->told.backend || begins_to_record(s, report->state) ||
 	       now_ns - s->told_ns >= SESSION_REPORT_INTERVAL_NS;
 }
 

@@ -134,7 +134,7 @@ uint32_t session_tail_over(struct session *s);
 
 /*
  * Tells whether the broker is to be told, and what: at most once in a second, but at once when the
- * stream broke. The caller says with session_told() that the message was sent.
+ * stream broke or begins to record. The caller says with session_told() that the message was sent.
  */
 bool session_report(const struct session *s, const struct session_look *look, uint64_t now_ns,
 		    struct session_report *report);

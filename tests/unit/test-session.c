@@ -406,6 +406,23 @@ static void test_report_at_most_once_in_a_second(void **state)
 	assert_int_equal(report.state, XARING_STATE_RUNNING);
 }
 
+static void test_report_of_a_recording_is_at_once(void **state)
+{
+	struct session s = {0};
+	struct session_look look = looks(XARING_STATE_PAUSED);
+	struct session_report report;
+
+	(void)state;
+	session_init(&s, true);
+	assert_true(session_report(&s, &look, SECOND, &report));
+	session_told(&s, &report, SECOND);
+	look.guest = XARING_STATE_RUNNING;
+	assert_true(session_report(&s, &look, SECOND + 1, &report));
+	session_told(&s, &report, SECOND + 1);
+	look.guest = XARING_STATE_PAUSED;
+	assert_false(session_report(&s, &look, SECOND + 2, &report));
+}
+
 static void test_report_of_broken_is_at_once(void **state)
 {
 	struct session s = linked(XARING_STATE_RUNNING);
@@ -564,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_recorder_without_permission_has_no_node),
 		cmocka_unit_test(test_recorder_that_nobody_reads_lets_go),
 		cmocka_unit_test(test_report_at_most_once_in_a_second),
+		cmocka_unit_test(test_report_of_a_recording_is_at_once),
 		cmocka_unit_test(test_report_of_broken_is_at_once),
 		cmocka_unit_test(test_no_sequence_of_events_does_the_impossible),
 	};
