@@ -36,7 +36,7 @@ void broker_tick(struct broker *broker);
 /* What the rules say about this VM. */
 void broker_policy(struct broker *broker, const struct identity *identity, struct policy *policy);
 
-/* Tells the VM's programs, if they can see it, and the worker whether it may record. */
+/* Tells the worker whether the VM may record. */
 void broker_tell_microphone(struct vm *vm);
 
 /* Tells who watches; the lease is the VM's, or about to go. */

@@ -73,7 +73,6 @@ void broker_tell_microphone(struct vm *vm)
 {
 	struct ipc_message m;
 
-	status_page_set(&vm->status, XARING_STATUS_MIC_ALLOWED, vm_may_record(vm));
 	ipc_message_init(&m, IPC_MICROPHONE, vm->id, 0);
 	m.u.microphone.allowed = vm_may_record(vm);
 	supervisor_send(vm->broker->supervisor, &m);
