@@ -411,9 +411,11 @@ static void take_microphone(struct stream *s)
 
 void stream_microphone_changed(struct stream *s)
 {
-	if (!stream_records(s) || !s->pages.control)
+	if (!s->pages.control)
 		return;
 	set_flags(s);
+	if (!stream_records(s))
+		return;
 	if (s->guest->may_record)
 		stream_kick(s);
 	else
