@@ -214,6 +214,7 @@ static int make(struct desktop *d, const char *summary, const char *body, bool h
 	return 0;
 }
 
+/* The bus says in place of a server that it has ended, and sd-bus that it has not answered in time. */
 static int on_shown(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	const struct sending *s = data;
@@ -221,12 +222,12 @@ static int on_shown(sd_bus_message *m, void *data, sd_bus_error *error)
 	uint32_t id = 0;
 
 	(void)error;
-	/* The answer of one that has ended meanwhile: what was shown there is there no more. */
-	if (!is_of_server(d, m))
-		return 0;
 	if (sd_bus_message_is_method_error(m, NULL))
-		xaring_log(XARING_LOG_WARN, "the notification server refuses: %s",
+		xaring_log(XARING_LOG_WARN, "a question is not shown: %s",
 			   sd_bus_message_get_error(m)->name);
+	else if (!is_of_server(d, m))
+		/* Of one that has ended meanwhile: what was shown there is there no more. */
+		return 0;
 	else if (sd_bus_message_read(m, "u", &id) < 0)
 		id = 0;
 	d->events->on_shown(d->data, s->ticket, id);

@@ -5,7 +5,7 @@
  * What it says counts only when it comes from who has that name, and a server that comes anew knows nothing of what
  * was shown before.
  *
- * Thread: one. Blocks: no. Logs: which server there is, and what it refuses.
+ * Thread: one. Blocks: no. Logs: which server there is, and what is not shown.
  */
 #ifndef XARING_NOTIFY_DESKTOP_H
 #define XARING_NOTIFY_DESKTOP_H
@@ -23,7 +23,7 @@ struct desktop_events {
 	void (*on_ready)(void *data); /* what waits can be shown */
 	void (*on_gone)(
 		void *data); /* the server has ended, or another one is there: ids mean nothing */
-	void (*on_shown)(void *data, uint32_t ticket, uint32_t id); /* id 0: it was refused */
+	void (*on_shown)(void *data, uint32_t ticket, uint32_t id); /* id 0: it is not */
 	void (*on_action)(void *data, uint32_t id, const char *action);
 	void (*on_closed)(void *data, uint32_t id); /* by the user, or for any other reason */
 	void (*on_lost)(void *data);                /* the session bus is over */
@@ -49,7 +49,7 @@ void desktop_wake_server(struct desktop *desktop);
 
 /*
  * Shows the question about a VM, with its choices where the server has actions, until somebody closes it. on_shown
- * follows, with the ticket. Returns 0 or a negative errno.
+ * follows, with the ticket, also when the server does not answer. Returns 0 or a negative errno.
  */
 int desktop_ask(struct desktop *desktop, const struct asking_vm *vm, uint32_t ticket);
 

@@ -317,6 +317,38 @@ static void servers_come_and_go(void **state)
 	ask();
 }
 
+/* As one that hangs; the next question is shown there when it is well again. */
+static void servers_that_do_not_answer(void **state)
+{
+	(void)state;
+	serve("notifications");
+	assert_true(sd_bus_set_method_call_timeout(desktop_bus(test.desktop), 300000) >= 0);
+	kill(server.pid, SIGSTOP);
+	assert_int_equal(desktop_ask(test.desktop, &work, 4), 0);
+	run_until_heard("shown");
+	assert_heard("shown 4 0;");
+	kill(server.pid, SIGCONT);
+	read_until(&server, "Notify");
+	assert_true(sd_bus_set_method_call_timeout(desktop_bus(test.desktop),
+						   DEADLINE_S * 1000000ull) >= 0);
+	assert_int_equal(desktop_ask(test.desktop, &work, 5), 0);
+	run_until_heard("shown");
+	assert_heard("shown 5 2;");
+}
+
+/* Before it has answered. */
+static void servers_that_end_meanwhile(void **state)
+{
+	(void)state;
+	serve("notifications");
+	kill(server.pid, SIGSTOP);
+	assert_int_equal(desktop_ask(test.desktop, &work, 4), 0);
+	assert_true(sd_bus_flush(desktop_bus(test.desktop)) >= 0);
+	stop(&server);
+	run_until_heard("gone;");
+	run_until_heard("shown 4 0;");
+}
+
 static void the_bus_ends(void **state)
 {
 	(void)state;
@@ -402,6 +434,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(questions_without_actions, begin, end),
 		cmocka_unit_test_setup_teardown(strangers_are_not_believed, begin, end),
 		cmocka_unit_test_setup_teardown(servers_come_and_go, begin, end),
+		cmocka_unit_test_setup_teardown(servers_that_do_not_answer, begin, end),
+		cmocka_unit_test_setup_teardown(servers_that_end_meanwhile, begin, end),
 		cmocka_unit_test_setup_teardown(the_bus_ends, begin, end),
 		cmocka_unit_test(no_bus),
 		cmocka_unit_test_setup_teardown(screens_are_looked_at, begin, end),
