@@ -464,11 +464,6 @@ struct vm *broker_find_vm(const struct broker *b, const char *key)
 	return vm;
 }
 
-int broker_decide(struct broker *b, struct vm *vm, const struct permission_decision *decision)
-{
-	return permission_decide(b->permission, vm, decision);
-}
-
 void broker_disconnect(struct vm *vm)
 {
 	vm->policy.is_cut = true;

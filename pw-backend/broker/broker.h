@@ -19,7 +19,6 @@ struct identity;
 struct policy;
 
 struct lease;
-struct permission_decision;
 struct vm;
 
 /* What happens, for who watches. Nothing of the broker may be changed in these. */
@@ -75,9 +74,6 @@ struct vm *broker_next_vm(const struct broker *broker, uint32_t after);
 
 /* The VM with that key, or NULL. */
 struct vm *broker_find_vm(const struct broker *broker, const char *key);
-
-/* As permission_decide(). */
-int broker_decide(struct broker *broker, struct vm *vm, const struct permission_decision *decision);
 
 /*
  * Ends the streams of the VM and refuses it others, until it is let in again or we end. Its programs go on in

@@ -13,21 +13,16 @@
 #include "control-request.h"
 #include "vm.h"
 
-static struct vm *find_vm(struct connection *n, const char *key)
+static void say_that_there_is_none(struct connection *n, const char *key)
 {
-	struct broker *b = n->control->setup.broker;
-	struct vm *vm = broker_find_vm(b, key);
 	struct json_object *o;
 	char text[160];
 
-	if (vm)
-		return vm;
 	snprintf(text, sizeof(text), "there is no VM %s", key);
 	o = answer_error("no-such-vm", text);
 	if (o)
-		answer_add_names(o, b);
+		answer_add_names(o, n->control->setup.broker);
 	control_say(n, o);
-	return NULL;
 }
 
 static void refuse_by_rule(struct connection *n, const struct vm *vm)
@@ -62,8 +57,9 @@ static void say_that_nothing_is_kept(struct connection *n, const char *file, int
 	control_say_error(n, "not-kept", text);
 }
 
-/* vm: NULL when it is not there. */
-static void say_microphone(struct connection *n, const char *key, const struct vm *vm, int res)
+/* vm: NULL when it is not there. unwritten: of permission_decide(). */
+static void say_microphone(struct connection *n, const char *key, const struct vm *vm,
+			   int unwritten)
 {
 	const struct permission *permission = n->control->setup.broker->permission;
 	struct json_object *o = answer_ok();
@@ -76,10 +72,10 @@ static void say_microphone(struct connection *n, const char *key, const struct v
 		else
 			answer_add_kept(o, permission, key);
 	}
-	if (o && res < 0) {
+	if (o && unwritten < 0) {
 		snprintf(text, sizeof(text),
 			 "%s cannot be written (%s): this holds until xaring-pw ends",
-			 permission_file(permission), strerror(-res));
+			 permission_file(permission), strerror(-unwritten));
 		answer_add_text(o, "warning", text);
 	}
 	control_say(n, o);
@@ -101,43 +97,44 @@ static void log_decision(struct connection *n, const struct control_request *req
 
 static void decide(struct connection *n, struct vm *vm, const struct control_request *request)
 {
-	struct broker *b = n->control->setup.broker;
-	int res;
+	struct permission *permission = n->control->setup.broker->permission;
+	int unwritten, res;
 
 	log_decision(n, request);
-	res = broker_decide(b, vm, &request->decision);
+	res = permission_decide(permission, vm, &request->decision, &unwritten);
 	if (res == -EPERM)
 		refuse_by_rule(n, vm);
-	else if (res == -ENOTSUP || res == -E2BIG || res == -ENOMEM)
-		say_that_nothing_is_kept(n, permission_file(b->permission), res);
+	else if (res < 0)
+		say_that_nothing_is_kept(n, permission_file(permission), res);
 	else
-		say_microphone(n, request->vm, vm, res);
+		say_microphone(n, request->vm, vm, unwritten);
 }
 
-/* A VM that does not run, and about which something is kept. */
+static void refuse_for_this_start(struct connection *n, const char *key)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text),
+		 "%s is not there: once and until-shutdown are accepted while it is", key);
+	control_say_error(n, "no-such-vm", text);
+}
+
+/* A VM that does not run: it is known by what is kept about it. */
 static void decide_absent(struct connection *n, const struct control_request *request)
 {
 	struct permission *permission = n->control->setup.broker->permission;
-	char text[160];
-	int res = permission_decide_absent(permission, request->vm, &request->decision);
+	int unwritten, res;
 
 	log_decision(n, request);
-	if (res == -EINVAL) {
-		snprintf(text, sizeof(text),
-			 "%s is not there: once and until-shutdown are accepted while it is",
-			 request->vm);
-		control_say_error(n, "no-such-vm", text);
-	} else {
-		say_microphone(n, request->vm, NULL, res);
-	}
-}
-
-static bool is_about_absent(struct connection *n, const struct control_request *request)
-{
-	struct broker *b = n->control->setup.broker;
-
-	return request->verb == CONTROL_MIC && !broker_find_vm(b, request->vm) &&
-	       permission_kept(b->permission, request->vm) != CONSENT_NONE;
+	res = permission_decide_absent(permission, request->vm, &request->decision, &unwritten);
+	if (res == -ENOENT)
+		say_that_there_is_none(n, request->vm);
+	else if (res == -EINVAL)
+		refuse_for_this_start(n, request->vm);
+	else if (res < 0)
+		say_that_nothing_is_kept(n, permission_file(permission), res);
+	else
+		say_microphone(n, request->vm, NULL, unwritten);
 }
 
 static void connect_vm(struct connection *n, struct vm *vm, bool connect)
@@ -167,10 +164,16 @@ static void monitor(struct connection *n)
 
 static void do_about_vm(struct connection *n, const struct control_request *request)
 {
-	struct vm *vm = find_vm(n, request->vm);
+	struct vm *vm = broker_find_vm(n->control->setup.broker, request->vm);
 
-	if (!vm)
+	if (!vm && request->verb == CONTROL_MIC) {
+		decide_absent(n, request);
 		return;
+	}
+	if (!vm) {
+		say_that_there_is_none(n, request->vm);
+		return;
+	}
 	switch (request->verb) {
 	case CONTROL_STATUS:
 		control_say(n, answer_vm(vm));
@@ -195,8 +198,6 @@ void control_handle(struct connection *n, const char *text, size_t bytes)
 		list(n);
 	else if (request.verb == CONTROL_MONITOR)
 		monitor(n);
-	else if (is_about_absent(n, &request))
-		decide_absent(n, &request);
 	else
 		do_about_vm(n, &request);
 }

@@ -175,7 +175,8 @@ static void decide_here(struct permission *p, struct vm *vm, enum consent_choice
 }
 
 /* Of all that have the key. */
-static int keep(struct permission *p, const char *key, const struct permission_decision *d)
+static int keep(struct permission *p, const char *key, const struct permission_decision *d,
+		int *unwritten)
 {
 	int64_t now_ms = wall_ms();
 	int64_t until_ms =
@@ -185,46 +186,52 @@ static int keep(struct permission *p, const char *key, const struct permission_d
 	if (!p->consent)
 		return -ENOTSUP;
 	res = consent_decide(p->consent, key, d->choice, until_ms, now_ms);
-	if (res != -E2BIG && res != -ENOMEM)
-		look_at_all(p);
-	return res;
+	if (res == -E2BIG || res == -ENOMEM)
+		return res;
+	look_at_all(p);
+	*unwritten = res;
+	return 0;
 }
 
-static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d)
+static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d,
+		       int *unwritten)
 {
-	int res = keep(p, vm->identity.key, d);
+	int res = keep(p, vm->identity.key, d, unwritten);
 
 	/* After that: between the two nobody may what both forbid. */
-	if (res != -ENOTSUP && res != -E2BIG && res != -ENOMEM)
+	if (res == 0)
 		decide_here(p, vm, CONSENT_NONE, d->span);
 	return res;
 }
 
-int permission_decide(struct permission *p, struct vm *vm, const struct permission_decision *d)
+int permission_decide(struct permission *p, struct vm *vm, const struct permission_decision *d,
+		      int *unwritten)
 {
 	if (vm->policy.microphone != POLICY_MICROPHONE_ASK)
 		return -EPERM;
 	if (d->choice != CONSENT_NONE &&
 	    (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)) {
 		decide_here(p, vm, d->choice, d->span);
+		*unwritten = 0;
 		return 0;
 	}
 	/* There is nothing to forget where nothing is kept. */
 	if (d->choice == CONSENT_NONE && !p->consent) {
 		decide_here(p, vm, CONSENT_NONE, d->span);
+		*unwritten = 0;
 		return 0;
 	}
-	return decide_kept(p, vm, d);
+	return decide_kept(p, vm, d, unwritten);
 }
 
 int permission_decide_absent(struct permission *p, const char *key,
-			     const struct permission_decision *d)
+			     const struct permission_decision *d, int *unwritten)
 {
 	if (permission_kept(p, key) == CONSENT_NONE)
 		return -ENOENT;
 	if (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)
 		return -EINVAL;
-	return keep(p, key, d);
+	return keep(p, key, d, unwritten);
 }
 
 const char *permission_file(const struct permission *p)

@@ -47,19 +47,19 @@ void permission_close(struct permission *permission); /* accepts NULL */
 /*
  * Decides about a VM, and about all that have its key what is kept.
  *
- * Returns 0; -EPERM when the rules do not leave it to people; -ENOTSUP when it would have to be kept and
- * nothing can be; -E2BIG when too much is kept: nothing is decided then. Any other negative errno: it
- * holds, but could not be written, and is forgotten when we end.
+ * Returns 0 and sets *unwritten to 0, or to a negative errno when that could not be written: it holds, and is
+ * forgotten when we end. Otherwise nothing is decided: -EPERM when the rules do not leave it to people; -ENOTSUP when
+ * it would have to be kept and nothing can be; -E2BIG when too much is kept; -ENOMEM.
  */
 int permission_decide(struct permission *permission, struct vm *vm,
-		      const struct permission_decision *decision);
+		      const struct permission_decision *decision, int *unwritten);
 
 /*
  * The same for a VM that is not there: a permission can be taken back before the VM is started. Returns as above;
  * -ENOENT when nothing is kept about it, -EINVAL when it would be for this start of it alone.
  */
 int permission_decide_absent(struct permission *permission, const char *key,
-			     const struct permission_decision *decision);
+			     const struct permission_decision *decision, int *unwritten);
 
 /* What is kept about a key. */
 enum consent_choice permission_kept(const struct permission *permission, const char *key);

@@ -409,6 +409,32 @@ static void a_vm_that_is_not_there_can_be_forgotten(void **state)
 	box_stop(box);
 }
 
+/* Why not may be what would mean something else where nothing is decided: here, that it is not there. */
+static void decisions_that_cannot_be_written_hold(void **state)
+{
+	char fresh[100], warning[200];
+	struct box *box;
+	int control;
+
+	(void)state;
+	box_next_keeps("vm2 allow\n");
+	box = start(1);
+	control = box_control(box, 0);
+	snprintf(fresh, sizeof(fresh), "%s.new", box_consent_file(box));
+	snprintf(warning, sizeof(warning),
+		 "%s cannot be written (No such file or directory): this holds until xaring-pw ends",
+		 box_consent_file(box));
+	assert_int_equal(symlink("nowhere/new", fresh), 0);
+	asked(control, "mic vm1 allow", "warning", warning);
+	assert_microphone(control, "state", "allowed");
+	assert_int_equal(symlink("nowhere/new", fresh), 0);
+	asked(control, "mic vm2 deny", "warning", warning);
+	asked(control, "mic vm2 ask", "ok", "true");
+	asked(control, "mic vm2 ask", "error", "no-such-vm");
+	close(control);
+	box_stop(box);
+}
+
 /* ---- who may ---- */
 
 static void strangers_are_turned_away(void **state)
@@ -641,6 +667,7 @@ int main(void)
 		cmocka_unit_test(rules_are_not_overruled),
 		cmocka_unit_test(decisions_are_kept_in_the_file),
 		cmocka_unit_test(a_vm_that_is_not_there_can_be_forgotten),
+		cmocka_unit_test(decisions_that_cannot_be_written_hold),
 		cmocka_unit_test(strangers_are_turned_away),
 		cmocka_unit_test(members_and_who_is_at_the_seat_may),
 		cmocka_unit_test(what_makes_no_sense_is_answered_and_forgotten),
