@@ -57,20 +57,36 @@ static void say_that_nothing_is_kept(struct connection *n, const char *file, int
 	control_say_error(n, "not-kept", text);
 }
 
+static const char *name_of(enum consent_choice choice)
+{
+	if (choice == CONSENT_NONE)
+		return "ask";
+	return choice == CONSENT_ALLOW ? "allow" : "deny";
+}
+
+static void log_decision(struct connection *n, const struct control_request *request, int unwritten)
+{
+	limited_log_line(&n->control->decisions, XARING_LOG_INFO,
+			 "control: user %u has decided about the microphone of vm %s: %s%s",
+			 (unsigned)n->peer.uid, request->vm, name_of(request->decision.choice),
+			 unwritten < 0 ? ", until xaring-pw ends: it cannot be written" : "");
+}
+
 /* vm: NULL when it is not there. unwritten: of permission_decide(). */
-static void say_microphone(struct connection *n, const char *key, const struct vm *vm,
-			   int unwritten)
+static void say_microphone(struct connection *n, const struct control_request *request,
+			   const struct vm *vm, int unwritten)
 {
 	const struct permission *permission = n->control->setup.broker->permission;
 	struct json_object *o = answer_ok();
 	char text[512];
 
+	log_decision(n, request, unwritten);
 	if (o) {
-		answer_add_text(o, "vm", key);
+		answer_add_text(o, "vm", request->vm);
 		if (vm)
 			answer_add_microphone(o, vm);
 		else
-			answer_add_kept(o, permission, key);
+			answer_add_kept(o, permission, request->vm);
 	}
 	if (o && unwritten < 0) {
 		snprintf(text, sizeof(text),
@@ -81,33 +97,17 @@ static void say_microphone(struct connection *n, const char *key, const struct v
 	control_say(n, o);
 }
 
-static const char *name_of(enum consent_choice choice)
-{
-	if (choice == CONSENT_NONE)
-		return "ask";
-	return choice == CONSENT_ALLOW ? "allow" : "deny";
-}
-
-static void log_decision(struct connection *n, const struct control_request *request)
-{
-	limited_log_line(&n->control->decisions, XARING_LOG_INFO,
-			 "control: user %u decides about the microphone of vm %s: %s",
-			 (unsigned)n->peer.uid, request->vm, name_of(request->decision.choice));
-}
-
 static void decide(struct connection *n, struct vm *vm, const struct control_request *request)
 {
 	struct permission *permission = n->control->setup.broker->permission;
-	int unwritten, res;
+	int unwritten, res = permission_decide(permission, vm, &request->decision, &unwritten);
 
-	log_decision(n, request);
-	res = permission_decide(permission, vm, &request->decision, &unwritten);
 	if (res == -EPERM)
 		refuse_by_rule(n, vm);
 	else if (res < 0)
 		say_that_nothing_is_kept(n, permission_file(permission), res);
 	else
-		say_microphone(n, request->vm, vm, unwritten);
+		say_microphone(n, request, vm, unwritten);
 }
 
 static void refuse_for_this_start(struct connection *n, const char *key)
@@ -125,7 +125,6 @@ static void decide_absent(struct connection *n, const struct control_request *re
 	struct permission *permission = n->control->setup.broker->permission;
 	int unwritten, res;
 
-	log_decision(n, request);
 	res = permission_decide_absent(permission, request->vm, &request->decision, &unwritten);
 	if (res == -ENOENT)
 		say_that_there_is_none(n, request->vm);
@@ -134,7 +133,7 @@ static void decide_absent(struct connection *n, const struct control_request *re
 	else if (res < 0)
 		say_that_nothing_is_kept(n, permission_file(permission), res);
 	else
-		say_microphone(n, request->vm, NULL, unwritten);
+		say_microphone(n, request, NULL, unwritten);
 }
 
 static void connect_vm(struct connection *n, struct vm *vm, bool connect)

@@ -364,6 +364,7 @@ static void rules_are_not_overruled(void **state)
 	asked(control, "mic vm1 allow", "error", "rule");
 	assert_microphone(control, "rule", "deny");
 	assert_microphone(control, "state", "denied");
+	assert_int_equal(box_lines(box, "has decided about the microphone"), 0);
 	close(control);
 	box_stop(box);
 }
@@ -431,6 +432,8 @@ static void decisions_that_cannot_be_written_hold(void **state)
 	asked(control, "mic vm2 deny", "warning", warning);
 	asked(control, "mic vm2 ask", "ok", "true");
 	asked(control, "mic vm2 ask", "error", "no-such-vm");
+	assert_int_equal(box_lines(box, "has decided about the microphone of vm vm2"), 2);
+	assert_int_equal(box_lines(box, "of vm vm2: deny, until xaring-pw ends"), 1);
 	close(control);
 	box_stop(box);
 }
