@@ -85,7 +85,7 @@ int control_flush(struct connection *n)
 
 static const char *pipewire_of(const struct control *c)
 {
-	const char *path = c->setup.pipewire ? c->setup.pipewire(c->setup.data) : NULL;
+	const char *path = c->setup.pipewire(c->setup.data);
 
 	return path && path[0] ? path : NULL;
 }

@@ -27,7 +27,7 @@ struct control_setup {
 	/* Who is at the seat now. */
 	void (*seat)(void *data, struct seat_state *seat);
 
-	/* PipeWire's socket that guests are played to, or NULL; may itself be NULL. */
+	/* PipeWire's socket that guests are played to, or NULL. */
 	const char *(*pipewire)(void *data);
 
 	/* Who has connected: control_peer_read(); a test puts another one here. */

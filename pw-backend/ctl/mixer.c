@@ -24,11 +24,9 @@
 
 struct node {
 	struct spa_list link;
-	struct mixer *mixer;
 	uint32_t id;
 	char *name;
 	struct pw_proxy *proxy;
-	struct spa_hook proxy_listener;
 	struct spa_hook node_listener;
 	uint32_t channels; /* 0 = not known */
 	float volumes[CHANNELS_MAX];
@@ -108,7 +106,6 @@ static void node_free(struct node *n)
 {
 	spa_list_remove(&n->link);
 	spa_hook_remove(&n->node_listener);
-	spa_hook_remove(&n->proxy_listener);
 	pw_proxy_destroy(n->proxy);
 	free(n->name);
 	free(n);
@@ -143,10 +140,6 @@ static const struct pw_node_events node_events = {
 	.param = on_node_param,
 };
 
-static const struct pw_proxy_events proxy_events = {
-	PW_VERSION_PROXY_EVENTS,
-};
-
 static void ask_node(struct node *n)
 {
 	pw_node_enum_params((struct pw_node *)n->proxy, 0, SPA_PARAM_Props, 0, UINT32_MAX, NULL);
@@ -158,7 +151,6 @@ static void add_node(struct mixer *m, uint32_t id, const char *name)
 
 	if (!n)
 		return;
-	n->mixer = m;
 	n->id = id;
 	n->name = strdup(name);
 	n->proxy = pw_registry_bind(m->registry, id, PW_TYPE_INTERFACE_Node, PW_VERSION_NODE, 0);
@@ -169,7 +161,6 @@ static void add_node(struct mixer *m, uint32_t id, const char *name)
 		free(n);
 		return;
 	}
-	pw_proxy_add_listener(n->proxy, &n->proxy_listener, &proxy_events, n);
 	pw_proxy_add_object_listener(n->proxy, &n->node_listener, &node_events, n);
 	spa_list_append(&m->nodes, &n->link);
 }
@@ -358,7 +349,7 @@ static int connect_core(struct mixer *m, const char *socket)
 {
 	struct pw_properties *props = pw_properties_new(PW_KEY_APP_NAME, "xaringctl", NULL);
 
-	if (socket && props)
+	if (props)
 		pw_properties_set(props, PW_KEY_REMOTE_NAME, socket);
 	m->core = pw_context_connect(m->context, props, 0);
 	if (!m->core)

@@ -15,7 +15,7 @@
 struct mixer;
 
 /*
- * Connects to the PipeWire at that socket, NULL = the usual one, and looks. Owner: the caller; mixer_close().
+ * Connects to the PipeWire at that socket, and looks. Owner: the caller; mixer_close().
  * Returns 0 and sets *out, -ETIMEDOUT, or another negative errno.
  */
 int mixer_open(const char *socket, struct mixer **out);

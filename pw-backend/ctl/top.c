@@ -5,7 +5,6 @@
  */
 #include "top.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
