@@ -150,27 +150,20 @@ bool options_read_time(const char *text, uint32_t *seconds)
 	return true;
 }
 
-/* The sign, before the number or behind the per cent; 0 when there are none or two. */
-static bool read_sign(const char *before, const char *behind, int *sign)
-{
-	*sign = *before == '-' || strcmp(behind, "-") == 0 ? -1 : 1;
-	if (*before == '+' || *before == '-')
-		return *behind == '\0';
-	return *behind == '\0' || strcmp(behind, "+") == 0 || strcmp(behind, "-") == 0;
-}
-
+/* The sign is behind the per cent, see turn_round(). */
 static bool read_percent(const char *text, struct volume_change *change)
 {
-	bool is_signed = text[0] == '+' || text[0] == '-';
 	unsigned long number;
+	bool is_signed;
 	char *end;
-	int sign;
 
-	if (!read_number(text + is_signed, &end, VOLUME_PERCENT_MAX, &number) || *end != '%' ||
-	    !read_sign(text, end + 1, &sign))
+	if (!read_number(text, &end, VOLUME_PERCENT_MAX, &number) || *end++ != '%')
 		return false;
-	change->kind = is_signed || end[1] != '\0' ? VOLUME_ADD : VOLUME_SET;
-	change->percent = sign * (int)number;
+	is_signed = *end == '+' || *end == '-';
+	if (end[is_signed] != '\0')
+		return false;
+	change->kind = is_signed ? VOLUME_ADD : VOLUME_SET;
+	change->percent = *end == '-' ? -(int)number : (int)number;
 	return true;
 }
 
@@ -329,15 +322,17 @@ static int take_command(struct options *o, const struct given *given, char **wor
 	return -1;
 }
 
-/* What begins with a dash looks like an option: -5% is written as 5%-. */
+/* What begins with a dash looks like an option: -5% becomes 5%-, as wpctl(1) has it, and +5% becomes 5%+. */
 static void turn_round(char *word)
 {
 	size_t length = strlen(word);
+	char sign = word[0];
 
-	if (word[0] != '-' || word[1] < '0' || word[1] > '9' || word[length - 1] != '%')
+	if ((sign != '+' && sign != '-') || word[1] < '0' || word[1] > '9' ||
+	    word[length - 1] != '%')
 		return;
 	memmove(word, word + 1, length - 1);
-	word[length - 1] = '-';
+	word[length - 1] = sign;
 }
 
 int options_parse(struct options *o, int argc, char **argv)

@@ -58,7 +58,7 @@ int options_parse(struct options *options, int argc, char **argv);
 /* Reads 30s, 10m, 2h, 1d; returns false when it is none, or longer than a year. */
 bool options_read_time(const char *text, uint32_t *seconds);
 
-/* Reads 50%, +5%, -5%, 5%+, 5%-, mute, unmute; returns false when it is none. */
+/* Reads 50%, 5%+, 5%-, mute, unmute; returns false when it is none. The sign of an argument is behind by then. */
 bool options_read_volume(const char *text, struct volume_change *change);
 
 #endif
