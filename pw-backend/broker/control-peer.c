@@ -33,7 +33,7 @@ static int is_in_groups(int fd, gid_t wanted, bool *out)
 	gid_t *groups;
 	int res = 0;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes) == 0 || bytes == 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes) == 0)
 		return 0;
 	if (errno != ERANGE)
 		return -errno;
