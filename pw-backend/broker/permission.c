@@ -204,20 +204,20 @@ static int decide_kept(struct permission *p, struct vm *vm, const struct permiss
 	return res;
 }
 
+/* It is not kept. */
+static bool is_for_this_start(const struct permission_decision *d)
+{
+	return d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN;
+}
+
 int permission_decide(struct permission *p, struct vm *vm, const struct permission_decision *d,
 		      int *unwritten)
 {
 	if (vm->policy.microphone != POLICY_MICROPHONE_ASK)
 		return -EPERM;
-	if (d->choice != CONSENT_NONE &&
-	    (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)) {
-		decide_here(p, vm, d->choice, d->span);
-		*unwritten = 0;
-		return 0;
-	}
 	/* There is nothing to forget where nothing is kept. */
-	if (d->choice == CONSENT_NONE && !p->consent) {
-		decide_here(p, vm, CONSENT_NONE, d->span);
+	if (d->choice == CONSENT_NONE ? !p->consent : is_for_this_start(d)) {
+		decide_here(p, vm, d->choice, d->span);
 		*unwritten = 0;
 		return 0;
 	}
@@ -229,7 +229,7 @@ int permission_decide_absent(struct permission *p, const char *key,
 {
 	if (permission_kept(p, key) == CONSENT_NONE)
 		return -ENOENT;
-	if (d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN)
+	if (is_for_this_start(d))
 		return -EINVAL;
 	return keep(p, key, d, unwritten);
 }
