@@ -87,7 +87,11 @@ int commands_explain(int res, struct answer *a)
 	return code;
 }
 
-int commands_ask(int fd, const char *request, struct answer *out)
+/*
+ * Asks, and says what is wrong with the answer, or that there is none. Returns 0 and sets *out, which
+ * request_forget() gives back; or an exit code.
+ */
+static int ask(int fd, const char *request, struct answer *out)
 {
 	int res = request_ask(fd, REQUEST_PATIENCE_S, request, out);
 
@@ -101,7 +105,7 @@ static int ask_once(const struct options *o, const char *request, struct answer 
 
 	if (res != 0)
 		return res;
-	res = commands_ask(fd, request, out);
+	res = ask(fd, request, out);
 	close(fd);
 	return res;
 }
@@ -323,7 +327,7 @@ static int monitor(const struct options *o)
 
 	if (res != 0)
 		return res;
-	res = commands_ask(fd, "monitor", &a);
+	res = ask(fd, "monitor", &a);
 	if (res == 0) {
 		request_forget(&a);
 		res = print_events(o, fd);

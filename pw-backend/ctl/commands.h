@@ -19,10 +19,4 @@ int commands_connect(const struct options *options, int *fd);
 /* Says why request_ask() has failed with res, and forgets the answer. Returns the exit code. */
 int commands_explain(int res, struct answer *answer);
 
-/*
- * Asks, and says what is wrong with the answer, or that there is none. Returns 0 and sets *out, which
- * request_forget() gives back; or an exit code.
- */
-int commands_ask(int fd, const char *request, struct answer *out);
-
 #endif

@@ -5,6 +5,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,7 @@ int request_connect(const char *path)
 }
 
 /* One that has turned us away has hung up, and said why: that is read next. */
-int request_send(int fd, const char *request)
+static int send_request(int fd, const char *request)
 {
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0 || errno == EPIPE)
 		return 0;
@@ -114,6 +115,12 @@ int request_receive(int fd, int patience_s, struct json_object **out)
 	return *out && json_object_is_type(*out, json_type_object) ? 0 : -EPROTO;
 }
 
+/* The last object of an answer. */
+static bool is_end(struct json_object *object)
+{
+	return json_object_object_get_ex(object, "ok", NULL);
+}
+
 static int receive_all(int fd, int patience_s, struct answer *a)
 {
 	struct json_object *o;
@@ -123,7 +130,7 @@ static int receive_all(int fd, int patience_s, struct answer *a)
 		res = request_receive(fd, patience_s, &o);
 		if (res < 0)
 			return res;
-		if (request_is_end(o))
+		if (is_end(o))
 			a->end = o;
 		else
 			json_object_array_add(a->items, o);
@@ -133,7 +140,7 @@ static int receive_all(int fd, int patience_s, struct answer *a)
 
 int request_ask(int fd, int patience_s, const char *request, struct answer *out)
 {
-	int res = request_send(fd, request);
+	int res = send_request(fd, request);
 
 	*out = (struct answer){.items = json_object_new_array()};
 	if (res == 0)
@@ -148,11 +155,6 @@ void request_forget(struct answer *a)
 	json_object_put(a->items);
 	json_object_put(a->end);
 	*a = (struct answer){0};
-}
-
-bool request_is_end(struct json_object *object)
-{
-	return json_object_object_get_ex(object, "ok", NULL);
 }
 
 struct json_object *request_object(struct json_object *object, const char *key)

@@ -8,7 +8,7 @@
 #ifndef XARINGCTL_REQUEST_H
 #define XARINGCTL_REQUEST_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include <json-c/json.h>
 
@@ -30,9 +30,6 @@ void request_find(const char *option, char path[REQUEST_PATH_BYTES]);
 /* Connects. Returns a descriptor; -ETIMEDOUT when the broker takes no more, or another negative errno. */
 int request_connect(const char *path);
 
-/* Sends a request. Returns 0 or a negative errno. */
-int request_send(int fd, const char *request);
-
 /*
  * Takes the next object of an answer, or the next event. Returns 0 and sets *out, which the caller gives back by
  * json_object_put(); -ENODEV when the broker hung up; -ETIMEDOUT when it said nothing for that long, or not at all
@@ -46,9 +43,6 @@ int request_receive(int fd, int patience_s, struct json_object **out);
  */
 int request_ask(int fd, int patience_s, const char *request, struct answer *out);
 void request_forget(struct answer *answer);
-
-/* Tells whether an object is the last one of an answer. */
-bool request_is_end(struct json_object *object);
 
 /* Texts and numbers of objects: "" or 0 when the field is not there, or null. Borrowed. */
 const char *request_text(struct json_object *object, const char *key);
