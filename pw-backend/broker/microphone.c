@@ -70,13 +70,12 @@ void microphone_decide(struct microphone *m, enum consent_choice choice, enum mi
 	update(m, now_ms);
 }
 
-bool microphone_look(struct microphone *m, uint64_t now_ms)
+void microphone_look(struct microphone *m, uint64_t now_ms)
 {
 	if (now_ms < microphone_next_ms(m))
-		return false;
+		return;
 	m->asks = true;
 	m->has_asked = true;
-	return true;
 }
 
 uint64_t microphone_next_ms(const struct microphone *m)

@@ -59,8 +59,8 @@ void microphone_set_recording(struct microphone *m, uint32_t streams, uint64_t n
 void microphone_decide(struct microphone *m, enum consent_choice choice, enum microphone_span span,
 		       uint64_t now_ms);
 
-/* Time has passed. Returns true when the VM begins to ask by it. */
-bool microphone_look(struct microphone *m, uint64_t now_ms);
+/* Time has passed: the VM may begin to ask by it. */
+void microphone_look(struct microphone *m, uint64_t now_ms);
 
 /* When to look again by that, or MICROPHONE_NEVER. */
 uint64_t microphone_next_ms(const struct microphone *m);

@@ -107,7 +107,7 @@ static void look(struct permission *p, struct vm *vm)
 	uint64_t now_ms = clock_now_ms();
 
 	microphone_set_kept(&vm->microphone, kept_of(p, vm), now_ms);
-	(void)microphone_look(&vm->microphone, now_ms);
+	microphone_look(&vm->microphone, now_ms);
 	settle(p, vm, before);
 }
 

@@ -59,6 +59,12 @@ static void this_start_comes_before_what_is_kept(void **state)
 	assert_int_equal(microphone_state(&m), MICROPHONE_ALLOWED);
 }
 
+static bool asks_at(struct microphone *m, uint64_t now_ms)
+{
+	microphone_look(m, now_ms);
+	return microphone_state(m) == MICROPHONE_ASKED;
+}
+
 static void it_asks_after_two_seconds(void **state)
 {
 	struct microphone m = with(POLICY_MICROPHONE_ASK);
@@ -68,12 +74,11 @@ static void it_asks_after_two_seconds(void **state)
 	microphone_set_recording(&m, 1, T0);
 	assert_true(microphone_next_ms(&m) == T0 + 2000);
 	microphone_set_recording(&m, 2, T0 + 500);
-	assert_false(microphone_look(&m, T0 + 1999));
+	assert_false(asks_at(&m, T0 + 1999));
 	assert_int_equal(microphone_state(&m), MICROPHONE_DENIED);
-	assert_true(microphone_look(&m, T0 + 2000));
-	assert_int_equal(microphone_state(&m), MICROPHONE_ASKED);
+	assert_true(asks_at(&m, T0 + 2000));
 	assert_true(microphone_next_ms(&m) == MICROPHONE_NEVER);
-	assert_false(microphone_look(&m, T0 + 9000));
+	assert_true(asks_at(&m, T0 + 9000));
 	microphone_set_recording(&m, 0, T0 + 9000);
 	assert_int_equal(microphone_state(&m), MICROPHONE_DENIED);
 }
@@ -85,7 +90,7 @@ static void a_level_meter_does_not_ask(void **state)
 	(void)state;
 	microphone_set_recording(&m, 1, T0);
 	microphone_set_recording(&m, 0, T0 + 1500);
-	assert_false(microphone_look(&m, T0 + 2000));
+	assert_false(asks_at(&m, T0 + 2000));
 	microphone_set_recording(&m, 1, T0 + 3000);
 	assert_true(microphone_next_ms(&m) == T0 + 5000);
 }
@@ -96,14 +101,14 @@ static void it_asks_once(void **state)
 
 	(void)state;
 	microphone_set_recording(&m, 1, T0);
-	assert_true(microphone_look(&m, T0 + 2000));
+	assert_true(asks_at(&m, T0 + 2000));
 	microphone_set_recording(&m, 0, T0 + 3000);
 	microphone_set_recording(&m, 1, T0 + 4000);
-	assert_false(microphone_look(&m, T0 + 9000));
+	assert_false(asks_at(&m, T0 + 9000));
 	assert_int_equal(microphone_state(&m), MICROPHONE_DENIED);
 	/* To be asked again is a decision, too. */
 	microphone_decide(&m, CONSENT_NONE, MICROPHONE_SHUTDOWN, T0 + 9000);
-	assert_true(microphone_look(&m, T0 + 9000));
+	assert_true(asks_at(&m, T0 + 9000));
 }
 
 static void who_has_decided_is_not_asked(void **state)
@@ -113,14 +118,14 @@ static void who_has_decided_is_not_asked(void **state)
 	(void)state;
 	microphone_set_kept(&m, CONSENT_DENY, T0);
 	microphone_set_recording(&m, 1, T0);
-	assert_false(microphone_look(&m, T0 + 9000));
+	assert_false(asks_at(&m, T0 + 9000));
 	m = with(POLICY_MICROPHONE_DENY);
 	microphone_set_recording(&m, 1, T0);
-	assert_false(microphone_look(&m, T0 + 9000));
+	assert_false(asks_at(&m, T0 + 9000));
 	/* A decision while it asks ends that. */
 	m = with(POLICY_MICROPHONE_ASK);
 	microphone_set_recording(&m, 1, T0);
-	assert_true(microphone_look(&m, T0 + 2000));
+	assert_true(asks_at(&m, T0 + 2000));
 	microphone_decide(&m, CONSENT_DENY, MICROPHONE_SHUTDOWN, T0 + 2500);
 	assert_int_equal(microphone_state(&m), MICROPHONE_DENIED);
 }
