@@ -246,17 +246,8 @@ int64_t consent_until(const struct consent *c, const char *key, int64_t now_ms)
 	return e && now_ms < e->until_ms ? e->until_ms : 0;
 }
 
-uint64_t consent_look_ms(const struct consent *c, int64_t now_ms)
-{
-	int64_t end_ms = consent_next_end(c, now_ms);
-
-	if (end_ms == CONSENT_FOREVER)
-		return UINT64_MAX;
-	return end_ms - now_ms < CONSENT_LOOK_MAX_MS ? (uint64_t)(end_ms - now_ms)
-						     : CONSENT_LOOK_MAX_MS;
-}
-
-int64_t consent_next_end(const struct consent *c, int64_t now_ms)
+/* When the first of what holds now is over, CONSENT_FOREVER when nothing is. */
+static int64_t next_end(const struct consent *c, int64_t now_ms)
 {
 	int64_t next_ms = CONSENT_FOREVER;
 
@@ -265,6 +256,16 @@ int64_t consent_next_end(const struct consent *c, int64_t now_ms)
 			next_ms = e->until_ms;
 	}
 	return next_ms;
+}
+
+uint64_t consent_look_ms(const struct consent *c, int64_t now_ms)
+{
+	int64_t end_ms = next_end(c, now_ms);
+
+	if (end_ms == CONSENT_FOREVER)
+		return UINT64_MAX;
+	return end_ms - now_ms < CONSENT_LOOK_MAX_MS ? (uint64_t)(end_ms - now_ms)
+						     : CONSENT_LOOK_MAX_MS;
 }
 
 static void forget_what_is_over(struct consent *c, int64_t now_ms)

@@ -42,9 +42,6 @@ enum consent_choice consent_of(const struct consent *consent, const char *key, i
 /* Until when what is decided about one holds: likewise, CONSENT_FOREVER, or 0 when nothing is. */
 int64_t consent_until(const struct consent *consent, const char *key, int64_t now_ms);
 
-/* When the first of what holds now is over, CONSENT_FOREVER when nothing is. */
-int64_t consent_next_end(const struct consent *consent, int64_t now_ms);
-
 /*
  * In how many ms to look again whether something is over: the clock may be set meanwhile, so it is
  * CONSENT_LOOK_MAX_MS at most. UINT64_MAX when nothing ends.

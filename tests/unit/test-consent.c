@@ -82,7 +82,7 @@ static void nobody_has_decided_at_first(void **state)
 
 	(void)state;
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
-	assert_int_equal(consent_next_end(c, NOW), CONSENT_FOREVER);
+	assert_true(consent_look_ms(c, NOW) == UINT64_MAX);
 	consent_close(c);
 	assert_int_equal(access(path, F_OK), -1);
 }
@@ -119,11 +119,11 @@ static void a_decision_ends(void **state)
 	assert_int_equal(consent_decide(c, "play", CONSENT_ALLOW, NOW + 60 * SECOND, NOW), 0);
 	assert_int_equal(consent_decide(c, "other", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
 	c = reopened(c);
-	assert_int_equal(consent_next_end(c, NOW), NOW + 60 * SECOND);
+	assert_int_equal(consent_look_ms(c, NOW + 15 * SECOND), 45000);
 	assert_int_equal(consent_of(c, "play", NOW + 59 * SECOND), CONSENT_ALLOW);
 	assert_int_equal(consent_of(c, "play", NOW + 60 * SECOND), CONSENT_NONE);
-	assert_int_equal(consent_next_end(c, NOW + 60 * SECOND), NOW + 600 * SECOND);
-	assert_int_equal(consent_next_end(c, NOW + 600 * SECOND), CONSENT_FOREVER);
+	assert_int_equal(consent_look_ms(c, NOW + 570 * SECOND), 30000);
+	assert_true(consent_look_ms(c, NOW + 600 * SECOND) == UINT64_MAX);
 	/* It is forgotten with the next decision. */
 	assert_int_equal(consent_decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER,
 					NOW + 60 * SECOND),
