@@ -239,7 +239,7 @@ enum consent_choice consent_of(const struct consent *c, const char *key, int64_t
 	return e && now_ms < e->until_ms ? e->choice : CONSENT_NONE;
 }
 
-int64_t consent_until(const struct consent *c, const char *key, int64_t now_ms)
+int64_t consent_until_ms(const struct consent *c, const char *key, int64_t now_ms)
 {
 	struct entry *first = c->first, *e = *find(&first, key);
 
@@ -247,7 +247,7 @@ int64_t consent_until(const struct consent *c, const char *key, int64_t now_ms)
 }
 
 /* When the first of what holds now is over, CONSENT_FOREVER when nothing is. */
-static int64_t next_end(const struct consent *c, int64_t now_ms)
+static int64_t next_end_ms(const struct consent *c, int64_t now_ms)
 {
 	int64_t next_ms = CONSENT_FOREVER;
 
@@ -260,7 +260,7 @@ static int64_t next_end(const struct consent *c, int64_t now_ms)
 
 uint64_t consent_look_ms(const struct consent *c, int64_t now_ms)
 {
-	int64_t end_ms = next_end(c, now_ms);
+	int64_t end_ms = next_end_ms(c, now_ms);
 
 	if (end_ms == CONSENT_FOREVER)
 		return UINT64_MAX;

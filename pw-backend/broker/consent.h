@@ -40,7 +40,7 @@ void consent_close(struct consent *consent);
 enum consent_choice consent_of(const struct consent *consent, const char *key, int64_t now_ms);
 
 /* Until when what is decided about one holds: likewise, CONSENT_FOREVER, or 0 when nothing is. */
-int64_t consent_until(const struct consent *consent, const char *key, int64_t now_ms);
+int64_t consent_until_ms(const struct consent *consent, const char *key, int64_t now_ms);
 
 /*
  * In how many ms to look again whether something is over: the clock may be set meanwhile, so it is

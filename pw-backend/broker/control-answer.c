@@ -183,7 +183,7 @@ static void add_span(struct json_object *o, const char *span, int64_t until_s)
 
 void answer_add_microphone(struct json_object *to, const struct vm *vm)
 {
-	int64_t until_s = permission_until(vm->broker->permission, vm->identity.key);
+	int64_t until_s = permission_until_s(vm->broker->permission, vm->identity.key);
 	struct json_object *o = json_object_new_object();
 
 	if (!o)
@@ -200,7 +200,7 @@ void answer_add_microphone(struct json_object *to, const struct vm *vm)
 void answer_add_kept(struct json_object *to, const struct permission *permission, const char *key)
 {
 	enum consent_choice kept = permission_kept(permission, key);
-	int64_t until_s = permission_until(permission, key);
+	int64_t until_s = permission_until_s(permission, key);
 	struct json_object *o = json_object_new_object();
 
 	if (!o)

@@ -239,9 +239,9 @@ const char *permission_file(const struct permission *p)
 	return p->file;
 }
 
-int64_t permission_until(const struct permission *p, const char *key)
+int64_t permission_until_s(const struct permission *p, const char *key)
 {
-	int64_t until_ms = p->consent ? consent_until(p->consent, key, wall_ms()) : 0;
+	int64_t until_ms = p->consent ? consent_until_ms(p->consent, key, wall_ms()) : 0;
 
 	return until_ms == CONSENT_FOREVER ? CONSENT_FOREVER : until_ms / 1000;
 }

@@ -68,7 +68,7 @@ enum consent_choice permission_kept(const struct permission *permission, const c
 const char *permission_file(const struct permission *permission);
 
 /* Until when what is kept about a key holds: seconds since the epoch, CONSENT_FOREVER, or 0 = nothing is. */
-int64_t permission_until(const struct permission *permission, const char *key);
+int64_t permission_until_s(const struct permission *permission, const char *key);
 
 /* Something has changed that permission follows from; NULL is accepted for permission. */
 void permission_vm_came(struct permission *permission, struct vm *vm);

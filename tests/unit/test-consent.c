@@ -145,7 +145,7 @@ static void a_decision_ends_in_time(void **state)
 	assert_int_equal(consent_of(c, "work", end_ms - 1), CONSENT_ALLOW);
 	assert_int_equal(consent_of(c, "work", end_ms), CONSENT_NONE);
 	c = reopened(c);
-	assert_int_equal(consent_until(c, "work", began_ms), NOW + 2 * SECOND);
+	assert_int_equal(consent_until_ms(c, "work", began_ms), NOW + 2 * SECOND);
 	consent_close(c);
 }
 
