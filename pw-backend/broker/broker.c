@@ -466,14 +466,14 @@ struct vm *broker_find_vm(const struct broker *b, const char *key)
 
 void broker_disconnect(struct vm *vm)
 {
-	vm->policy.is_cut = true;
+	vm->policy.is_disconnected = true;
 	lease_enforce(vm);
 }
 
 /* What was refused meanwhile is judged anew as after a change of the rules. */
 void broker_connect(struct vm *vm)
 {
-	vm->policy.is_cut = false;
+	vm->policy.is_disconnected = false;
 	vm->source_ops->reload(vm->source);
 }
 

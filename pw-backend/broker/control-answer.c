@@ -219,7 +219,7 @@ static const char *state_of_vm(const struct vm *vm)
 {
 	const char *state = "idle";
 
-	if (vm->policy.is_cut)
+	if (vm->policy.is_disconnected)
 		return "disconnected";
 	for (const struct lease *l = vm->leases; l; l = l->next) {
 		if (!l->ending && xaring_state_is_moving(l->state))

@@ -53,7 +53,7 @@ static int check_pages(const struct policy *policy, const struct policy_use *use
 bool policy_allows(const struct policy *policy, uint32_t direction)
 {
 	/* A program that records is never refused: what it gets is silence while the VM may not hear the room. */
-	return !policy->is_cut && !policy->is_refused &&
+	return !policy->is_disconnected && !policy->is_refused &&
 	       (direction == XARING_CAPTURE || policy->playback);
 }
 

@@ -38,7 +38,7 @@ struct policy {
 
 	bool is_refused; /* no rule: it is no guest (identity_restrict), and may have no streams */
 
-	bool is_cut; /* no rule: somebody has disconnected the VM, and it may have no streams */
+	bool is_disconnected; /* no rule: somebody has disconnected the VM, and it may have no streams */
 
 	/* Which VM a domain is, and not what it may do. */
 	bool by_uuid;           /* the key is the UUID, not the name */

@@ -47,10 +47,10 @@ bool vm_may_record(const struct vm *vm)
 
 void vm_set_policy(struct vm *vm, const struct policy *policy)
 {
-	bool is_cut = vm->policy.is_cut;
+	bool is_disconnected = vm->policy.is_disconnected;
 
 	vm->policy = *policy;
-	vm->policy.is_cut = is_cut;
+	vm->policy.is_disconnected = is_disconnected;
 	vm->opens.refill_ms = policy->reconnect_ms;
 }
 
