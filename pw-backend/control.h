@@ -27,6 +27,7 @@
 #define CONTROL_CONNECTIONS   32u
 #define CONTROL_OTHERS        24u    /* of these, for others than root and the broker's own user */
 #define CONTROL_IDLE_MS       10000u /* who says nothing for so long is hung up on, but for monitors */
+#define CONTROL_SECONDS_MAX   (366u * 24 * 3600) /* of mic, for */
 #define CONTROL_WAITING_BYTES 262144u /* of events that a monitor has not read: more end it */
 
 #endif

@@ -116,9 +116,9 @@ static int read_seconds(struct words *w, const char *text, uint32_t *to)
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number == 0 ||
-	    number > PERMISSION_SECONDS_MAX)
+	    number > CONTROL_SECONDS_MAX)
 		return refuse(w, "for %s is refused: 1 to %u seconds are accepted",
-			      shown(text, value), PERMISSION_SECONDS_MAX);
+			      shown(text, value), CONTROL_SECONDS_MAX);
 	*to = (uint32_t)number;
 	return 0;
 }

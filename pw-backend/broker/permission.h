@@ -20,8 +20,6 @@ struct broker;
 struct permission;
 struct vm;
 
-#define PERMISSION_SECONDS_MAX (366u * 24 * 3600)
-
 enum permission_span {
 	PERMISSION_ALWAYS, /* kept in the file */
 	PERMISSION_FOR,    /* likewise, with an end */
@@ -32,7 +30,7 @@ enum permission_span {
 struct permission_decision {
 	enum consent_choice choice; /* NONE: what was decided is forgotten; span does not matter */
 	enum permission_span span;
-	uint32_t seconds; /* FOR: 1 to PERMISSION_SECONDS_MAX */
+	uint32_t seconds; /* FOR: 1 to CONTROL_SECONDS_MAX, see control.h */
 };
 
 /*

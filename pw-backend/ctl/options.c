@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../control.h"
 #include "start.h"
 
-#define SECONDS_MAX     (366u * 24 * 3600)
 #define TIME_ACCEPTED   "1s to 366d are accepted: a number and s, m, h or d"
 #define VOLUME_ACCEPTED "0% to 150%, +5%, -5%, mute and unmute are accepted"
 
@@ -141,10 +141,10 @@ bool options_read_time(const char *text, uint32_t *seconds)
 	uint32_t unit;
 	char *end;
 
-	if (!read_number(text, &end, SECONDS_MAX, &number) || number == 0)
+	if (!read_number(text, &end, CONTROL_SECONDS_MAX, &number) || number == 0)
 		return false;
 	unit = seconds_of(end[0]);
-	if (unit == 0 || end[1] != '\0' || number > SECONDS_MAX / unit)
+	if (unit == 0 || end[1] != '\0' || number > CONTROL_SECONDS_MAX / unit)
 		return false;
 	*seconds = (uint32_t)number * unit;
 	return true;

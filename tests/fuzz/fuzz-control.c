@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../control.h"
 #include "config.h"
 #include "control-request.h"
 #include "fuzz.h"
@@ -26,7 +27,7 @@ static void check_taken(const struct control_request *r)
 	demand((r->vm[0] == 0) == (r->verb == CONTROL_LIST || r->verb == CONTROL_MONITOR));
 	demand(r->vm[0] == 0 || config_key_is_valid(r->vm));
 	demand(d->choice <= CONSENT_DENY && d->span <= PERMISSION_ONCE);
-	demand(d->span == PERMISSION_FOR ? d->seconds >= 1 && d->seconds <= PERMISSION_SECONDS_MAX
+	demand(d->span == PERMISSION_FOR ? d->seconds >= 1 && d->seconds <= CONTROL_SECONDS_MAX
 					 : d->seconds == 0);
 	demand(r->verb == CONTROL_MIC || d->choice == CONSENT_NONE);
 }
