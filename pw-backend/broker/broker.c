@@ -464,6 +464,15 @@ struct vm *broker_find_vm(const struct broker *b, const char *key)
 	return vm;
 }
 
+struct vm *broker_find_next(const struct vm *vm)
+{
+	struct vm *next = vm->next;
+
+	while (next && strcmp(next->identity.key, vm->identity.key) != 0)
+		next = next->next;
+	return next;
+}
+
 void broker_disconnect(struct vm *vm)
 {
 	vm->policy.is_disconnected = true;

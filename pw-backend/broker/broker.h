@@ -72,8 +72,9 @@ void broker_watch(struct broker *broker, const struct broker_events *events, voi
 /* Its VM with the smallest number above `after`, 0 = the first; NULL at the end. See vm.h. */
 struct vm *broker_next_vm(const struct broker *broker, uint32_t after);
 
-/* The VM with that key, or NULL. */
+/* The first VM with that key, or NULL; and the next one with the key of that. Two may have the same: see identity.h. */
 struct vm *broker_find_vm(const struct broker *broker, const char *key);
+struct vm *broker_find_next(const struct vm *vm);
 
 /*
  * Ends the streams of the VM and refuses it others, until it is let in again or we end. Its programs go on in

@@ -187,14 +187,17 @@ static int write_entries(const struct consent *c)
 	return res;
 }
 
-static int save(const struct consent *c)
+/* That the folder has the new file and not the old one is on the disk only then. */
+static int sync_folder(const struct consent *c)
 {
-	int res = write_entries(c);
+	const char *slash = strrchr(c->path, '/');
+	char *folder = slash ? strndup(c->path, (size_t)(slash - c->path) + 1) : strdup(".");
+	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int res = fd < 0 || fsync(fd) < 0 ? -errno : 0;
 
-	if (res == 0 && rename(c->fresh, c->path) < 0)
-		res = -errno;
-	if (res < 0)
-		unlink(c->fresh);
+	if (fd >= 0)
+		close(fd);
+	free(folder);
 	return res;
 }
 
@@ -268,9 +271,10 @@ uint64_t consent_look_ms(const struct consent *c, int64_t now_ms)
 						     : CONSENT_LOOK_MAX_MS;
 }
 
-static void forget_what_is_over(struct consent *c, int64_t now_ms)
+bool consent_forget_over(struct consent *c, int64_t now_ms)
 {
 	struct entry **at = &c->first;
+	unsigned before = c->count;
 
 	while (*at) {
 		if ((*at)->until_ms <= now_ms)
@@ -278,22 +282,32 @@ static void forget_what_is_over(struct consent *c, int64_t now_ms)
 		else
 			at = &(*at)->next;
 	}
+	return c->count < before;
 }
 
-int consent_decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_ms,
-		   int64_t now_ms)
+int consent_decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_ms)
 {
 	struct entry entry = {.choice = choice, .until_ms = until_ms}, **at;
-	int res;
 
-	forget_what_is_over(c, now_ms);
 	if (choice == CONSENT_NONE) {
 		at = find(&c->first, key);
 		if (*at)
 			remove_entry(c, at);
-		return save(c);
+		return 0;
 	}
 	snprintf(entry.key, sizeof(entry.key), "%s", key);
-	res = put(c, &entry);
-	return res < 0 ? res : save(c);
+	return put(c, &entry);
+}
+
+int consent_save(const struct consent *c)
+{
+	int res = write_entries(c);
+
+	if (res == 0 && rename(c->fresh, c->path) < 0)
+		res = -errno;
+	if (res < 0) {
+		unlink(c->fresh);
+		return res;
+	}
+	return sync_folder(c);
 }

@@ -6,11 +6,12 @@
  * epoch until which that holds: whole ones, of which a part is lost when it is read again. It is replaced as a whole,
  * so that it is never half written.
  *
- * Thread: the loop's. Blocks: for the disk, when something is decided. Logs: no.
+ * Thread: the loop's. Blocks: consent_save() only. Logs: no.
  */
 #ifndef XARING_BROKER_CONSENT_H
 #define XARING_BROKER_CONSENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../ipc.h"
@@ -48,13 +49,18 @@ int64_t consent_until_ms(const struct consent *consent, const char *key, int64_t
  */
 uint64_t consent_look_ms(const struct consent *consent, int64_t now_ms);
 
+/* Forgets what is over, so that a clock that is set back does not bring it back. Tells whether there was something. */
+bool consent_forget_over(struct consent *consent, int64_t now_ms);
+
 /*
- * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. What is over is forgotten as well.
+ * Decides, until a time or CONSENT_FOREVER; CONSENT_NONE forgets the VM. It holds at once, and is not written yet.
  *
- * Returns 0; a negative errno when it could not be written, and holds until consent_close() then;
- * -E2BIG when there are too many, and -ENOMEM: nothing is decided then.
+ * Returns 0; -E2BIG when there are too many, and -ENOMEM: nothing is decided then.
  */
 int consent_decide(struct consent *consent, const char *key, enum consent_choice choice,
-		   int64_t until_ms, int64_t now_ms);
+		   int64_t until_ms);
+
+/* Writes the file: the only one that blocks, for the disk. Returns 0 or a negative errno. */
+int consent_save(const struct consent *consent);
 
 #endif

@@ -100,7 +100,8 @@ static void say_microphone(struct connection *n, const struct control_request *r
 static void decide(struct connection *n, struct vm *vm, const struct control_request *request)
 {
 	struct permission *permission = n->control->setup.broker->permission;
-	int unwritten, res = permission_decide(permission, vm, &request->decision, &unwritten);
+	int unwritten,
+		res = permission_decide(permission, request->vm, &request->decision, &unwritten);
 
 	if (res == -EPERM)
 		refuse_by_rule(n, vm);
@@ -136,15 +137,19 @@ static void decide_absent(struct connection *n, const struct control_request *re
 		say_microphone(n, request, NULL, unwritten);
 }
 
-static void connect_vm(struct connection *n, struct vm *vm, bool connect)
+/* vm: the first of those that are called so. */
+static void connect_vms(struct connection *n, struct vm *vm, bool connect)
 {
 	limited_log_line(&n->control->decisions, XARING_LOG_INFO, "vm %s is %s by user %u",
 			 vm->identity.key, connect ? "connected" : "disconnected",
 			 (unsigned)n->peer.uid);
-	if (connect)
-		broker_connect(vm);
-	else
-		broker_disconnect(vm);
+	for (struct vm *next; vm; vm = next) {
+		next = broker_find_next(vm);
+		if (connect)
+			broker_connect(vm);
+		else
+			broker_disconnect(vm);
+	}
 	control_say(n, answer_ok());
 }
 
@@ -182,7 +187,7 @@ static void do_about_vm(struct connection *n, const struct control_request *requ
 		decide(n, vm, request);
 		break;
 	default:
-		connect_vm(n, vm, request->verb == CONTROL_CONNECT);
+		connect_vms(n, vm, request->verb == CONTROL_CONNECT);
 	}
 }
 

@@ -120,7 +120,18 @@ static void look_at_all(struct permission *p)
 
 static void on_timer(void *data)
 {
-	look_at_all(data);
+	struct permission *p = data;
+	bool is_over = p->consent && consent_forget_over(p->consent, wall_ms());
+	int res;
+
+	look_at_all(p);
+	res = is_over ? consent_save(p->consent) : 0;
+	if (res < 0)
+		xaring_log(
+			XARING_LOG_WARN,
+			"%s cannot be written (%s): what is over in it counts again after a restart "
+			"with a clock that is behind",
+			p->file, strerror(-res));
 }
 
 void permission_vm_came(struct permission *p, struct vm *vm)
@@ -128,6 +139,7 @@ void permission_vm_came(struct permission *p, struct vm *vm)
 	if (!p)
 		return;
 	microphone_set_kept(&vm->microphone, kept_of(p, vm), clock_now_ms());
+	arm(p);
 }
 
 void permission_rule_changed(struct permission *p, struct vm *vm)
@@ -174,7 +186,40 @@ static void decide_here(struct permission *p, struct vm *vm, enum consent_choice
 	settle(p, vm, before);
 }
 
-/* Of all that have the key. */
+static bool is_left_to_people(const struct vm *vm)
+{
+	return vm->policy.microphone == POLICY_MICROPHONE_ASK;
+}
+
+static bool asks(const struct vm *vm)
+{
+	return microphone_state(&vm->microphone) == MICROPHONE_ASKED;
+}
+
+/* How many of those that have the key are like that. */
+static unsigned count(const struct permission *p, const char *key,
+		      bool (*is_such)(const struct vm *))
+{
+	unsigned n = 0;
+
+	for (const struct vm *vm = broker_find_vm(p->broker, key); vm; vm = broker_find_next(vm))
+		n += is_such(vm);
+	return n;
+}
+
+/* Of all that have the key; once is for those that ask, where one does. */
+static void decide_for_this_start(struct permission *p, const char *key,
+				  const struct permission_decision *d)
+{
+	bool is_answer = d->span == PERMISSION_ONCE && count(p, key, asks) > 0;
+
+	for (struct vm *vm = broker_find_vm(p->broker, key); vm; vm = broker_find_next(vm)) {
+		if (is_left_to_people(vm) && (!is_answer || asks(vm)))
+			decide_here(p, vm, d->choice, d->span);
+	}
+}
+
+/* Of all that have the key. It holds before it is written: a disk may take its time. */
 static int keep(struct permission *p, const char *key, const struct permission_decision *d,
 		int *unwritten)
 {
@@ -185,23 +230,16 @@ static int keep(struct permission *p, const char *key, const struct permission_d
 
 	if (!p->consent)
 		return -ENOTSUP;
-	res = consent_decide(p->consent, key, d->choice, until_ms, now_ms);
-	if (res == -E2BIG || res == -ENOMEM)
+	consent_forget_over(p->consent, now_ms);
+	res = consent_decide(p->consent, key, d->choice, until_ms);
+	if (res < 0)
 		return res;
 	look_at_all(p);
-	*unwritten = res;
-	return 0;
-}
-
-static int decide_kept(struct permission *p, struct vm *vm, const struct permission_decision *d,
-		       int *unwritten)
-{
-	int res = keep(p, vm->identity.key, d, unwritten);
-
 	/* After that: between the two nobody may what both forbid. */
-	if (res == 0)
+	for (struct vm *vm = broker_find_vm(p->broker, key); vm; vm = broker_find_next(vm))
 		decide_here(p, vm, CONSENT_NONE, d->span);
-	return res;
+	*unwritten = consent_save(p->consent);
+	return 0;
 }
 
 /* It is not kept. */
@@ -210,18 +248,18 @@ static bool is_for_this_start(const struct permission_decision *d)
 	return d->span == PERMISSION_ONCE || d->span == PERMISSION_SHUTDOWN;
 }
 
-int permission_decide(struct permission *p, struct vm *vm, const struct permission_decision *d,
+int permission_decide(struct permission *p, const char *key, const struct permission_decision *d,
 		      int *unwritten)
 {
-	if (vm->policy.microphone != POLICY_MICROPHONE_ASK)
+	if (count(p, key, is_left_to_people) == 0)
 		return -EPERM;
 	/* There is nothing to forget where nothing is kept. */
 	if (d->choice == CONSENT_NONE ? !p->consent : is_for_this_start(d)) {
-		decide_here(p, vm, d->choice, d->span);
+		decide_for_this_start(p, key, d);
 		*unwritten = 0;
 		return 0;
 	}
-	return decide_kept(p, vm, d, unwritten);
+	return keep(p, key, d, unwritten);
 }
 
 int permission_decide_absent(struct permission *p, const char *key,
@@ -274,6 +312,8 @@ static int open_file(struct permission *p, const char *file)
 	if (!p->file)
 		return -ENOMEM;
 	res = consent_open(file, &p->consent, &skipped);
+	if (res == 0)
+		consent_forget_over(p->consent, wall_ms());
 	say_what_was_read(p, res, skipped);
 	return 0;
 }

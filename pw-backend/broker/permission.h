@@ -43,13 +43,14 @@ int permission_open(struct broker *broker, const char *file, struct permission *
 void permission_close(struct permission *permission); /* accepts NULL */
 
 /*
- * Decides about a VM, and about all that have its key what is kept.
+ * Decides about all VMs that have a key: two may have the same, see identity.h. What is for once is for those of them
+ * that ask, where one does.
  *
  * Returns 0 and sets *unwritten to 0, or to a negative errno when that could not be written: it holds, and is
  * forgotten when we end. Otherwise nothing is decided: -EPERM when the rules do not leave it to people; -ENOTSUP when
  * it would have to be kept and nothing can be; -E2BIG when too much is kept; -ENOMEM.
  */
-int permission_decide(struct permission *permission, struct vm *vm,
+int permission_decide(struct permission *permission, const char *key,
 		      const struct permission_decision *decision, int *unwritten);
 
 /*

@@ -134,6 +134,37 @@ policy_is_told() {
 	check "and so is dom0's log" grep -q "vm work stream .*polic" "$SESSION/log/xaring-pw"
 }
 
+# ctl ARGUMENT...: xaringctl, of this backend.
+ctl() {
+	XARING_CONTROL=$SESSION/xaring/control timeout 20 "$XARING_BUILD/pw-backend/ctl/xaringctl" "$@"
+}
+
+# twins_are FIELD VALUE: both of them, in JSON.
+twins_are() {
+	[ "$(ctl list --json | jq --arg value "$2" "[.[] | select(.vm == \"twin_1\" and $1 == \$value)] | length")" = 2 ]
+}
+
+# Two names that make one key: what is said of it is said of both, since nobody could mean the second one.
+two_of_one_key() {
+	guest_create left 5
+	guest_create right 6
+	xen write /local/domain/5/name "twin 1" >/dev/null
+	xen write /local/domain/6/name twin_1 >/dev/null
+	guest_boot left
+	guest_boot right
+	play left /dev/zero >/dev/null 2>&1 </dev/null &
+	at_exit end_process $!
+	play right /dev/zero >/dev/null 2>&1 </dev/null &
+	at_exit end_process $!
+	check "two VMs of one key play" wait_for 10 twins_are .state active
+	ctl mic allow twin_1 --until-shutdown >/dev/null
+	check "both are allowed to record" wait_for 5 twins_are .microphone.state allowed
+	ctl mic deny twin_1 >/dev/null
+	check "both are denied" wait_for 5 twins_are .microphone.state denied
+	ctl disconnect twin_1 >/dev/null
+	check "both are disconnected" wait_for 5 twins_are .state disconnected
+}
+
 session_open
 session_start
 xen_open
@@ -146,6 +177,7 @@ guest_is_exact
 sockets_are_served
 restarts_are_survived
 ends_give_back
+two_of_one_key
 policy_is_told
 without_xen_there_is_the_machine
 check_end

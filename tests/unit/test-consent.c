@@ -70,6 +70,17 @@ static struct consent *opened(unsigned skipped)
 	return c;
 }
 
+/* As the broker does it. */
+static int decide(struct consent *c, const char *key, enum consent_choice choice, int64_t until_ms,
+		  int64_t now_ms)
+{
+	int res;
+
+	consent_forget_over(c, now_ms);
+	res = consent_decide(c, key, choice, until_ms);
+	return res < 0 ? res : consent_save(c);
+}
+
 static struct consent *reopened(struct consent *c)
 {
 	consent_close(c);
@@ -92,17 +103,17 @@ static void a_decision_is_kept(void **state)
 	struct consent *c = opened(0);
 
 	(void)state;
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
-	assert_int_equal(consent_decide(c, "play", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "play", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
 	c = reopened(c);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
 	assert_int_equal(consent_of(c, "play", NOW), CONSENT_DENY);
 	assert_int_equal(consent_of(c, "wor", NOW), CONSENT_NONE);
 	assert_int_equal(consent_of(c, "works", NOW), CONSENT_NONE);
 	assert_file("work allow\nplay deny\n");
-	assert_int_equal(consent_decide(c, "work", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
-	assert_int_equal(consent_decide(c, "play", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
-	assert_int_equal(consent_decide(c, "none", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "play", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "none", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
 	c = reopened(c);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_DENY);
 	assert_int_equal(consent_of(c, "play", NOW), CONSENT_NONE);
@@ -115,9 +126,9 @@ static void a_decision_ends(void **state)
 	struct consent *c = opened(0);
 
 	(void)state;
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 600 * SECOND, NOW), 0);
-	assert_int_equal(consent_decide(c, "play", CONSENT_ALLOW, NOW + 60 * SECOND, NOW), 0);
-	assert_int_equal(consent_decide(c, "other", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, NOW + 600 * SECOND, NOW), 0);
+	assert_int_equal(decide(c, "play", CONSENT_ALLOW, NOW + 60 * SECOND, NOW), 0);
+	assert_int_equal(decide(c, "other", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
 	c = reopened(c);
 	assert_int_equal(consent_look_ms(c, NOW + 15 * SECOND), 45000);
 	assert_int_equal(consent_of(c, "play", NOW + 59 * SECOND), CONSENT_ALLOW);
@@ -125,10 +136,38 @@ static void a_decision_ends(void **state)
 	assert_int_equal(consent_look_ms(c, NOW + 570 * SECOND), 30000);
 	assert_true(consent_look_ms(c, NOW + 600 * SECOND) == UINT64_MAX);
 	/* It is forgotten with the next decision. */
-	assert_int_equal(consent_decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER,
-					NOW + 60 * SECOND),
-			 0);
+	assert_int_equal(decide(c, "other", CONSENT_ALLOW, CONSENT_FOREVER, NOW + 60 * SECOND), 0);
 	assert_file("work allow 1800000600\nother allow\n");
+	consent_close(c);
+}
+
+/* The clock is set back, or was behind when the machine started. */
+static void what_is_over_does_not_come_back(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, NOW + 60 * SECOND, NOW), 0);
+	assert_false(consent_forget_over(c, NOW + 59 * SECOND));
+	assert_true(consent_forget_over(c, NOW + 60 * SECOND));
+	assert_false(consent_forget_over(c, NOW + 60 * SECOND));
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
+	assert_int_equal(consent_save(c), 0);
+	c = reopened(c);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_NONE);
+	consent_close(c);
+}
+
+/* The disk may take its time. */
+static void a_decision_holds_before_it_is_written(void **state)
+{
+	struct consent *c = opened(0);
+
+	(void)state;
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(consent_decide(c, "work", CONSENT_DENY, CONSENT_FOREVER), 0);
+	assert_int_equal(consent_of(c, "work", NOW), CONSENT_DENY);
+	assert_file("work allow\n");
 	consent_close(c);
 }
 
@@ -139,7 +178,7 @@ static void a_decision_ends_in_time(void **state)
 	int64_t began_ms = NOW + 250, end_ms = began_ms + 2 * SECOND;
 
 	(void)state;
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, end_ms, began_ms), 0);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, end_ms, began_ms), 0);
 	assert_int_equal(consent_look_ms(c, began_ms), 2000);
 	assert_int_equal(consent_look_ms(c, NOW + 900), 1350);
 	assert_int_equal(consent_of(c, "work", end_ms - 1), CONSENT_ALLOW);
@@ -173,7 +212,7 @@ static void what_is_not_understood_decides_nothing(void **state)
 	assert_int_equal(consent_of(c, "last", NOW), CONSENT_DENY);
 	assert_int_equal(consent_of(c, "play", NOW), CONSENT_NONE);
 	assert_int_equal(consent_of(c, "unfinished", NOW), CONSENT_NONE);
-	assert_int_equal(consent_decide(c, "work", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_NONE, CONSENT_FOREVER, NOW), 0);
 	assert_file("last deny\n");
 	consent_close(c);
 }
@@ -199,7 +238,7 @@ static void what_cannot_be_written_holds_until_the_end(void **state)
 	file = fopen(folder, "we");
 	assert_non_null(file);
 	fclose(file);
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOTDIR);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -ENOTDIR);
 	assert_int_equal(consent_of(c, "work", NOW), CONSENT_ALLOW);
 	assert_int_equal(unlink(folder), 0);
 	assert_int_equal(rename(moved, folder), 0);
@@ -217,7 +256,7 @@ static void the_folder_is_made_when_it_is_needed(void **state)
 	(void)state;
 	snprintf(deep, sizeof(deep), "%s/a/microphone", folder);
 	assert_int_equal(consent_open(deep, &c, &count), 0);
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, CONSENT_FOREVER, NOW), 0);
 	consent_close(c);
 	assert_int_equal(unlink(deep), 0);
 	*strrchr(deep, '/') = '\0';
@@ -231,7 +270,7 @@ static void it_is_looked_again_every_minute(void **state)
 
 	(void)state;
 	assert_true(consent_look_ms(c, NOW) == UINT64_MAX);
-	assert_int_equal(consent_decide(c, "work", CONSENT_ALLOW, NOW + 86400 * SECOND, NOW), 0);
+	assert_int_equal(decide(c, "work", CONSENT_ALLOW, NOW + 86400 * SECOND, NOW), 0);
 	assert_true(consent_look_ms(c, NOW) == 60000);
 	assert_true(consent_look_ms(c, NOW + 86370 * SECOND) == 30000);
 	assert_true(consent_look_ms(c, NOW + 86370 * SECOND + 999) == 29001);
@@ -249,9 +288,9 @@ static void there_are_not_endlessly_many(void **state)
 		fprintf(file, "vm%u allow\n", i);
 	fclose(file);
 	c = opened(0);
-	assert_int_equal(consent_decide(c, "more", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -E2BIG);
+	assert_int_equal(decide(c, "more", CONSENT_ALLOW, CONSENT_FOREVER, NOW), -E2BIG);
 	assert_int_equal(consent_of(c, "more", NOW), CONSENT_NONE);
-	assert_int_equal(consent_decide(c, "vm7", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
+	assert_int_equal(decide(c, "vm7", CONSENT_DENY, CONSENT_FOREVER, NOW), 0);
 	consent_close(c);
 }
 
@@ -263,6 +302,8 @@ int main(void)
 		WITH_FOLDER(nobody_has_decided_at_first),
 		WITH_FOLDER(a_decision_is_kept),
 		WITH_FOLDER(a_decision_ends),
+		WITH_FOLDER(what_is_over_does_not_come_back),
+		WITH_FOLDER(a_decision_holds_before_it_is_written),
 		WITH_FOLDER(a_decision_ends_in_time),
 		WITH_FOLDER(what_is_not_understood_decides_nothing),
 		WITH_FOLDER(a_folder_that_is_none_is_an_error),
