@@ -90,9 +90,9 @@ static struct area read_file(const char *path)
 {
 	struct area file = {0};
 	FILE *in = fopen(path, "re");
-	long size;
+	long size = in && fseek(in, 0, SEEK_END) == 0 ? ftell(in) : -1;
 
-	if (!in || fseek(in, 0, SEEK_END) < 0 || (size = ftell(in)) < 0)
+	if (size < 0)
 		die(path);
 	rewind(in);
 	file.size = (size_t)size;
