@@ -16,6 +16,11 @@
 #define TIME_ACCEPTED   "1s to 366d are accepted: a number and s, m, h or d"
 #define VOLUME_ACCEPTED "0% to 150%, +5%, -5%, mute and unmute are accepted"
 
+#define NAME_MAX_BYTES 63 /* of a VM, as the broker has it */
+#define NAME_BYTES                                             \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
+	"0123456789._-"
+
 static const char help[] =
 	"Usage: xaringctl [OPTION]... COMMAND\n"
 	"Shows and steers the sound of virtual machines: asks xaring-pw and PipeWire.\n"
@@ -295,6 +300,30 @@ static int check_options(const struct options *o, const struct given *given)
 	return -1;
 }
 
+/* A request is words: what is no name would become others of it. */
+static int check_vm(const char *vm)
+{
+	size_t length = strlen(vm);
+
+	if (length > 0 && length <= NAME_MAX_BYTES && strspn(vm, NAME_BYTES) == length)
+		return -1;
+	return start_fail(EXIT_USAGE,
+			  "VM '%s' is refused: 1 to 63 of A-Z a-z 0-9 . _ - are accepted; "
+			  "xaringctl list shows them",
+			  vm);
+}
+
+/* What is behind the command. */
+static int take_words(struct options *o, const struct given *given, char **words, int count)
+{
+	if (o->command == COMMAND_MIC)
+		return take_mic(o, given, words);
+	if (o->command == COMMAND_VOLUME)
+		return take_volume(o, words, count);
+	o->vm = count > 0 ? words[0] : NULL;
+	return -1;
+}
+
 static int take_command(struct options *o, const struct given *given, char **words, int count)
 {
 	const struct command_name *c = find_command(words[0]);
@@ -314,12 +343,8 @@ static int take_command(struct options *o, const struct given *given, char **wor
 	res = check_options(o, given);
 	if (res >= 0)
 		return res;
-	if (c->command == COMMAND_MIC)
-		return take_mic(o, given, words + 1);
-	if (c->command == COMMAND_VOLUME)
-		return take_volume(o, words + 1, count);
-	o->vm = count > 0 ? words[1] : NULL;
-	return -1;
+	res = take_words(o, given, words + 1, count);
+	return res < 0 && o->vm ? check_vm(o->vm) : res;
 }
 
 /* What begins with a dash looks like an option: -5% becomes 5%-, as wpctl(1) has it, and +5% becomes 5%+. */

@@ -19,20 +19,15 @@
 
 static struct options options;
 
-/* Parses the words, separated by blanks. What is said is in `said`. */
 static char said[4096];
 
-static int parse(const char *line)
+/* Parses the words. What is said is in `said`. */
+static int parse_words(char **words, int count)
 {
-	static char copy[256];
-	char *words[WORDS_MAX + 2] = {(char *)"xaringctl"}, *rest = NULL;
-	int count = 1, code, out = dup(STDERR_FILENO);
+	int code, out = dup(STDERR_FILENO);
 	FILE *file = tmpfile();
 	size_t length;
 
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-		words[count++] = word;
 	assert_non_null(file);
 	dup2(fileno(file), STDERR_FILENO);
 	optind = 0;
@@ -45,6 +40,19 @@ static int parse(const char *line)
 	said[length] = '\0';
 	fclose(file);
 	return code;
+}
+
+/* The same of words that are separated by blanks. */
+static int parse(const char *line)
+{
+	static char copy[256];
+	char *words[WORDS_MAX + 2] = {(char *)"xaringctl"}, *rest = NULL;
+	int count = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+		words[count++] = word;
+	return parse_words(words, count);
 }
 
 static void taken(const char *line)
@@ -176,6 +184,44 @@ static void what_is_wrong_is_refused_with_what_is_right(void **state)
 	refused("--frob list", "--help");
 }
 
+static int parse_vm(const char *vm)
+{
+	char copy[100],
+		*words[] = {(char *)"xaringctl", (char *)"mic", (char *)"allow", copy, NULL};
+
+	snprintf(copy, sizeof(copy), "%s", vm);
+	return parse_words(words, 4);
+}
+
+static void a_name_that_is_none_is_not_asked_for(void **state)
+{
+	static const char *const wrong[] =
+		{"",
+		 "The Third",
+		 "work ",
+		 "a/b",
+		 "caf\xc3\xa9",
+		 "a123456789012345678901234567890123456789012345678901234567890123"};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[200];
+
+		assert_int_equal(parse_vm(wrong[i]), 2);
+		snprintf(text, sizeof(text), "VM '%s' is refused: 1 to 63 of A-Z a-z 0-9",
+			 wrong[i]);
+		assert_non_null(strstr(said, text));
+		assert_non_null(strstr(said, "xaringctl list shows them"));
+	}
+	assert_int_equal(parse_vm("The_3rd.vm-x"), -1);
+	assert_int_equal(parse_vm(
+				 "a12345678901234567890123456789012345678901234567890123456789012"),
+			 -1);
+	refused("status a/b", "VM 'a/b' is refused");
+	refused("volume a/b 50%", "VM 'a/b' is refused");
+	refused("connect a/b", "VM 'a/b' is refused");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +230,7 @@ int main(void)
 		cmocka_unit_test(times_are_understood),
 		cmocka_unit_test(volumes_are_understood),
 		cmocka_unit_test(what_is_wrong_is_refused_with_what_is_right),
+		cmocka_unit_test(a_name_that_is_none_is_not_asked_for),
 	};
 
 	return cmocka_run_group_tests_name("ctl-options", tests, NULL, NULL);
