@@ -77,7 +77,7 @@ void print_microphone(struct json_object *vm, char text[PRINT_CELL_BYTES])
 	    strcmp(request_text(m, "rule"), "allow") == 0) {
 		snprintf(text, PRINT_CELL_BYTES, "%s by rule", state);
 	} else if (strcmp(span, "for") == 0) {
-		print_moment(request_number(m, "until"), "%F %R", until, sizeof(until));
+		print_moment(request_number(m, "until"), "%F %T", until, sizeof(until));
 		snprintf(text, PRINT_CELL_BYTES, "%s until %s", state, until);
 	} else if (strcmp(span, "once") == 0 || strcmp(span, "until-shutdown") == 0) {
 		snprintf(text, PRINT_CELL_BYTES, "%s %s", state, span);

@@ -174,6 +174,7 @@ microphones() {
 	end_process "$RECORD_PID"
 	becomes denied .microphone.state status work
 	says 0 "allowed until" mic allow work --for 1s
+	check "it says the second" grep -qE 'until [0-9-]{10} [0-9:]{8}$' "$SESSION/out"
 	becomes null .microphone.decision status work
 	says 0 "microphone denied" mic deny work --for 1h
 	says 0 "microphone allowed" mic allow work

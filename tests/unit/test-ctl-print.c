@@ -52,7 +52,7 @@ static void vms_are_listed(void **state)
 	setenv("TZ", "UTC", 1);
 	print(print_list, "[" WORK "," IDLE "]", false);
 	assert_has("VM        STATE         VOLUME      MICROPHONE\n");
-	assert_has("work      active        40% muted   allowed until 1970-01-02 00:00\n");
+	assert_has("work      active        40% muted   allowed until 1970-01-02 00:00:00\n");
 	assert_has(
 		"  playback 1   running   S16_LE 2ch 48000 Hz      40% muted  21.3 ms   3 xruns  mpv\n");
 	assert_has("idle      idle          -           denied by rule\n");
@@ -131,7 +131,7 @@ static void rows_have_an_order(void **state)
 	rows_print(&rows[0], text);
 	assert_string_equal(text,
 			    "work                  active        40% muted       1/2    21.3 ms"
-			    "       7  allowed until 1970-01-02 00:00");
+			    "       7  allowed until 1970-01-02 00:00:00");
 	free(rows);
 	json_object_put(vms);
 }
