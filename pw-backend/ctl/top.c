@@ -134,7 +134,8 @@ static void draw(const struct top *t)
 	char text[ROW_BYTES];
 
 	erase();
-	snprintf(text, sizeof(text), "xaringctl top: %zu VMs by %s   q quit  s sort  m mute  %s",
+	snprintf(text, sizeof(text),
+		 "xaringctl top: %zu VMs by %s   q quit  s sort  up/down choose  m mute  %s",
 		 t->count, rows_order_name(t->order), t->note ? t->note : "");
 	mvaddnstr(0, 0, text, COLS);
 	rows_print_heading(text);

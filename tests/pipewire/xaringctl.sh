@@ -113,6 +113,7 @@ top_shown() {
 	keys | TERM=xterm timeout 60 script -qfec "stty cols 120 rows 24; $CTL top" "$SESSION/screen" >/dev/null
 	check "top: q ends it" test "${PIPESTATUS[1]}" -eq 0
 	check "top: s sorts" grep -q 'streams   q quit' "$SESSION/screen"
+	check "top: all keys are named" grep -q 'q quit  s sort  up/down choose  m mute' "$SESSION/screen"
 	check "top: m mutes" test -e "$SESSION/was-muted"
 	check "top: m lets it be heard" muted_is false
 }
