@@ -67,14 +67,31 @@ static void print_moment(int64_t seconds, const char *format, char *text, size_t
 		text[0] = '\0';
 }
 
+static bool is_by_rule(struct json_object *microphone)
+{
+	const char *rule = request_text(microphone, "rule");
+
+	return strcmp(rule, "deny") == 0 || strcmp(rule, "allow") == 0;
+}
+
+/* That nobody has decided is no state: it is denied as well, and people want to know which. */
+static const char *state_of_microphone(struct json_object *microphone)
+{
+	const char *state = request_text(microphone, "state");
+
+	if (strcmp(state, "denied") == 0 && !is_by_rule(microphone) &&
+	    request_text(microphone, "decision")[0] == '\0')
+		return "undecided";
+	return state;
+}
+
 void print_microphone(struct json_object *vm, char text[PRINT_CELL_BYTES])
 {
 	struct json_object *m = request_object(vm, "microphone");
-	const char *state = request_text(m, "state"), *span = request_text(m, "span");
+	const char *state = state_of_microphone(m), *span = request_text(m, "span");
 	char until[40];
 
-	if (strcmp(request_text(m, "rule"), "deny") == 0 ||
-	    strcmp(request_text(m, "rule"), "allow") == 0) {
+	if (is_by_rule(m)) {
 		snprintf(text, PRINT_CELL_BYTES, "%s by rule", state);
 	} else if (strcmp(span, "for") == 0) {
 		print_moment(request_number(m, "until"), "%F %T", until, sizeof(until));

@@ -29,7 +29,7 @@ says() {
 
 # What a person sees of the recording: each decision is typed, and shown by a list after it.
 shows_recording() {
-	says "recording: VMs are denied by default" '^untrusted +idle +- +denied$'
+	says "recording: nobody has decided about others" '^untrusted +idle +- +undecided$'
 	says "recording: nobody has decided" '^personal +active +- +asked$'
 	says "recording: it is allowed" '^\$ xaringctl mic allow personal$'
 	says "recording: and says so" '^personal +active +- +allowed$'

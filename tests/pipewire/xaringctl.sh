@@ -167,6 +167,7 @@ volume_inherited() {
 
 microphones() {
 	becomes denied .microphone.state status work
+	says 0 "undecided" status work
 	work_records
 	happens '.event == "microphone" and .vm == "work" and .microphone.state == "asked"'
 	check "monitor: the same for people" wait_for 5 grep -q 'work asks for the microphone' "$SESSION/lines"
@@ -190,7 +191,7 @@ kept() {
 	daemon_start
 	becomes allowed .microphone.state status work
 	becomes null .microphone.decision status personal
-	says 0 "microphone denied" mic ask work
+	says 0 "work: microphone undecided" mic ask work
 }
 
 ruled() {

@@ -94,6 +94,36 @@ static void events_are_lines(void **state)
 	assert_string_equal(text, "00:00:00 work capture 2 opens: U8 1ch 8000 Hz \n");
 }
 
+static void assert_microphone(const char *fields, const char *shown)
+{
+	char json[300], cell[PRINT_CELL_BYTES];
+	struct json_object *vm;
+
+	snprintf(json, sizeof(json), "{\"vm\":\"work\",\"microphone\":{%s}}", fields);
+	vm = json_tokener_parse(json);
+	assert_non_null(vm);
+	print_microphone(vm, cell);
+	assert_string_equal(cell, shown);
+	json_object_put(vm);
+}
+
+static void what_nobody_has_decided_is_not_what_somebody_denies(void **state)
+{
+	(void)state;
+	assert_microphone("\"state\":\"denied\",\"rule\":\"ask\",\"decision\":null", "undecided");
+	assert_microphone("\"state\":\"denied\",\"rule\":null,\"decision\":null", "undecided");
+	assert_microphone("\"state\":\"denied\",\"rule\":\"ask\",\"decision\":\"deny\"", "denied");
+	assert_microphone("\"state\":\"denied\",\"rule\":null,\"decision\":\"deny\"", "denied");
+	assert_microphone("\"state\":\"asked\",\"rule\":\"ask\",\"decision\":null", "asked");
+	assert_microphone("\"state\":\"denied\",\"rule\":\"deny\",\"decision\":null",
+			  "denied by rule");
+	print(print_event,
+	      "{\"event\":\"microphone\",\"time\":0,\"vm\":\"work\",\"microphone\":"
+	      "{\"state\":\"denied\",\"rule\":\"ask\",\"decision\":null}}",
+	      false);
+	assert_string_equal(text, "00:00:00 work microphone undecided\n");
+}
+
 static void what_lacks_fields_is_borne(void **state)
 {
 	(void)state;
@@ -143,6 +173,7 @@ int main(void)
 		cmocka_unit_test(colour_changes_nothing_else),
 		cmocka_unit_test(a_vm_is_shown),
 		cmocka_unit_test(events_are_lines),
+		cmocka_unit_test(what_nobody_has_decided_is_not_what_somebody_denies),
 		cmocka_unit_test(what_lacks_fields_is_borne),
 		cmocka_unit_test(rows_have_an_order),
 	};
