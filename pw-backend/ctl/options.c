@@ -72,7 +72,8 @@ static const struct command_name {
 	 "remembers it for what the VM plays later. 0% to 150% are accepted.\n"},
 	{"disconnect", COMMAND_DISCONNECT, 1, 1, "disconnect VM",
 	 "Ends the streams of the VM and refuses others, until connect, the end of the VM, or\n"
-	 "the end of xaring-pw. Its programs go on in silence.\n"},
+	 "the end of xaring-pw. What plays goes on in silence; programs that start later are\n"
+	 "refused.\n"},
 	{"connect", COMMAND_CONNECT, 1, 1, "connect VM",
 	 "Takes back disconnect. Programs that still play are heard again within a minute.\n"},
 	{"monitor", COMMAND_MONITOR, 0, 0, "monitor",

@@ -211,6 +211,10 @@ disconnected() {
 	says 0 "work: disconnected" disconnect work
 	becomes disconnected .state status work
 	becomes 0 '.streams | length' status work
+	as_vm work aplay -q -D xen -t raw -f cd -d 1 /dev/zero >>"$SESSION/log/aplay" 2>&1
+	check "disconnected: a program that starts is refused" test $? -ne 0
+	check "disconnected: the log says how it is taken back" wait_for 5 \
+		grep -q 'it is disconnected, and xaringctl connect work takes that back' "$SESSION/log/xaring-pw"
 	says 0 "work: connected" connect work
 	becomes idle .state status work
 }

@@ -271,6 +271,9 @@ static void a_vm_is_disconnected_and_connected(void **state)
 		assert_int_equal(client_send_open(client, &open), 0);
 	}
 	client_expect_refusal(client, XARING_REASON_POLICY, NULL);
+	/* It is no rule that anybody would find: the log says how it is taken back. */
+	assert_int_equal(box_lines(box, "refused: it is disconnected, and xaringctl connect vm1"),
+			 2);
 	asked(control, "connect vm1", "ok", "true");
 	client = client_play(box, 1);
 	close(client);
