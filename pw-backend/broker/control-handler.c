@@ -64,12 +64,31 @@ static const char *name_of(enum consent_choice choice)
 	return choice == CONSENT_ALLOW ? "allow" : "deny";
 }
 
+/* What cannot be written is not for good: text is empty then, as where there is nothing to say. */
+static void describe_span(const struct permission_decision *d, int unwritten, char text[40])
+{
+	text[0] = '\0';
+	if (d->choice == CONSENT_NONE)
+		return;
+	if (d->span == PERMISSION_FOR)
+		snprintf(text, 40, " for %u s", (unsigned)d->seconds);
+	else if (d->span == PERMISSION_ONCE)
+		snprintf(text, 40, " once");
+	else if (d->span == PERMISSION_SHUTDOWN)
+		snprintf(text, 40, " until it shuts down");
+	else if (unwritten == 0)
+		snprintf(text, 40, " for good");
+}
+
 static void log_decision(struct connection *n, const struct control_request *request, int unwritten)
 {
+	char span[40];
+
+	describe_span(&request->decision, unwritten, span);
 	limited_log_line(&n->control->decisions, XARING_LOG_INFO,
-			 "control: user %u has decided about the microphone of vm %s: %s%s",
+			 "control: user %u has decided about the microphone of vm %s: %s%s%s",
 			 (unsigned)n->peer.uid, request->vm, name_of(request->decision.choice),
-			 unwritten < 0 ? ", until xaring-pw ends: it cannot be written" : "");
+			 span, unwritten < 0 ? ", until xaring-pw ends: it cannot be written" : "");
 }
 
 /* vm: NULL when it is not there. unwritten: of permission_decide(). */

@@ -118,20 +118,38 @@ static void look_at_all(struct permission *p)
 	arm(p);
 }
 
-static void on_timer(void *data)
+/* Nobody has decided that just now: the log is to say why it is no longer so. */
+static void log_end(struct vm *vm, const char *why)
 {
-	struct permission *p = data;
-	bool is_over = p->consent && consent_forget_over(p->consent, wall_ms());
-	int res;
+	limited_log_line(&vm->log, XARING_LOG_INFO,
+			 "vm %s: what was decided about its microphone is over: %s",
+			 vm->identity.key, why);
+}
 
-	look_at_all(p);
-	res = is_over ? consent_save(p->consent) : 0;
+/* And writes that down. */
+static void forget_over(struct permission *p)
+{
+	bool is_over = p->consent && consent_forget_over(p->consent, wall_ms());
+	int res = is_over ? consent_save(p->consent) : 0;
+
 	if (res < 0)
 		xaring_log(
 			XARING_LOG_WARN,
 			"%s cannot be written (%s): what is over in it counts again after a restart "
 			"with a clock that is behind",
 			p->file, strerror(-res));
+}
+
+static void on_timer(void *data)
+{
+	struct permission *p = data;
+
+	for (struct vm *vm = p->broker->vms; vm; vm = vm->next) {
+		if (vm->microphone.kept != CONSENT_NONE && kept_of(p, vm) == CONSENT_NONE)
+			log_end(vm, "it was for a time, which has passed");
+	}
+	look_at_all(p);
+	forget_over(p);
 }
 
 void permission_vm_came(struct permission *p, struct vm *vm)
@@ -165,10 +183,13 @@ static uint32_t count_recording(const struct vm *vm)
 void permission_streams_changed(struct permission *p, struct vm *vm)
 {
 	enum microphone_state before = microphone_state(&vm->microphone);
+	bool was_decided_here = vm->microphone.here != CONSENT_NONE;
 
 	if (!p)
 		return;
 	microphone_set_recording(&vm->microphone, count_recording(vm), clock_now_ms());
+	if (was_decided_here && vm->microphone.here == CONSENT_NONE)
+		log_end(vm, "it was for once, and the last stream that recorded has stopped");
 	settle(p, vm, before);
 }
 

@@ -303,6 +303,11 @@ static void a_decision_counts_at_once(void **state)
 	asked(control, "mic vm1 ask", "microphone.decision", NULL);
 	expect_microphone(worker, 0);
 	worker_expect_nothing(worker);
+	assert_int_equal(box_lines(box, "the microphone of vm vm1: allow for good"), 1);
+	assert_int_equal(box_lines(box, "the microphone of vm vm1: deny until it shuts down"), 1);
+	assert_int_equal(box_lines(box, "the microphone of vm vm1: allow for 600 s"), 1);
+	assert_int_equal(box_lines(box, "the microphone of vm vm1: ask"), 1);
+	assert_int_equal(box_lines(box, "is over"), 0);
 	finish(box, control, worker);
 }
 
@@ -320,6 +325,9 @@ static void what_is_decided_for_a_time_ends(void **state)
 	expect_microphone(worker, 0);
 	expect_field(monitor, "microphone.state", "denied");
 	assert_microphone(control, "decision", NULL);
+	assert_int_equal(box_lines(box, "vm vm1: what was decided about its microphone is over: "
+					"it was for a time"),
+			 1);
 	close(monitor);
 	finish(box, control, worker);
 }
@@ -346,9 +354,11 @@ static void a_vm_that_records_asks_once(void **state)
 	asked(control, "mic vm1 allow once", "microphone.span", "once");
 	expect_field(monitor, "microphone.state", "allowed");
 	expect_microphone(worker, 1);
+	assert_int_equal(box_lines(box, "the microphone of vm vm1: allow once"), 1);
 	close(client);
 	expect_field(monitor, "event", "stream-closes");
 	expect_field(monitor, "microphone.state", "denied");
+	assert_int_equal(box_lines(box, "about its microphone is over: it was for once"), 1);
 	expect_microphone(worker, 0);
 	close(monitor);
 	finish(box, control, worker);
