@@ -27,7 +27,9 @@ static int fail_to_connect(const char *path, int res)
 	if (res == -ENOENT || res == -ECONNREFUSED)
 		return start_fail(EXIT_FAILURE,
 				  "xaring-pw does not run, or elsewhere: %s: %s. As root: systemctl "
-				  "enable --now xaring-pw; or name its socket with --socket",
+				  "enable --now xaring-pw; in a session of your own: systemctl "
+				  "--user enable --now xaring-pw; or name its socket with --socket "
+				  "or $XARING_CONTROL",
 				  path, strerror(-res));
 	if (res == -ENAMETOOLONG)
 		return start_refuse("the socket", path, "at most 107 bytes are accepted");

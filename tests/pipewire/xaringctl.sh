@@ -188,6 +188,8 @@ microphones() {
 kept() {
 	end_process "$DAEMON_PID"
 	says 1 "xaring-pw does not run" list
+	check "all ways to it are named" grep -q 'systemctl --user enable --now xaring-pw; .* or \$XARING_CONTROL$' \
+		"$SESSION/err"
 	daemon_start
 	becomes allowed .microphone.state status work
 	becomes null .microphone.decision status personal
@@ -220,6 +222,7 @@ disconnected() {
 }
 
 refused() {
+	says 0 "if there is one and you are" --help
 	says 1 "there is no VM wrok" status wrok
 	check "the names of those that there are" grep -q 'There are: work, personal' "$SESSION/err"
 	says 2 "VM 'The Third' is refused: 1 to 63 of" mic allow "The Third"
