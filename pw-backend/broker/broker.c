@@ -473,16 +473,26 @@ struct vm *broker_find_next(const struct vm *vm)
 	return next;
 }
 
+static void set_disconnected(struct vm *vm, bool is_disconnected)
+{
+	const struct broker *b = vm->broker;
+	bool was_disconnected = vm->policy.is_disconnected;
+
+	vm->policy.is_disconnected = is_disconnected;
+	if (b->events && was_disconnected != is_disconnected)
+		b->events->on_vm_connected(b->events_data, vm, !is_disconnected);
+}
+
 void broker_disconnect(struct vm *vm)
 {
-	vm->policy.is_disconnected = true;
+	set_disconnected(vm, true);
 	lease_enforce(vm);
 }
 
 /* What was refused meanwhile is judged anew as after a change of the rules. */
 void broker_connect(struct vm *vm)
 {
-	vm->policy.is_disconnected = false;
+	set_disconnected(vm, false);
 	vm->source_ops->reload(vm->source);
 }
 

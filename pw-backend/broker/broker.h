@@ -25,7 +25,9 @@ struct vm;
 struct broker_events {
 	void (*on_vm)(void *data, const struct vm *vm, bool came); /* it goes after this */
 	void (*on_stream)(void *data, const struct lease *lease, bool came);
-	void (*on_microphone)(void *data, const struct vm *vm); /* its state is another one */
+	void (*on_microphone)(void *data, const struct vm *vm); /* what people see of it is new */
+	void (*on_vm_connected)(void *data, const struct vm *vm,
+				bool connected); /* or not any more */
 };
 
 struct broker_setup {

@@ -351,10 +351,17 @@ static void on_microphone(void *data, const struct vm *vm)
 	tell(data, event);
 }
 
+static void on_vm_connected(void *data, const struct vm *vm, bool connected)
+{
+	if (is_watched(data))
+		tell(data, answer_event(connected ? "vm-connected" : "vm-disconnected", vm, NULL));
+}
+
 static const struct broker_events broker_events = {
 	.on_vm = on_vm,
 	.on_stream = on_stream,
 	.on_microphone = on_microphone,
+	.on_vm_connected = on_vm_connected,
 };
 
 /* ---- beginning and end ---- */

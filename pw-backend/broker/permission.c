@@ -84,20 +84,43 @@ static const char *describe(enum microphone_state state)
 					 : "may not record from now on";
 }
 
+static void view(const struct permission *p, const struct vm *vm, struct vm_microphone_view *to)
+{
+	const struct microphone *m = &vm->microphone;
+
+	*to = (struct vm_microphone_view){.state = microphone_state(m),
+					  .rule = m->rule,
+					  .choice = microphone_choice(m),
+					  .is_here = m->here != CONSENT_NONE};
+	if (to->is_here)
+		to->span = m->span;
+	else if (m->kept != CONSENT_NONE)
+		to->until_s = permission_until_s(p, vm->identity.key);
+}
+
+static void tell_news(const struct permission *p, struct vm *vm)
+{
+	const struct vm_microphone_view told = vm->told;
+	struct vm_microphone_view *now = &vm->told;
+
+	view(p, vm, now);
+	if (now->state != told.state || now->rule != told.rule || now->choice != told.choice ||
+	    now->is_here != told.is_here || now->span != told.span || now->until_s != told.until_s)
+		broker_microphone_changed(vm);
+}
+
 /* Who only asks, or does so no longer, may do what it could before. */
 static void settle(struct permission *p, struct vm *vm, enum microphone_state before)
 {
 	enum microphone_state now = microphone_state(&vm->microphone);
 
 	arm(p);
-	if (now == before)
-		return;
-	if (now == MICROPHONE_ALLOWED || before == MICROPHONE_ALLOWED)
+	if (now != before && (now == MICROPHONE_ALLOWED || before == MICROPHONE_ALLOWED))
 		broker_tell_microphone(vm);
-	if (now != MICROPHONE_DENIED || before == MICROPHONE_ALLOWED)
+	if (now != before && (now != MICROPHONE_DENIED || before == MICROPHONE_ALLOWED))
 		limited_log_line(&vm->log, XARING_LOG_INFO, "vm %s %s", vm->identity.key,
 				 describe(now));
-	broker_microphone_changed(vm);
+	tell_news(p, vm);
 }
 
 /* What is kept may be another thing, and time has passed. */
@@ -157,6 +180,7 @@ void permission_vm_came(struct permission *p, struct vm *vm)
 	if (!p)
 		return;
 	microphone_set_kept(&vm->microphone, kept_of(p, vm), clock_now_ms());
+	view(p, vm, &vm->told);
 	arm(p);
 }
 

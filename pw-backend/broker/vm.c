@@ -86,11 +86,14 @@ void vm_log(struct vm *vm, const char *format, ...)
 
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal)
 {
-	bool is_cut = refusal->reason == XARING_REASON_POLICY && vm->policy.is_cut;
+	bool is_disconnected =
+		refusal->reason == XARING_REASON_POLICY && vm->policy.is_disconnected;
 	char reason[160];
 
 	xaring_refusal_text(refusal, reason, sizeof(reason));
 	limited_log_line(&vm->log, XARING_LOG_WARN, "vm %s %s: %s%s%s%s", vm->identity.key, what,
-			 reason, is_cut ? ": it is disconnected, and xaringctl connect " : "",
-			 is_cut ? vm->identity.key : "", is_cut ? " takes that back" : "");
+			 reason,
+			 is_disconnected ? ": it is disconnected, and xaringctl connect " : "",
+			 is_disconnected ? vm->identity.key : "",
+			 is_disconnected ? " takes that back" : "");
 }

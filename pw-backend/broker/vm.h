@@ -22,6 +22,16 @@ struct broker;
 struct lease;
 struct source_ops;
 
+/* What people see of a microphone: who watches is told when it is another thing. */
+struct vm_microphone_view {
+	enum microphone_state state;
+	enum policy_microphone rule;
+	enum consent_choice choice;
+	bool is_here;              /* for this start of the VM */
+	enum microphone_span span; /* of that, or zero */
+	int64_t until_s;           /* of what is kept: permission_until_s(), or zero */
+};
+
 struct vm {
 	struct vm *next;
 	struct broker *broker;
@@ -34,6 +44,7 @@ struct vm {
 	struct limited_log log; /* of what it is not given */
 
 	struct microphone microphone;
+	struct vm_microphone_view told;
 
 	struct status_page status; /* zeroed unless its programs connect to us */
 

@@ -77,8 +77,9 @@ static const struct command_name {
 	{"connect", COMMAND_CONNECT, 1, 1, "connect VM",
 	 "Takes back disconnect. Programs that still play are heard again within a minute.\n"},
 	{"monitor", COMMAND_MONITOR, 0, 0, "monitor",
-	 "Prints what happens: VMs and streams that come and go, and microphones: a VM that\n"
-	 "asks, and what was decided. With --json an object in each line.\n"},
+	 "Prints what happens: VMs and streams that come and go, VMs that are disconnected and\n"
+	 "connected, and microphones: a VM that asks, what is decided and for how long, and\n"
+	 "that it is over. With --json an object in each line.\n"},
 	{"top", COMMAND_TOP, 0, 0, "top [--batch] [--count N]",
 	 "VMs once a second. Keys: q quits, s sorts by something else, up and down choose a\n"
 	 "VM, m mutes it or lets it be heard again.\n"},

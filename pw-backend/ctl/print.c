@@ -260,6 +260,23 @@ static void describe_microphone(struct json_object *event, char *text, size_t by
 		snprintf(text, bytes, "microphone %s", cell);
 }
 
+/* Of an event about a VM and nothing else. */
+static const char *describe_vm(const char *name)
+{
+	static const char *const verbs[][2] = {
+		{"vm-appears", "appears"},
+		{"vm-goes", "goes"},
+		{"vm-disconnected", "disconnected"},
+		{"vm-connected", "connected"},
+	};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i][0], name) == 0)
+			return verbs[i][1];
+	}
+	return name;
+}
+
 void print_event(struct json_object *event, bool colour, FILE *to)
 {
 	const char *name = request_text(event, "event");
@@ -273,10 +290,7 @@ void print_event(struct json_object *event, bool colour, FILE *to)
 	else if (strcmp(name, "microphone") == 0)
 		describe_microphone(event, what, sizeof(what));
 	else
-		snprintf(what, sizeof(what), "%s",
-			 strcmp(name, "vm-appears") == 0 ? "appears"
-			 : strcmp(name, "vm-goes") == 0  ? "goes"
-							 : name);
+		snprintf(what, sizeof(what), "%s", describe_vm(name));
 	print_moment(request_number(event, "time"), "%T", when, sizeof(when));
 	fprintf(to, "%s %s ", when, request_text(event, "vm"));
 	print_cell(what, paint, 0, colour, to);

@@ -179,6 +179,7 @@ microphones() {
 	check "it says the second" grep -qE 'until [0-9-]{10} [0-9:]{8}$' "$SESSION/out"
 	becomes null .microphone.decision status work
 	says 0 "microphone denied" mic deny work --for 1h
+	happens '.event == "microphone" and .vm == "work" and .microphone.span == "for" and .microphone.decision == "deny"'
 	says 0 "microphone allowed" mic allow work
 	says 0 "microphone denied until-shutdown" mic deny personal --until-shutdown
 	becomes always .microphone.span status work
@@ -212,6 +213,7 @@ disconnected() {
 	becomes active .state status work
 	says 0 "work: disconnected" disconnect work
 	becomes disconnected .state status work
+	happens '.event == "vm-disconnected" and .vm == "work"'
 	becomes 0 '.streams | length' status work
 	as_vm work aplay -q -D xen -t raw -f cd -d 1 /dev/zero >>"$SESSION/log/aplay" 2>&1
 	check "disconnected: a program that starts is refused" test $? -ne 0
@@ -219,6 +221,7 @@ disconnected() {
 		grep -q 'it is disconnected, and xaringctl connect work takes that back' "$SESSION/log/xaring-pw"
 	says 0 "work: connected" connect work
 	becomes idle .state status work
+	happens '.event == "vm-connected" and .vm == "work"'
 }
 
 refused() {

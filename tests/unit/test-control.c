@@ -280,6 +280,41 @@ static void a_vm_is_disconnected_and_connected(void **state)
 	finish(box, control, worker);
 }
 
+static void what_people_do_is_told_even_where_no_state_changes(void **state)
+{
+	struct box *box = start(1);
+	int control = box_control(box, 0), monitor = box_control(box, 0);
+
+	(void)state;
+	asked(monitor, "monitor", "ok", "true");
+	asked(control, "mic vm1 deny", "ok", "true");
+	expect_field(monitor, "microphone.decision", "deny");
+	/* What is said again is no news. */
+	asked(control, "mic vm1 deny", "ok", "true");
+	asked(control, "mic vm1 deny for 60", "ok", "true");
+	expect_field(monitor, "microphone.span", "for");
+	asked(control, "mic vm1 deny for 600", "ok", "true");
+	expect_field(monitor, "microphone.span", "for");
+	asked(control, "mic vm1 deny until-shutdown", "ok", "true");
+	expect_field(monitor, "microphone.span", "until-shutdown");
+	asked(control, "mic vm1 deny once", "ok", "true");
+	expect_field(monitor, "microphone.span", "once");
+	asked(control, "mic vm1 deny for 1", "ok", "true");
+	expect_field(monitor, "microphone.span", "for");
+	expect_field(monitor, "microphone.decision", NULL);
+	asked(control, "disconnect vm1", "ok", "true");
+	expect_field(monitor, "event", "vm-disconnected");
+	asked(control, "disconnect vm1", "ok", "true");
+	asked(control, "connect vm1", "ok", "true");
+	expect_field(monitor, "event", "vm-connected");
+	asked(control, "connect vm1", "ok", "true");
+	asked(control, "mic vm1 allow", "ok", "true");
+	expect_field(monitor, "microphone.state", "allowed");
+	close(monitor);
+	close(control);
+	box_stop(box);
+}
+
 /* ---- permission ---- */
 
 static void a_decision_counts_at_once(void **state)
@@ -677,6 +712,7 @@ int main(void)
 		cmocka_unit_test(streams_are_shown),
 		cmocka_unit_test(a_name_that_is_wrong_is_answered_with_those_that_are_right),
 		cmocka_unit_test(a_vm_is_disconnected_and_connected),
+		cmocka_unit_test(what_people_do_is_told_even_where_no_state_changes),
 		cmocka_unit_test(a_decision_counts_at_once),
 		cmocka_unit_test(what_is_decided_for_a_time_ends),
 		cmocka_unit_test(a_vm_that_records_asks_once),

@@ -87,6 +87,10 @@ static void events_are_lines(void **state)
 		text, "01:01:01 work asks for the microphone: xaringctl mic allow work, or deny\n");
 	print(print_event, "{\"event\":\"vm-goes\",\"time\":0,\"vm\":\"work\"}", false);
 	assert_string_equal(text, "00:00:00 work goes\n");
+	print(print_event, "{\"event\":\"vm-disconnected\",\"time\":0,\"vm\":\"work\"}", false);
+	assert_string_equal(text, "00:00:00 work disconnected\n");
+	print(print_event, "{\"event\":\"vm-connected\",\"time\":0,\"vm\":\"work\"}", false);
+	assert_string_equal(text, "00:00:00 work connected\n");
 	print(print_event,
 	      "{\"event\":\"stream-opens\",\"time\":0,\"vm\":\"work\",\"stream\":{\"direction\":"
 	      "\"capture\",\"number\":2,\"format\":\"U8\",\"rate_hz\":8000,\"channels\":1}}",
