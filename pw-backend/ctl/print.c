@@ -206,6 +206,15 @@ static void print_place(struct json_object *vm, FILE *to)
 	print_field("uuid", request_text(vm, "uuid"), to);
 }
 
+/* That a VM may play is nothing to be told. */
+static void print_playback(struct json_object *vm, FILE *to)
+{
+	struct json_object *playback = request_object(vm, "playback");
+
+	if (playback && !json_object_get_boolean(playback))
+		print_field("playback", "denied by rule", to);
+}
+
 static void print_use(struct json_object *vm, FILE *to)
 {
 	struct json_object *use = request_object(vm, "use");
@@ -231,6 +240,7 @@ void print_vm(struct json_object *vm, bool colour, FILE *to)
 	fputc('\n', to);
 	print_volume(vm, text);
 	print_field("volume", text, to);
+	print_playback(vm, to);
 	print_microphone(vm, text);
 	print_field("microphone", text, to);
 	print_use(vm, to);

@@ -199,12 +199,14 @@ kept() {
 
 ruled() {
 	mkdir -p "$SESSION/conf/xaring-pw.conf.d"
-	echo "xaring.rules = [ { matches = [ { xaring.key = work } ] actions = { policy = { microphone = deny } } } ]" \
+	echo "xaring.rules = [ { matches = [ { xaring.key = work } ] actions = { policy = { microphone = deny" \
+		"playback = false } } } ]" \
 		>"$SESSION/conf/xaring-pw.conf.d/microphone.conf"
 	kill -HUP "$DAEMON_PID"
 	becomes deny .microphone.rule status work
 	says 1 "the rules say microphone = deny for work" mic allow work
 	says 0 "denied by rule" list
+	says 0 "playback     denied by rule" status work
 }
 
 # ---- the rest ----

@@ -74,6 +74,11 @@ static void a_vm_is_shown(void **state)
 	print(print_vm, WORK, false);
 	assert_has("transport    domain 7, \"work\"\n");
 	assert_has("use          2 of 8 streams, 9 of 480 pages\n");
+	assert_null(strstr(text, "by rule"));
+	print(print_vm, "{\"vm\":\"work\",\"playback\":true}", false);
+	assert_null(strstr(text, "by rule"));
+	print(print_vm, "{\"vm\":\"work\",\"playback\":false}", false);
+	assert_has("playback     denied by rule\n");
 }
 
 static void events_are_lines(void **state)
