@@ -55,6 +55,12 @@ static void add_node(struct json_object *o, const struct lease *l, const char *d
 	answer_add_text(o, "node", node);
 }
 
+/* What may not record has no node: what is known of its latency is from before, when it had one. */
+static bool has_latency(const struct lease *l)
+{
+	return l->latency > 0 && (l->params.direction != XARING_CAPTURE || vm_may_record(l->vm));
+}
+
 /* To a tenth of a ms: more would be more than is known. */
 static void add_latency(struct json_object *to, const struct lease *l)
 {
@@ -64,8 +70,8 @@ static void add_latency(struct json_object *to, const struct lease *l)
 	snprintf(text, sizeof(text), "%llu.%llu", (unsigned long long)tenths / 10,
 		 (unsigned long long)tenths % 10);
 	json_object_object_add(to, "latency_ms",
-			       l->latency ? json_object_new_double_s((double)tenths / 10, text)
-					  : NULL);
+			       has_latency(l) ? json_object_new_double_s((double)tenths / 10, text)
+					      : NULL);
 }
 
 static struct json_object *answer_stream(const struct lease *l)
