@@ -51,14 +51,18 @@ static const char help[] =
 static const struct command_name {
 	const char *name;
 	enum command command;
-	int min, max; /* words behind it */
+	int min, max;      /* words behind it */
+	const char *needs; /* of these, or NULL */
 	const char *usage;
 	const char *help;
+	const char *also; /* another usage, or NULL */
 } commands[] = {
-	{"list", COMMAND_LIST, 0, 0, "list",
+	{"list", COMMAND_LIST, 0, 0, NULL, "list",
 	 "A line for each VM, and below it one for each of its streams.\n"},
-	{"status", COMMAND_STATUS, 1, 1, "status VM", "Everything that is known about the VM.\n"},
-	{"mic", COMMAND_MIC, 2, 2, "mic allow|deny|ask VM [--for TIME | --once | --until-shutdown]",
+	{"status", COMMAND_STATUS, 1, 1, "a VM", "status VM",
+	 "Everything that is known about the VM.\n"},
+	{"mic", COMMAND_MIC, 2, 2, "allow, deny or ask, and a VM",
+	 "mic allow|deny VM [--for TIME | --once | --until-shutdown]",
 	 "allow   what it records is what a microphone hears, from now on\n"
 	 "deny    what it records is silence, from now on\n"
 	 "ask     forgets what was decided: silence, until somebody decides\n"
@@ -66,21 +70,22 @@ static const struct command_name {
 	 "Without an option that holds for good, also when the VM or the machine is started\n"
 	 "anew. TIME is a number and s, m, h or d. --once: until the last of the VM's streams\n"
 	 "that record now, or next, has stopped. Where the rules of xaring-pw.conf(5) say\n"
-	 "allow or deny, that cannot be changed here.\n"},
-	{"volume", COMMAND_VOLUME, 1, 2, "volume VM [50%|+5%|-5%|mute|unmute]",
+	 "allow or deny, that cannot be changed here.\n",
+	 "mic ask VM"},
+	{"volume", COMMAND_VOLUME, 1, 2, "a VM", "volume VM [50%|+5%|-5%|mute|unmute]",
 	 "Of all that the VM plays now, as mixers show it; PipeWire's session manager\n"
 	 "remembers it for what the VM plays later. 0% to 150% are accepted.\n"},
-	{"disconnect", COMMAND_DISCONNECT, 1, 1, "disconnect VM",
+	{"disconnect", COMMAND_DISCONNECT, 1, 1, "a VM", "disconnect VM",
 	 "Ends the streams of the VM and refuses others, until connect, the end of the VM, or\n"
 	 "the end of xaring-pw. What plays goes on in silence; programs that start later are\n"
 	 "refused.\n"},
-	{"connect", COMMAND_CONNECT, 1, 1, "connect VM",
+	{"connect", COMMAND_CONNECT, 1, 1, "a VM", "connect VM",
 	 "Takes back disconnect. Programs that still play are heard again within a minute.\n"},
-	{"monitor", COMMAND_MONITOR, 0, 0, "monitor",
+	{"monitor", COMMAND_MONITOR, 0, 0, NULL, "monitor",
 	 "Prints what happens: VMs and streams that come and go, VMs that are disconnected and\n"
 	 "connected, and microphones: a VM that asks, what is decided and for how long, and\n"
 	 "that it is over. With --json an object in each line.\n"},
-	{"top", COMMAND_TOP, 0, 0, "top [--batch] [--count N]",
+	{"top", COMMAND_TOP, 0, 0, NULL, "top [--batch] [--count N]",
 	 "VMs once a second. Keys: q quits, s sorts by something else, up and down choose a\n"
 	 "VM, m mutes it or lets it be heard again.\n"},
 };
@@ -264,6 +269,8 @@ static int print_help(const char *name)
 	if (!c)
 		return start_print(help);
 	printf("Usage: xaringctl %s\n", c->usage);
+	if (c->also)
+		printf("       xaringctl %s\n", c->also);
 	return start_print(c->help);
 }
 
@@ -326,6 +333,18 @@ static int take_words(struct options *o, const struct given *given, char **words
 	return -1;
 }
 
+static int refuse_count(const struct command_name *c, int count)
+{
+	const char *sep = c->also ? ", or xaringctl " : "", *also = c->also ? c->also : "";
+
+	if (count < c->min)
+		return start_fail(EXIT_USAGE, "%s needs %s: accepted is xaringctl %s%s%s", c->name,
+				  c->needs, c->usage, sep, also);
+	return start_fail(EXIT_USAGE,
+			  "%s with %d words behind it is refused: accepted is xaringctl %s%s%s",
+			  c->name, count, c->usage, sep, also);
+}
+
 static int take_command(struct options *o, const struct given *given, char **words, int count)
 {
 	const struct command_name *c = find_command(words[0]);
@@ -338,10 +357,7 @@ static int take_command(struct options *o, const struct given *given, char **wor
 	o->command = c->command;
 	count--;
 	if (count < c->min || count > c->max)
-		return start_fail(EXIT_USAGE,
-				  "%s with %d words behind it is refused: accepted is "
-				  "xaringctl %s",
-				  c->name, count, c->usage);
+		return refuse_count(c, count);
 	res = check_options(o, given);
 	if (res >= 0)
 		return res;

@@ -232,6 +232,7 @@ refused() {
 	check "the names of those that there are" grep -q 'There are: work, personal' "$SESSION/err"
 	says 2 "VM 'The Third' is refused: 1 to 63 of" mic allow "The Third"
 	says 2 "VM '' is refused: 1 to 63 of" status ""
+	says 0 "       xaringctl mic ask VM" mic --help
 	says 2 "the command lst is refused: list, status" lst
 	says 2 "at most 107 bytes are accepted" --socket "$(printf "%0120d" 0)" list
 }

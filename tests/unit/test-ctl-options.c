@@ -171,8 +171,12 @@ static void what_is_wrong_is_refused_with_what_is_right(void **state)
 	refused("", "a command is missing");
 	refused("lst", "the command lst is refused: list, status");
 	refused("list all", "list with 1 words behind it is refused: accepted is xaringctl list");
-	refused("status", "accepted is xaringctl status VM");
-	refused("mic allow", "accepted is xaringctl mic allow|deny|ask VM");
+	refused("status", "status needs a VM: accepted is xaringctl status VM");
+	refused("mic",
+		"mic needs allow, deny or ask, and a VM: accepted is xaringctl mic allow|deny VM");
+	refused("mic allow", "mic needs allow, deny or ask, and a VM");
+	refused("mic ask work now",
+		"[--for TIME | --once | --until-shutdown], or xaringctl mic ask VM");
 	refused("mic work allow", "mic work is refused: allow, deny and ask");
 	refused("mic allow work --for 10", "--for 10 is refused: 1s to 366d");
 	refused("mic allow work --once --for 1h", "one of --for, --once");
