@@ -353,7 +353,7 @@ static int take_command(struct options *o, const struct given *given, char **wor
 	if (!c)
 		return start_refuse("the command", words[0],
 				    "list, status, mic, volume, disconnect, connect, monitor and "
-				    "top are accepted");
+				    "top are accepted; more: xaringctl --help");
 	o->command = c->command;
 	count--;
 	if (count < c->min || count > c->max)

@@ -170,6 +170,7 @@ static void what_is_wrong_is_refused_with_what_is_right(void **state)
 	(void)state;
 	refused("", "a command is missing");
 	refused("lst", "the command lst is refused: list, status");
+	refused("help", "are accepted; more: xaringctl --help");
 	refused("list all", "list with 1 words behind it is refused: accepted is xaringctl list");
 	refused("status", "status needs a VM: accepted is xaringctl status VM");
 	refused("mic",
