@@ -52,6 +52,15 @@ check_real() {
 	fi
 }
 
+# check_between TEXT NUMBER LOW HIGH: the same for two bounds, which hold themselves.
+check_between() {
+	if [ -n "$2" ] && awk -v a="$2" -v low="$3" -v high="$4" 'BEGIN { exit !(low <= a && a <= high) }'; then
+		pass "$1: $2, between $3 and $4"
+	else
+		fail "$1: ${2:-nothing}, but should be between $3 and $4"
+	fi
+}
+
 # wait_for SECONDS COMMAND...: tries the command until it succeeds; 1 when the time is over.
 wait_for() {
 	local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
