@@ -493,7 +493,9 @@ void status_print(const struct status_report *report, bool json, bool colour, FI
 		if (report->what[i][0])
 			print_link(report, (enum status_link)i, colour, to);
 	}
-	print_microphone(report, colour, to);
+	/* Elsewhere there is no dom0 of which something could be said. */
+	if (report->broken != STATUS_XEN)
+		print_microphone(report, colour, to);
 }
 
 int status_run(const char *runtime_dir, bool json)

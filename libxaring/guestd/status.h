@@ -67,7 +67,7 @@ struct status_report {
 void status_look(const struct status_places *places, struct status_report *report);
 
 /*
- * Prints a line for each link that was looked at and what to do, and one for the microphone; or one
+ * Prints a line for each link that was looked at and what to do, and in a Xen guest one for the microphone; or one
  * object of JSON.
  */
 void status_print(const struct status_report *report, bool json, bool colour, FILE *to);

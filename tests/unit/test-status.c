@@ -507,6 +507,10 @@ static void microphone_is_not_known_when_nothing_answers(void **state)
 	w.no_xen = true;
 	assert_int_equal(broken_in(w), STATUS_XEN);
 	assert_int_equal(report.microphone, STATUS_MICROPHONE_UNKNOWN);
+	/* There is no dom0 that could say it. */
+	text = printed(false, false);
+	assert_null(strstr(text, "microphone"));
+	free(text);
 }
 
 /* ---- printing ---- */
