@@ -209,6 +209,14 @@ ruled() {
 	says 0 "playback     denied by rule" status work
 }
 
+# What the pages say of a mixer that looks at the microphone.
+mixer_seen() {
+	ALSA_CONFIG_PATH=$XARING_BUILD/conf/uninstalled.conf as_vm personal amixer -D xen \
+		cget name='Capture Switch' >>"$SESSION/log/amixer" 2>&1
+	happens '.event == "stream-opens" and .vm == "personal" and .stream.direction == "capture"'
+	happens '.event == "stream-closes" and .vm == "personal" and .stream.direction == "capture"'
+}
+
 # ---- the rest ----
 
 disconnected() {
@@ -269,6 +277,7 @@ shown
 volumes
 top_shown
 volume_inherited
+mixer_seen
 microphones
 disconnected
 refused
