@@ -15,7 +15,12 @@ SESSION_VMS="work personal untrusted"
 declare -A PLAYERS=()
 
 vm_node() {
-	node_id "xen.$1.playback.1"
+	pw-dump 2>/dev/null | jq -r --arg prefix "xen.$1.playback." '[.[] | select(.type == "PipeWire:Interface:Node" and
+		(.info.props["node.name"] // "" | startswith($prefix))) | .id][0] // empty'
+}
+
+vm_is_silent() {
+	[ -z "$(vm_node "$1")" ]
 }
 
 vm_volume() {
@@ -59,7 +64,7 @@ stop_players() {
 	kill "${PLAYERS[@]}"
 	for vm in $SESSION_VMS; do
 		wait "${PLAYERS[$vm]}"
-		wait_or_die 10 "the end of the node of $vm" node_is_gone "xen.$vm.playback.1"
+		wait_or_die 10 "the end of the node of $vm" vm_is_silent "$vm"
 	done
 }
 
