@@ -15,6 +15,7 @@
 RATES="16000 44100 48000"
 [ "$XARING_TEST" != quick ] || RATES=16000
 FRAMES=16001
+SILENCE=8000
 NOISE="noise S16"
 EXACT=0
 FIGURE=''
@@ -28,9 +29,9 @@ graph_rate() {
 noise_file() {
 	{
 		au_header S16 "$SESSION_RATE" "$1"
-		head -c $((FRAMES * $1)) /dev/zero
+		head -c $((SILENCE * $1 * 2)) /dev/zero
 		"$TOOLS/sound-make" $NOISE "$1" $FRAMES 3
-		head -c $((FRAMES * $1)) /dev/zero
+		head -c $((SILENCE * $1 * 2)) /dev/zero
 	} >"$SESSION/noise.au"
 }
 
