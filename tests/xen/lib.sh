@@ -205,7 +205,9 @@ guest_exists() {
 
 # guest_is_another NAME DOMID: it has another domain now.
 guest_is_another() {
-	[ -n "$(guest_id "$1")" ] && [ "$(guest_id "$1")" != "$2" ]
+	local now
+	now=$(guest_id "$1")
+	[ -n "$now" ] && [ "$now" != "$2" ]
 }
 
 guest_is_gone() {
