@@ -408,18 +408,6 @@ err_free:
 	return res;
 }
 
-/* Who has connected in vain may have sent something already. */
-static void close_listener(struct xaring_listener *listener)
-{
-	struct hold hold;
-	int fd = xaring_listener_fd(listener);
-	bool held = hold_init(&hold, &fd, 1) == 0;
-
-	xaring_listener_close(listener);
-	if (held)
-		hold_finish(&hold);
-}
-
 void control_close(struct control *c)
 {
 	if (!c)
@@ -433,6 +421,6 @@ void control_close(struct control *c)
 	loop_remove(c->pause);
 	loop_remove(c->tick);
 	loop_remove(c->io);
-	close_listener(c->listener);
+	hold_close_listener(c->listener);
 	free(c);
 }

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <xaring/server.h>
+
 /*
  * Threads of this process, others included: those that do not end are not to take what TasksMax leaves
  * for another worker. Those that end as they should are a few at a time.
@@ -93,6 +95,17 @@ void hold_finish(struct hold *h)
 {
 	pthread_barrier_wait(&h->step);
 	hold_join(h);
+}
+
+void hold_close_listener(struct xaring_listener *listener)
+{
+	struct hold hold;
+	int fd = xaring_listener_fd(listener);
+	bool held = hold_init(&hold, &fd, 1) == 0;
+
+	xaring_listener_close(listener);
+	if (held)
+		hold_finish(&hold);
 }
 
 bool hold_discard(int fd)

@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct xaring_listener;
+
 struct hold {
 	pthread_t thread;
 	pthread_barrier_t step;
@@ -38,6 +40,9 @@ int hold_init(struct hold *hold, const int *fds, uint32_t count);
 
 /* Lets go, and does not wait until all is closed. */
 void hold_finish(struct hold *hold);
+
+/* Closes a listener, and does not wait for what programs have sent that have connected in vain. */
+void hold_close_listener(struct xaring_listener *listener);
 
 /*
  * Throws away what lies unread in the queue of a connection, which ends by it. Returns true when nothing is

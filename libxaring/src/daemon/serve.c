@@ -558,18 +558,6 @@ err_listener:
 	return res;
 }
 
-/* Programs that have connected in vain may have said something already. */
-static void close_listener(struct xaring_listener *listener)
-{
-	struct hold hold;
-	int fd = xaring_listener_fd(listener);
-	bool held = hold_init(&hold, &fd, 1) == 0;
-
-	xaring_listener_close(listener);
-	if (held)
-		hold_finish(&hold);
-}
-
 void serve_close(struct serve *s)
 {
 	struct serve_client *next;
@@ -577,7 +565,7 @@ void serve_close(struct serve *s)
 	if (!s)
 		return;
 	loop_remove(s->io);
-	close_listener(s->listener);
+	hold_close_listener(s->listener);
 	for (struct serve_client *c = s->clients; c; c = next) {
 		next = c->next;
 		serve_client_drop(c);
