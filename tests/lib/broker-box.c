@@ -373,6 +373,15 @@ struct box *box_start(const struct policy *policies, unsigned vms)
 	return box;
 }
 
+struct box *box_start_usual(unsigned vms)
+{
+	struct policy policies[BOX_VMS_MAX];
+
+	for (unsigned i = 0; i < vms; i++)
+		policy_init(&policies[i]);
+	return box_start(policies, vms);
+}
+
 struct box *box_start_xen(box_policy_fn xen_policy)
 {
 	struct box *box = make();

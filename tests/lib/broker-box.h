@@ -28,6 +28,9 @@ struct identity;
 /* Starts a broker with VMs "vm1", "vm2", ...; policies[i] is that of the VM i + 1. (main) */
 struct box *box_start(const struct policy *policies, unsigned vms);
 
+/* Likewise, and all of them may what a VM may of which nothing is said. (main) */
+struct box *box_start_usual(unsigned vms);
+
 /*
  * Starts one whose VMs are the guests of the xenstored that XENSTORED_PATH names. policy, of the
  * broker's thread, says what is allowed; it begins with the usual one. NULL changes nothing. (main)

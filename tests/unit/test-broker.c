@@ -34,15 +34,6 @@ static struct policy usual_policy(void)
 	return policy;
 }
 
-static struct box *start(unsigned vms)
-{
-	struct policy policies[BOX_VMS_MAX];
-
-	for (unsigned i = 0; i < vms; i++)
-		policies[i] = usual_policy();
-	return box_start(policies, vms);
-}
-
 static void close_fds(const int *fds, int count)
 {
 	for (int i = 0; i < count; i++)
@@ -92,7 +83,7 @@ static void expect_same_secret(int worker, uint64_t secret_ns)
 /* Each link of a guest with a clock of its own has a secret, which the next worker is told as well. */
 static void times_carry_a_secret_unless_there_is_one_clock(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int clients[2];
 	struct xaring_message open;
@@ -129,7 +120,7 @@ static void times_carry_a_secret_unless_there_is_one_clock(void **state)
 
 static void accepted_stream_has_its_pages_on_both_sides(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_connect(box, 1);
 	struct xaring_message open;
@@ -177,7 +168,7 @@ static void accepted_stream_has_its_pages_on_both_sides(void **state)
 
 static void vm_is_announced_with_title_and_key(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_worker(box);
 	struct ipc_message message;
 
@@ -193,7 +184,7 @@ static void vm_is_announced_with_title_and_key(void **state)
 
 static void name_of_the_application_is_cleaned(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_connect(box, 1);
 	struct xaring_message open;
@@ -219,7 +210,7 @@ static void name_of_the_application_is_cleaned(void **state)
 
 static void kicks_are_forwarded(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker);
@@ -242,7 +233,7 @@ static void kicks_are_forwarded(void **state)
 
 static void closed_client_ends_its_stream(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker);
@@ -261,7 +252,7 @@ static void closed_client_ends_its_stream(void **state)
 
 static void numbers_are_the_smallest_that_are_free(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int first = client_play(box, 1);
 	struct ipc_message one = expect_stream(worker);
@@ -305,7 +296,7 @@ static void expect_refused_open(struct box *box, const struct xaring_message *op
 
 static void impossible_wishes_are_refused_one_by_one(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	struct xaring_message open;
 	struct xaring_refusal refusal;
@@ -476,7 +467,7 @@ static void lines_of_the_log_are_limited_for_each_vm(void **state)
 static void what_is_no_message_ends_the_connection(void **state)
 {
 	static const uint8_t garbage[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_connect(box, 1);
 	struct ipc_message message;
@@ -495,7 +486,7 @@ static void what_is_no_message_ends_the_connection(void **state)
 
 static void messages_out_of_turn_end_the_connection(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_connect(box, 1);
 	struct xaring_message message = {.type = XARING_MESSAGE_KICK,
@@ -550,7 +541,7 @@ static void refusal_arrives_whatever_else_was_sent(void **state)
 /* box_stop() finds what is left open. */
 static void descriptors_of_clients_are_closed(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_connect(box, 1);
 	struct xaring_message message;
@@ -580,7 +571,7 @@ static void descriptors_of_clients_are_closed(void **state)
 
 static void who_says_nothing_is_shown_the_door(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	uint64_t before_ms = box_now_ms();
 	int client = client_connect(box, 1);
@@ -624,7 +615,7 @@ static void silent_connections_make_room_for_others_of_their_user(void **state)
 
 static void new_worker_is_told_all_that_lives(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int worker = box_ready_worker(box, 2);
 	int first = client_play(box, 1);
 	int second = client_play(box, 2);
@@ -664,7 +655,7 @@ static void wait_for_line(struct box *box, const char *text)
 
 static void stream_that_comes_between_workers_is_accepted(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client;
 
@@ -683,7 +674,7 @@ static void stream_that_comes_between_workers_is_accepted(void **state)
 
 static void stream_that_ends_between_workers_is_not_told(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_play(box, 1);
 
@@ -704,7 +695,7 @@ static void stream_that_ends_between_workers_is_not_told(void **state)
 
 static void worker_that_keeps_pages_is_killed_within_a_second(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int stays = client_play(box, 1);
 	struct ipc_message kept = expect_stream(worker);
@@ -728,7 +719,7 @@ static void worker_that_keeps_pages_is_killed_within_a_second(void **state)
 /* A guest that changes what it plays while a worker starts would keep all others silent. */
 static void worker_that_is_not_ready_has_nothing_to_unmap(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_worker(box);
 	struct pollfd hung_up = {.fd = worker};
 
@@ -745,7 +736,7 @@ static void worker_that_is_not_ready_has_nothing_to_unmap(void **state)
 /* Who stood still together with the broker has had no time. */
 static void worker_is_not_killed_for_a_stall_of_the_machine(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	struct pollfd hung_up = {.fd = worker};
 	int client = client_play(box, 1);
@@ -769,7 +760,7 @@ static void worker_is_not_killed_for_a_stall_of_the_machine(void **state)
 
 static void workers_that_die_young_are_replaced_less_and_less_soon(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	uint64_t died_ms;
 
 	(void)state;
@@ -791,7 +782,7 @@ static void workers_that_die_young_are_replaced_less_and_less_soon(void **state)
 
 static void replaced_worker_hands_over_at_once_and_again(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker);
@@ -818,7 +809,7 @@ static void replaced_worker_hands_over_at_once_and_again(void **state)
 
 static void wish_for_another_worker_ends_the_wait_for_one(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	uint64_t before_ms;
 
@@ -856,7 +847,7 @@ static void wait_for_flag(const struct xaring_status_page *page, uint32_t value)
 
 static void status_page_tells_whether_the_backend_is_there(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_worker(box);
 	int client = client_connect(box, 1);
 	struct xaring_status_page *page;
@@ -890,7 +881,7 @@ static void status_page_tells_whether_the_backend_is_there(void **state)
 
 static void wanted_socket_is_connected_and_given(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	struct ipc_message message;
 	char text[2];
@@ -913,7 +904,7 @@ static void wanted_socket_is_connected_and_given(void **state)
 
 static void worker_of_another_user_is_replaced(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 
 	(void)state;
@@ -928,7 +919,7 @@ static void worker_of_another_user_is_replaced(void **state)
 
 static void broken_stream_is_refused_and_no_other(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int worker = box_ready_worker(box, 2);
 	int bad = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker);
@@ -964,7 +955,7 @@ static void broken_stream_is_refused_and_no_other(void **state)
 static void vm_that_is_forbidden_is_silent_at_once(void **state)
 {
 	struct policy policy = usual_policy();
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int worker = box_ready_worker(box, 2);
 	int forbidden = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker), message;
@@ -1002,7 +993,7 @@ static uint32_t expect_microphone(int worker)
 static void worker_and_guest_are_told_of_the_microphone(void **state)
 {
 	struct policy policy = usual_policy();
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	struct xaring_message open;
 	struct xaring_accept accept;
@@ -1055,7 +1046,7 @@ static void another_worker_is_told_of_the_microphone(void **state)
 
 static void stream_that_the_worker_drops_is_refused(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int client = client_play(box, 1);
 	struct ipc_message stream = expect_stream(worker);
@@ -1112,7 +1103,7 @@ static void worker_that_talks_nonsense_is_killed(void **state)
 {
 	(void)state;
 	for (unsigned kind = 0; kind <= 9; kind++) {
-		struct box *box = start(1);
+		struct box *box = box_start_usual(1);
 		int worker = box_ready_worker(box, 1);
 		int client = client_play(box, 1);
 		struct ipc_message stream = expect_stream(worker);
@@ -1174,7 +1165,7 @@ static void worker_that_falls_behind_hears_all_in_the_end(void **state)
 
 static void idle_broker_sleeps(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int worker = box_ready_worker(box, 2);
 	int client = client_play(box, 1);
 	uint64_t before_ns;
@@ -1228,7 +1219,7 @@ static void path_of_peer(int fd, char path[108])
 
 static void without_descriptors_clients_are_refused_not_forgotten(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int playing = client_play(box, 1);
 	int late = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);

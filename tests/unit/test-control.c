@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -31,15 +33,6 @@ static struct policy usual_policy(void)
 
 	policy_init(&policy);
 	return policy;
-}
-
-static struct box *start(unsigned vms)
-{
-	struct policy policies[BOX_VMS_MAX];
-
-	for (unsigned i = 0; i < vms; i++)
-		policies[i] = usual_policy();
-	return box_start(policies, vms);
 }
 
 /* ---- a peer ---- */
@@ -175,7 +168,7 @@ static void finish(struct box *box, int control, int worker)
 
 static void vms_are_listed(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int worker = box_ready_worker(box, 2);
 	int control = box_control(box, 0);
 
@@ -190,7 +183,7 @@ static void vms_are_listed(void **state)
 
 static void streams_are_shown(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int control = box_control(box, 0), monitor = box_control(box, 0);
 	struct ipc_message stream;
@@ -243,7 +236,7 @@ static void streams_are_shown(void **state)
 
 static void a_name_that_is_wrong_is_answered_with_those_that_are_right(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int control = box_control(box, 0);
 	struct json_object *o;
 
@@ -261,7 +254,7 @@ static void a_name_that_is_wrong_is_answered_with_those_that_are_right(void **st
 
 static void a_vm_is_disconnected_and_connected(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int control = box_control(box, 0), client = client_play(box, 1);
 
@@ -292,7 +285,7 @@ static void a_vm_is_disconnected_and_connected(void **state)
 
 static void what_people_do_is_told_even_where_no_state_changes(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int control = box_control(box, 0), monitor = box_control(box, 0);
 
 	(void)state;
@@ -329,7 +322,7 @@ static void what_people_do_is_told_even_where_no_state_changes(void **state)
 
 static void a_decision_counts_at_once(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int control = box_control(box, 0);
 
@@ -358,7 +351,7 @@ static void a_decision_counts_at_once(void **state)
 
 static void what_is_decided_for_a_time_ends(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int control = box_control(box, 0), monitor = box_control(box, 0);
 
@@ -379,7 +372,7 @@ static void what_is_decided_for_a_time_ends(void **state)
 
 static void a_vm_that_records_asks_once(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int worker = box_ready_worker(box, 1);
 	int control = box_control(box, 0), monitor = box_control(box, 0);
 	struct ipc_message stream;
@@ -429,7 +422,7 @@ static void rules_are_not_overruled(void **state)
 
 static void decisions_are_kept_in_the_file(void **state)
 {
-	struct box *box = start(2);
+	struct box *box = box_start_usual(2);
 	int control = box_control(box, 0);
 	char text[200] = "";
 	FILE *file;
@@ -454,7 +447,7 @@ static void a_vm_that_is_not_there_can_be_forgotten(void **state)
 
 	(void)state;
 	box_next_keeps("vm2 allow\nnonsense\n");
-	box = start(1);
+	box = box_start_usual(1);
 	control = box_control(box, 0);
 	assert_int_equal(box_lines(box, "1 lines are not understood"), 1);
 	asked(control, "mic vm3 allow", "error", "no-such-vm");
@@ -468,6 +461,27 @@ static void a_vm_that_is_not_there_can_be_forgotten(void **state)
 	box_stop(box);
 }
 
+/* Who writes into a pipe waits for who reads it, as for a disk that is busy. */
+static void a_busy_disk_does_not_delay_a_decision(void **state)
+{
+	struct box *box = box_start_usual(1);
+	int worker = box_ready_worker(box, 1), control = box_control(box, 0), reader;
+	char fresh[100];
+
+	(void)state;
+	asked(control, "mic vm1 allow", "ok", "true");
+	expect_microphone(worker, 1);
+	snprintf(fresh, sizeof(fresh), "%s.new", box_consent_file(box));
+	assert_int_equal(mkfifo(fresh, 0600), 0);
+	ask(control, "mic vm1 deny");
+	expect_microphone(worker, 0);
+	reader = open(fresh, O_RDONLY | O_CLOEXEC);
+	assert_true(reader >= 0);
+	expect_field(control, "microphone.state", "denied");
+	close(reader);
+	finish(box, control, worker);
+}
+
 /* Why not may be what would mean something else where nothing is decided: here, that it is not there. */
 static void decisions_that_cannot_be_written_hold(void **state)
 {
@@ -477,7 +491,7 @@ static void decisions_that_cannot_be_written_hold(void **state)
 
 	(void)state;
 	box_next_keeps("vm2 allow\n");
-	box = start(1);
+	box = box_start_usual(1);
 	control = box_control(box, 0);
 	snprintf(fresh, sizeof(fresh), "%s.new", box_consent_file(box));
 	snprintf(warning, sizeof(warning),
@@ -500,7 +514,7 @@ static void decisions_that_cannot_be_written_hold(void **state)
 
 static void strangers_are_turned_away(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int control = box_control(box, USER);
 	struct json_object *o = object(control);
 
@@ -516,7 +530,7 @@ static void strangers_are_turned_away(void **state)
 
 static void members_and_who_is_at_the_seat_may(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int member = box_control(box, MEMBER), user, monitor;
 
 	(void)state;
@@ -550,7 +564,7 @@ static void what_makes_no_sense_is_answered_and_forgotten(void **state)
 		"LIST",
 		"status ../../etc/passwd",
 	};
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int control = box_control(box, 0);
 	char large[CONTROL_REQUEST_BYTES * 8];
 
@@ -586,7 +600,7 @@ static void send_with_descriptor(int fd, const char *text)
 /* box_stop() sees that none is left. */
 static void descriptors_are_not_taken(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int control = box_control(box, 0), other = box_control(box, 0);
 
 	(void)state;
@@ -600,7 +614,7 @@ static void descriptors_are_not_taken(void **state)
 
 static void connections_have_a_bound(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int users[CONTROL_OTHERS], roots[CONTROL_CONNECTIONS - CONTROL_OTHERS], more;
 
 	(void)state;
@@ -627,7 +641,7 @@ static void connections_have_a_bound(void **state)
 
 static void requests_have_a_rate(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int control = box_control(box, MEMBER), other;
 	bool is_busy = false;
 
@@ -652,7 +666,7 @@ static void requests_have_a_rate(void **state)
 /* Somebody who connects without end, and whom nobody lets in, keeps nobody else from it. */
 static void who_connects_without_end_harms_nobody(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	uint64_t began_ms = box_now_ms();
 	int control;
 
@@ -674,7 +688,7 @@ static void who_connects_without_end_harms_nobody(void **state)
 /* A monitor that does not read is ended, and another one gets all. */
 static void who_does_not_read_harms_nobody(void **state)
 {
-	struct box *box = start(1);
+	struct box *box = box_start_usual(1);
 	int deaf = box_control(box, 0), worker = box_ready_worker(box, 1), control, room = 4096;
 	unsigned toggles = 0;
 
@@ -702,7 +716,7 @@ static void who_does_not_read_harms_nobody(void **state)
 /* A list is asked for again and again, and not read: the broker waits for nobody. */
 static void lists_that_are_not_read_wait(void **state)
 {
-	struct box *box = start(4);
+	struct box *box = box_start_usual(4);
 	int deaf = box_control(box, 0), other = box_control(box, 0);
 
 	(void)state;
@@ -729,6 +743,7 @@ int main(void)
 		cmocka_unit_test(rules_are_not_overruled),
 		cmocka_unit_test(decisions_are_kept_in_the_file),
 		cmocka_unit_test(a_vm_that_is_not_there_can_be_forgotten),
+		cmocka_unit_test(a_busy_disk_does_not_delay_a_decision),
 		cmocka_unit_test(decisions_that_cannot_be_written_hold),
 		cmocka_unit_test(strangers_are_turned_away),
 		cmocka_unit_test(members_and_who_is_at_the_seat_may),
