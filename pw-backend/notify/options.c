@@ -19,7 +19,7 @@ static const char help[] =
 	"  --help         show this and end\n"
 	"  --version      show the version and end\n"
 	"\n"
-	"Exit codes: 0 told to stop, or nothing to do in this session, 1 failed, 2 wrong\n"
+	"Exit codes: 0 told to stop, or nothing to do on this desktop, 1 failed, 2 wrong\n"
 	"usage. More: xaring-notify(1).\n";
 
 enum option_code { OPTION_SOCKET = 256, OPTION_VERBOSE, OPTION_HELP, OPTION_VERSION };

@@ -144,7 +144,7 @@ let_record() {
 	wait_or_die 20 "a recording that goes on" has_recorded "$1" $(($(recorded "$1") + $2))
 }
 
-# Whether page-scan can look into programs of this session; the test is left out where it cannot.
+# Whether page-scan can look into programs of the same user; the test is left out where it cannot.
 pages_can_be_seen() {
 	"$TOOLS/page-scan" sound "$PIPEWIRE_PID" >/dev/null
 	[ $? -ne 77 ] || skip "this user may not read the memory of his programs"

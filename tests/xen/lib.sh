@@ -251,7 +251,7 @@ guest_config() {
 			;;
 		*) printf '%s\n' "type = \"$type\"" ;;
 		esac
-		# One that the emulator loses would load dom0 by starting again.
+		# One that crashes would load dom0 by starting again.
 		[[ $* == *on_reboot* ]] || echo 'on_reboot = "destroy"'
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >"/t/guests/$name.cfg"

@@ -12,6 +12,6 @@ ROUNDS=1
 session_need
 guest_need pvh pvh
 restored pvh 2 $ROUNDS
-# Nobody needs it from here on, and the emulator loses one of this kind every now and then.
+# Nobody needs it from here on.
 guest_destroy pvh
 check_end

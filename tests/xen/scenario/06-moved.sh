@@ -14,7 +14,6 @@ guest_destroy mover
 guest_start mover pvh
 guest_player mover 1 -b 16384
 heard_or_die mover
-# An earlier attempt may have left another volume.
 guest_set_volume mover 1.0 1000
 tap_sink "$SESSION/saved.f32"
 tap_go_on "$SESSION/saved.f32" 2000

@@ -19,7 +19,7 @@ FITTING_PAGES=9 FITTING_FRAMES=4096
 
 # refused_check WHAT TEXT: a play in pv fails with that text, and one line of the log has it as well.
 #
-# A program waits 150 ms for the backend's word, for which the emulator is too slow at times: the refusal then
+# A program waits 150 ms for the backend's word, for which a busy dom0 is too slow at times: the refusal then
 # comes while it plays, and it ends like any other.
 refused_check() {
 	local mark code
