@@ -101,6 +101,24 @@ int client_take_record(struct xaring_client *c, uint64_t now_ns)
 	return 0;
 }
 
+/*
+ * What is saved of a guest is not of one moment: the backend goes on writing while its pages are copied, and what
+ * dom0 writes into a page that it has mapped is not copied again (Xen, xen/common/grant_table.c: a page becomes dirty
+ * when it is unmapped). After a restore the ring can have frames of a round before where the newest record, which may
+ * be of a later moment still, tells of new ones. So nothing counts as delivered but what was read before, and that
+ * record is done with. Where the guest goes on in the same pages another record comes with the next cycle.
+ */
+void client_distrust(struct xaring_client *c, uint32_t index)
+{
+	struct xaring_record record;
+
+	if (c->clock.same || c->params.direction != XARING_CAPTURE || !client_has_slept(&c->sleep))
+		return;
+	(void)xaring_record_read(&c->control->record, &c->seq, &record);
+	if ((int32_t)(c->delivered - index) > 0)
+		c->delivered = index;
+}
+
 /* Capture: what no backend has delivered until here is silence, whatever the ring had in its place. */
 static void fill_hole(struct xaring_client *c, uint32_t base)
 {

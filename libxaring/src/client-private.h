@@ -2,7 +2,7 @@
 /*
  * What the files of the client share: client.c (calls of the frontend), client-link.c (socket,
  * pages, reconnecting), client-follow.c (attach and records), client-fork.c (which process uses
- * the stream).
+ * the stream), client-sleep.c (whether the machine was saved).
  */
 #ifndef XARING_CLIENT_PRIVATE_H
 #define XARING_CLIENT_PRIVATE_H
@@ -37,6 +37,11 @@ struct client_fork {
 	uint32_t *shared;     /* [0] number of the user, [1] numbers given out; of all processes */
 	uint32_t *self;       /* this process's number, zeroed by the kernel in a child */
 	uint32_t descriptors; /* number of the process that made epoll and timer */
+};
+
+/* The distance of the clock that counts sleep from the one that does not. */
+struct client_sleep {
+	int64_t most_ns; /* at most so much, as long as the machine has not slept */
 };
 
 struct xaring_client {
@@ -97,6 +102,7 @@ struct xaring_client {
 	struct xaring_position position;
 	struct xaring_clock clock;
 	uint32_t stamp_secret;
+	struct client_sleep sleep;
 };
 
 /* client-fork.c */
@@ -115,12 +121,17 @@ void client_link_close(struct xaring_client *c);
 void client_link_kick(struct xaring_client *c, enum xaring_kick kick);
 void client_use_pages(struct xaring_client *c, const struct xaring_pages *pages, uint64_t now_ns);
 
+/* client-sleep.c: real-time safe. */
+void client_sleep_init(struct client_sleep *s);
+bool client_has_slept(struct client_sleep *s); /* since the last call */
+
 /* client-follow.c */
 bool client_is_moving(const struct xaring_client *c); /* RUNNING or DRAINING */
 bool client_has_backend(const struct xaring_client *c);
 void client_store_word(struct xaring_client *c, uint32_t attach);
 void client_begin_wait(struct xaring_client *c, uint64_t now_ns, uint64_t longest_ns);
 int client_take_record(struct xaring_client *c, uint64_t now_ns);
+void client_distrust(struct xaring_client *c, uint32_t index); /* what was not read before it */
 void client_answer_attach(struct xaring_client *c, uint64_t now_ns);
 void client_withdraw(struct xaring_client *c, uint64_t now_ns);
 

@@ -2,7 +2,7 @@
 /*
  * The stream as a frontend sees it: shape, start and stop, frames, position, wake-ups. What the
  * server and the backend do meanwhile is client-link.c's and client-follow.c's. Reads no clock but
- * while xaring_client_setup() waits.
+ * while xaring_client_setup() waits, and to learn that the machine has slept (client-sleep.c).
  */
 #include "client-private.h"
 
@@ -130,6 +130,7 @@ static void stream_init(struct xaring_client *c)
 	c->broken_ms = 0;
 	xaring_position_init(&c->position, c->params.direction, c->params.rate_hz);
 	xaring_clock_init(&c->clock, false);
+	client_sleep_init(&c->sleep);
 }
 
 int xaring_client_setup(struct xaring_client *c, const struct xaring_params *params, int timeout_ms,
@@ -295,8 +296,10 @@ void xaring_client_read(struct xaring_client *c, uint32_t index, void *to, uint3
 	if (!c->shaped || frames > c->shape.capacity)
 		return;
 	client_claim(c);
+	xaring_ring_read(&c->ring, index, to, frames);
+	/* Only now: it may have been saved while it read. */
+	client_distrust(c, index);
 	there = count_delivered(c, index, frames);
-	xaring_ring_read(&c->ring, index, to, there);
 	xaring_format_silence(c->params.format, (char *)to + there * frame_bytes,
 			      (frames - there) * frame_bytes);
 }
@@ -343,6 +346,7 @@ void xaring_client_update(struct xaring_client *c, uint64_t now_ns,
 	if (!c->shaped)
 		return;
 	is_user = client_is_user(c);
+	client_distrust(c, c->published);
 	res = client_take_record(c, now_ns);
 	(void)xaring_position_at(&c->position, now_ns, c->published);
 	if (is_user && res < 0)

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -51,12 +52,32 @@ static const struct xaring_params stereo = {.direction = XARING_PLAYBACK,
 					    .buffer = BUFFER,
 					    .period = 1024};
 
+/* How long this machine has slept, and how long it sleeps just before it reads a clock the next time but so many. */
+static uint64_t slept_ns;
+static uint32_t sleeps_after;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int res = __real_clock_gettime(clock, now);
+
+	if (sleeps_after > 0 && --sleeps_after == 0)
+		slept_ns += 300 * MS;
+	if (clock == CLOCK_BOOTTIME)
+		now->tv_sec += (time_t)(slept_ns / S);
+	if (clock == CLOCK_BOOTTIME)
+		now->tv_nsec += (long)(slept_ns % S);
+	return res;
+}
+
 static void update(struct fixture *f)
 {
 	xaring_client_update(f->client, f->now, &f->state);
 }
 
-static struct fixture *fixture_with(const struct xaring_params *params)
+static struct fixture *fixture_at(const struct xaring_params *params, bool two_clocks)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct xaring_refusal refusal;
@@ -65,6 +86,7 @@ static struct fixture *fixture_with(const struct xaring_params *params)
 	f->descriptors = open_descriptors();
 	f->now = 5 * S;
 	local_server_open(&f->server, true);
+	f->server.two_clocks = two_clocks;
 	assert_int_equal(xaring_client_create(f->server.path, "a test", &f->client), 0);
 	assert_int_equal(xaring_client_setup(f->client, params, 0, &refusal), 0);
 	local_link_up(&f->server, &f->link);
@@ -72,6 +94,11 @@ static struct fixture *fixture_with(const struct xaring_params *params)
 	update(f);
 	assert_true(f->state.linked);
 	return f;
+}
+
+static struct fixture *fixture_with(const struct xaring_params *params)
+{
+	return fixture_at(params, false);
 }
 
 static int fixture_make(void **state)
@@ -1127,6 +1154,105 @@ static void capture_goes_on_in_new_pages(void **state)
 	assert_int_equal(frames[0], 0x80808080); /* U8's silence */
 }
 
+/* Of a guest, which has read 64 frames and not 64 that were delivered as well. */
+static struct fixture *capture_in_guest(bool two_clocks)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+	uint32_t *data;
+
+	params.direction = XARING_CAPTURE;
+	f = fixture_at(&params, two_clocks);
+	data = f->link.pages.data;
+	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
+		data[i] = i + 7;
+	begin_capture(f);
+	f->now += QUANTUM_NS;
+	cycle(f, QUANTUM);
+	update(f);
+	f->now += 10 * MS;
+	update(f);
+	assert_frames(f, 0, 7, 1);
+	publish(f, 64);
+	return f;
+}
+
+/* The newest record may be of a moment after that at which the frames were saved of which it tells. */
+static void capture_distrusts_what_was_saved(void **state)
+{
+	struct fixture *f = capture_in_guest(true);
+
+	*state = f;
+	cycle(f, QUANTUM);
+	slept_ns += 300 * MS;
+	update(f);
+	assert_frames(f, 64, 0, 0);
+	publish(f, 128);
+	f->now += 10 * MS;
+	update(f);
+	assert_frames(f, 128, 0, 0);
+	/* It was saved and not restored: nobody else has its pages, and goes on. */
+	cycle(f, QUANTUM);
+	update(f);
+	assert_frames(f, 128, 128 + 7, 1);
+}
+
+static void capture_is_saved_while_it_reads(void **state)
+{
+	struct fixture *f = capture_in_guest(true);
+
+	*state = f;
+	cycle(f, QUANTUM);
+	update(f);
+	sleeps_after = 1;
+	assert_frames(f, 64, 0, 0);
+	publish(f, 128);
+	update(f);
+	assert_frames(f, 128, 0, 0);
+}
+
+/* Nothing of before is carried over, neither by the client nor as a part of what comes then. */
+static void capture_goes_on_after_a_restore(void **state)
+{
+	struct fixture *f = capture_in_guest(true);
+	uint32_t *data, base;
+
+	*state = f;
+	cycle(f, QUANTUM);
+	slept_ns += 300 * MS;
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	local_attach(&f->link);
+	data = f->link.pages.data;
+	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
+		data[i] = 9;
+	xaring_client_woken(f->client, f->now);
+	f->now += MS;
+	update(f);
+	update(f);
+	base = local_base(&f->link);
+	assert_int_not_equal(attach_of(f), 0);
+	f->consumed = base;
+	cycle(f, QUANTUM);
+	update(f);
+	f->now += QUANTUM_NS;
+	update(f);
+	assert_true(f->state.attached);
+	for (uint32_t at = 64; at + 64 <= base; at += 64)
+		assert_frames(f, at, 0, 0);
+	assert_frames(f, base, 9, 0);
+}
+
+/* Of a program in dom0, nobody saves a part. */
+static void capture_goes_on_after_the_machine_slept(void **state)
+{
+	struct fixture *f = capture_in_guest(false);
+
+	*state = f;
+	slept_ns += 300 * MS;
+	update(f);
+	assert_frames(f, 64, 64 + 7, 1);
+}
+
 static void a_write_beyond_the_ring_is_none(void **state)
 {
 	struct fixture *f = *state;
@@ -1180,6 +1306,10 @@ int main(void)
 		cmocka_unit_test_teardown(capture_has_no_echo, fixture_free),
 		cmocka_unit_test_teardown(capture_of_silence_takes_its_time, fixture_free),
 		cmocka_unit_test_teardown(capture_goes_on_in_new_pages, fixture_free),
+		cmocka_unit_test_teardown(capture_distrusts_what_was_saved, fixture_free),
+		cmocka_unit_test_teardown(capture_is_saved_while_it_reads, fixture_free),
+		cmocka_unit_test_teardown(capture_goes_on_after_a_restore, fixture_free),
+		cmocka_unit_test_teardown(capture_goes_on_after_the_machine_slept, fixture_free),
 		WITH_FIXTURE(a_write_beyond_the_ring_is_none),
 	};
 
