@@ -5,6 +5,9 @@
 # The number of the frames that the microphone hears.
 ROOM=9
 
+# A second of stereo floats.
+BYTES_S=384000
+
 # microphone allow|deny NAME...: by the rules.
 microphone() {
 	local state=$1 name matches=''
@@ -56,4 +59,27 @@ judged() {
 	check_number "$2: errors that the program has seen" "$PLAYER_ERRORS" -eq 0
 	check_number "$2: frames of others" "$(verdict .foreign)" -eq 0
 	check_number "$2: frames that are heard twice, or damaged" "$(verdict '.repeated + .damaged')" -eq 0
+}
+
+# The end of what was recorded, in frames of silence.
+silence_at_end() {
+	verdict '.recorded - (.runs[-1] | .at + .frames)'
+}
+
+# heard_after NAME TEXT COMMAND...: of one that records. What it has heard is a part of the figure.
+FIGURES=()
+heard_after() {
+	local name=$1 text=$2
+	shift 2
+	recorder "$name"
+	check "$text: a node" wait_for 10 has_node "$name"
+	let_guest_record "$name" /tmp/heard.f32 $BYTES_S
+	"$@"
+	check "$text: a node afterwards" wait_for 30 has_node "$name"
+	let_guest_record "$name" /tmp/heard.f32 $BYTES_S
+	guest_stop "$name" recorder "$SESSION/$text.json"
+	judged "$name" "$text"
+	check_number "$text: frames heard" "$(verdict .coded)" -ge 48000
+	check_number "$text: frames of silence at the end" "$(silence_at_end)" -lt 24000
+	FIGURES+=("heard after $text")
 }

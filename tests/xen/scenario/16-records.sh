@@ -17,20 +17,12 @@
 
 # So long the microphone hears something.
 ROOM_SECONDS=60
-# Of stereo floats.
-BYTES_S=384000
-FIGURES=()
 
 # microphone_is STATE: as a user of the guest is told.
 microphone_is() {
 	local said
 	said=$(guest_user pv xaring-guestd --status)
 	grep -qE "^$1 +microphone" <<<"$said"
-}
-
-# The end of what was recorded, in frames of silence.
-silence_at_end() {
-	verdict '.recorded - (.runs[-1] | .at + .frames)'
 }
 
 denied() {
@@ -75,23 +67,6 @@ allowed() {
 	FIGURES+=("$(verdict .coded) frames exact")
 }
 
-# heard_after TEXT COMMAND...: of one that records.
-heard_after() {
-	local text=$1
-	shift
-	recorder pv
-	check "$text: a node" wait_for 10 has_node pv
-	let_guest_record pv /tmp/heard.f32 $BYTES_S
-	"$@"
-	check "$text: a node afterwards" wait_for 30 has_node pv
-	let_guest_record pv /tmp/heard.f32 $BYTES_S
-	guest_stop pv recorder "$SESSION/$text.json"
-	judged pv "$text"
-	check_number "$text: frames heard" "$(verdict .coded)" -ge 48000
-	check_number "$text: frames of silence at the end" "$(silence_at_end)" -lt 24000
-	FIGURES+=("heard after $text")
-}
-
 new_worker() {
 	local worker
 	worker=$(worker_of_broker)
@@ -118,9 +93,9 @@ mic_hears "$SESSION/room.au"
 allowed
 microphone allow pv
 check "allowed: --status says so" wait_for 5 microphone_is allowed
-heard_after "a new worker" new_worker
-heard_after "a new daemon" new_guestd
-heard_after "a restore" save_and_restore pv
+heard_after pv "a new worker" new_worker
+heard_after pv "a new daemon" new_guestd
+heard_after pv "a restore" save_and_restore pv
 room_ends
 figure "$(printf '%s, ' "${FIGURES[@]}")"
 check_end
