@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Looks into the pages that programs share with the backend, as whoever has them mapped could: into the memfds of
- * the local transport, through /proc/PID/mem, whether the programs run or are stopped.
+ * the local transport and the grants of a guest, through /proc/PID/mem, whether the programs run or are stopped.
  *
  *   page-scan words FILE PID...
  *       Prints how many words of eight bytes, of all pages, are in FILE as well: a frame of two floats, or two frames
  *       of S16. Noise of that length is no coincidence. Words of zero do not count.
  *   page-scan sound PID...
- *       Prints how many words of four bytes are not zero in pages of frames.
+ *       Prints how many words of four bytes are not zero in pages of frames: of the local transport.
  *   page-scan silent PID FROM_NS MS
  *       Looks until no page of frames has anything but zero. Prints in how many ms after FROM_NS (CLOCK_MONOTONIC) it
  *       had seen that; exit 1 when it has not after MS.
@@ -158,8 +158,15 @@ static uint64_t count_in(int memory, uint64_t from, uint64_t to, count_fn count,
 	return found;
 }
 
-/* Of all mappings whose name begins so. */
-static uint64_t count_of(const char *pid, const char *name, count_fn count,
+/* Whether the line of a mapping has one of the names that end with NULL. */
+static bool has_name(const char *line, const char *const *names)
+{
+	while (*names && !strstr(line, *names))
+		names++;
+	return *names != NULL;
+}
+
+static uint64_t count_of(const char *pid, const char *const *names, count_fn count,
 			 const struct words *words)
 {
 	int memory = open_of(pid, "mem");
@@ -168,7 +175,7 @@ static uint64_t count_of(const char *pid, const char *name, count_fn count,
 	char line[512];
 
 	while (maps && fgets(line, sizeof(line), maps)) {
-		if (strstr(line, name) && sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2)
+		if (has_name(line, names) && sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2)
 			found += count_in(memory, from, to, count, words);
 	}
 	if (maps)
@@ -179,16 +186,19 @@ static uint64_t count_of(const char *pid, const char *name, count_fn count,
 
 static uint64_t sound_of(const char *pid)
 {
-	return count_of(pid, "/memfd:xaring-data", count_sound, NULL);
+	static const char *const frames[] = {"/memfd:xaring-data", NULL};
+
+	return count_of(pid, frames, count_sound, NULL);
 }
 
 static int print_words(const char *path, char **pids)
 {
+	static const char *const all[] = {"/memfd:xaring-", "/dev/xen/gntalloc", NULL};
 	struct words words = words_of(path);
 	uint64_t found = 0;
 
 	for (; *pids; pids++)
-		found += count_of(*pids, "/memfd:xaring-", count_words, &words);
+		found += count_of(*pids, all, count_words, &words);
 	free(words.list);
 	printf("%" PRIu64 "\n", found);
 	return 0;

@@ -63,7 +63,7 @@ build_tools() {
 	say "building the tools"
 	copy_sources "$BUILD_ROOT/srv/tools"
 	bare_build_tools "$BUILD_ROOT" /srv/tools tests/lib/sound-{tap,make,check} \
-		tests/lib/coded-player tests/xen/{xen-agent,grant-count,graph,clock-probe,libdeliver-once.so}
+		tests/lib/{coded-player,page-scan} tests/xen/{xen-agent,grant-count,graph,clock-probe,libdeliver-once.so}
 }
 
 # build_all RELEASE

@@ -33,7 +33,7 @@ add_programs() {
 	mkdir -p "$PAYLOAD/tests/lib" "$PAYLOAD/tests/xen"
 	cp tests/lib/*.sh "$PAYLOAD/tests/lib/" &&
 		cp -r tests/xen/{lib.sh,machine,scenario} "$PAYLOAD/tests/xen/" &&
-		cp "$TOOLS_DIR"/lib/{sound-tap,sound-check,sound-make,coded-player} "$PAYLOAD/tests/lib/" &&
+		cp "$TOOLS_DIR"/lib/{sound-tap,sound-check,sound-make,coded-player,page-scan} "$PAYLOAD/tests/lib/" &&
 		cp "$TOOLS_DIR"/xen/{xen-agent,grant-count,graph,clock-probe} "$PAYLOAD/tests/xen/"
 }
 

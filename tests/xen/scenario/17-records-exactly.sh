@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Deadline: 400 s.
 # What dom0's microphone hears arrives in a guest exactly, in graphs of several rates, in one channel and in two, as
-# integers and as floats; and two guests play and record at once, all of it exact.
+# integers and as floats; and two guests play and record at once, all of it exact. What one of them plays is never in
+# pages that the other one records into.
 # shellcheck source=tests/xen/lib.sh
 . /payload/tests/xen/lib.sh
 # shellcheck source=tests/xen/machine/lib-more.sh
@@ -16,6 +17,8 @@ RATES="16000 44100 48000"
 [ "$XARING_TEST" != quick ] || RATES=16000
 FRAMES=16001
 SILENCE=8000
+# Of what a guest plays, looked for in the pages of the other one: two seconds of before, and two of what comes.
+WORDS_BEFORE=96000 WORDS=192000
 NOISE="noise S16"
 EXACT=0
 FIGURE=''
@@ -75,10 +78,29 @@ at_rate() {
 	mic_remove
 }
 
-# both NAME NUMBER: plays and records.
+# both NAME NUMBER: plays and records, both as floats.
 both() {
-	guest_player "$1" "$2" -b 24000
+	guest_player "$1" "$2" -f FLOAT -b 24000
 	recorder "$1"
+}
+
+# words NAME OTHER NUMBER: how many frames of what OTHER plays now, with that number, are in the pages of the programs of
+# that one. A ring holds a second.
+words() {
+	local from
+	from=$(guest_written "$2")
+	[ "$from" -gt $WORDS_BEFORE ] || from=$WORDS_BEFORE
+	guest_run "$1" "cd /payload/tests/lib
+		./sound-make coded FLOAT $3 $((from - WORDS_BEFORE)) $WORDS >/tmp/words
+		./page-scan words /tmp/words \$(cat /tmp/player.pid /tmp/recorder.pid)"
+}
+
+# While both run.
+strangers_check() {
+	check_number "pv: its own frames in its pages" "$(words pv pv 1)" -ge 8192
+	check_number "pv: frames of pvh in its pages" "$(words pv pvh 2)" -eq 0
+	check_number "pvh: its own frames in its pages" "$(words pvh pvh 2)" -ge 8192
+	check_number "pvh: frames of pv in its pages" "$(words pvh pv 1)" -eq 0
 }
 
 # both_end NAME NUMBER: what it has played and recorded is exact, from the first frame to the last one.
@@ -100,7 +122,7 @@ both_end() {
 
 together() {
 	mic_add
-	room_file "$SESSION/room.au" $ROOM 0 $((30 * 48000))
+	room_file "$SESSION/room.au" $ROOM 0 $((60 * 48000))
 	mic_hears "$SESSION/room.au"
 	both pv 1
 	both pvh 2
@@ -110,6 +132,7 @@ together() {
 	done
 	tap_guests pv='xen.pv.playback.*' pvh='xen.pvh.playback.*'
 	tap_go_on "$SESSION/pvh.f32" 3000
+	strangers_check
 	tap_end
 	both_end pv 1
 	both_end pvh 2
