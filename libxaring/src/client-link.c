@@ -118,6 +118,7 @@ void client_use_pages(struct xaring_client *c, const struct xaring_pages *pages,
 	c->failed = 0;
 	c->answer_ns = 0;
 	c->xruns_known = false;
+	c->told_volume = 0;
 	xaring_store(&c->control->guest.alive, 1);
 	xaring_store(&c->control->guest.base, pos);
 	xaring_store(&c->control->guest.pos, c->published);

@@ -2,13 +2,15 @@
 /*
  * What the files of the client share: client.c (calls of the frontend), client-link.c (socket,
  * pages, reconnecting), client-follow.c (attach and records), client-fork.c (which process uses
- * the stream), client-sleep.c (whether the machine was saved).
+ * the stream), client-sleep.c (whether the machine was saved),
+ * client-volume.c (the guest's own volume).
  */
 #ifndef XARING_CLIENT_PRIVATE_H
 #define XARING_CLIENT_PRIVATE_H
 
 #include <xaring/client.h>
 #include <xaring/clock.h>
+#include <xaring/gain.h>
 #include <xaring/pages.h>
 #include <xaring/record.h>
 #include <xaring/ring.h>
@@ -102,6 +104,9 @@ struct xaring_client {
 	struct xaring_position position;
 	struct xaring_clock clock;
 	uint32_t stamp_secret;
+	bool has_gain; /* something was written */
+	struct xaring_gain gain;
+	uint32_t told_volume; /* as last stored; 0 = in these pages not yet */
 	struct client_sleep sleep;
 };
 
@@ -120,6 +125,11 @@ void client_link_broken(struct xaring_client *c, uint64_t now_ns);
 void client_link_close(struct xaring_client *c);
 void client_link_kick(struct xaring_client *c, enum xaring_kick kick);
 void client_use_pages(struct xaring_client *c, const struct xaring_pages *pages, uint64_t now_ns);
+
+/* client-volume.c: real-time safe. */
+void client_volume_tell(struct xaring_client *c); /* to the backend */
+void client_volume_write(struct xaring_client *c, uint32_t index, const void *from,
+			 uint32_t frames);
 
 /* client-sleep.c: real-time safe. */
 void client_sleep_init(struct client_sleep *s);

@@ -125,6 +125,7 @@ static void stream_init(struct xaring_client *c)
 	c->xruns = 0;
 	c->drained = false;
 	c->refused = false;
+	c->has_gain = false;
 	c->epoch = 0;
 	c->retry_ms = 0;
 	c->broken_ms = 0;
@@ -275,7 +276,7 @@ void xaring_client_write(struct xaring_client *c, uint32_t index, const void *fr
 	if (!c->shaped || frames > c->shape.capacity)
 		return;
 	client_claim(c);
-	xaring_ring_write(&c->ring, index, from, frames);
+	client_volume_write(c, index, from, frames);
 }
 
 /* Of frames from index on, how many the ring really has: nobody has filled what follows. */
@@ -322,6 +323,7 @@ static void serve(struct xaring_client *c, uint64_t now_ns)
 	    (c->word & XARING_WORD_ATTACH_MASK))
 		client_withdraw(c, now_ns);
 	client_answer_attach(c, now_ns);
+	client_volume_tell(c);
 	if (!c->clock.same)
 		xaring_store(&c->control->guest.stamp, xaring_clock_stamp(now_ns, c->stamp_secret));
 	client_link_step(c, now_ns);

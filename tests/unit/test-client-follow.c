@@ -1253,6 +1253,91 @@ static void capture_goes_on_after_the_machine_slept(void **state)
 	assert_frames(f, 64, 64 + 7, 1);
 }
 
+static void set_volume(struct fixture *f, uint32_t volume, uint32_t flags)
+{
+	xaring_store(&f->server.status->volume, volume);
+	xaring_store(&f->server.status->flags, XARING_STATUS_BACKEND | flags);
+}
+
+/* Writes frames of one value; returns what the backend finds in the place of the last one. */
+static int16_t write_level(struct fixture *f, uint32_t index, uint32_t frames)
+{
+	const int16_t *data = f->link.pages.data;
+	int16_t level[2 * BUFFER];
+
+	for (uint32_t i = 0; i < 2 * frames; i++)
+		level[i] = 8000;
+	xaring_client_write(f->client, index, level, frames);
+	return data[2 * ((index + frames - 1) % f->link.shape.capacity)];
+}
+
+static uint32_t told_volume(const struct fixture *f)
+{
+	return xaring_load(&f->link.pages.control->guest.volume);
+}
+
+static void the_volume_of_the_server_is_applied_and_told(void **state)
+{
+	struct fixture *f = *state;
+	const int16_t *data = f->link.pages.data;
+
+	assert_int_equal(told_volume(f), XARING_VOLUME_TOLD | XARING_VOLUME_UNITY);
+	assert_int_equal(write_level(f, 0, 1000), 8000);
+	set_volume(f, XARING_VOLUME_UNITY / 4, 0);
+	assert_int_equal(write_level(f, 1000, 1000), 2000);
+	assert_int_equal(data[2 * 1000], 8000); /* by a ramp */
+	assert_int_equal(data[2 * 1240], 5000);
+	update(f);
+	assert_int_equal(told_volume(f), XARING_VOLUME_TOLD | XARING_VOLUME_UNITY / 4);
+	set_volume(f, XARING_VOLUME_UNITY / 4, XARING_STATUS_GUEST_MUTED);
+	assert_int_equal(write_level(f, 2000, 1000), 0);
+	update(f);
+	assert_int_equal(told_volume(f),
+			 XARING_VOLUME_TOLD | XARING_VOLUME_MUTED | XARING_VOLUME_UNITY / 4);
+	/* A server that says more than there is. */
+	set_volume(f, UINT32_MAX, 0);
+	assert_int_equal(write_level(f, 3000, 1000), 8000);
+	update(f);
+	assert_int_equal(told_volume(f), XARING_VOLUME_TOLD | XARING_VOLUME_UNITY);
+}
+
+/* In pieces that no buffer of the client's is as long as. */
+static void the_first_volume_comes_without_a_ramp(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct xaring_refusal refusal;
+	struct local_link *l = &f->link;
+
+	*state = f;
+	f->descriptors = open_descriptors();
+	f->now = 5 * S;
+	local_server_open(&f->server, true);
+	set_volume(f, XARING_VOLUME_UNITY / 2, 0);
+	assert_int_equal(xaring_client_create(f->server.path, "a test", &f->client), 0);
+	assert_int_equal(xaring_client_setup(f->client, &stereo, 0, &refusal), 0);
+	local_link_up(&f->server, l);
+	update(f);
+	update(f);
+	assert_true(f->state.linked);
+	assert_int_equal(told_volume(f), XARING_VOLUME_TOLD | XARING_VOLUME_UNITY / 2);
+	assert_int_equal(write_level(f, 0, 4096), 4000);
+	for (uint32_t i = 0; i < 2 * 4096; i++)
+		assert_int_equal(((const int16_t *)l->pages.data)[i], 4000);
+}
+
+static void new_pages_are_told_the_volume(void **state)
+{
+	struct fixture *f = *state;
+
+	set_volume(f, 7, 0);
+	update(f);
+	f->link.attach = 0;
+	local_link_give(&f->server, &f->link, XARING_MESSAGE_RELINK);
+	update(f);
+	update(f);
+	assert_int_equal(told_volume(f), XARING_VOLUME_TOLD | 7);
+}
+
 static void a_write_beyond_the_ring_is_none(void **state)
 {
 	struct fixture *f = *state;
@@ -1302,6 +1387,9 @@ int main(void)
 		WITH_FIXTURE(it_wakes_at_least_once_a_second),
 		WITH_FIXTURE(it_looks_for_an_attach),
 		WITH_FIXTURE(a_steady_stream_makes_no_system_call),
+		WITH_FIXTURE(the_volume_of_the_server_is_applied_and_told),
+		cmocka_unit_test_teardown(the_first_volume_comes_without_a_ramp, fixture_free),
+		WITH_FIXTURE(new_pages_are_told_the_volume),
 		cmocka_unit_test_teardown(capture_reads_what_is_delivered, fixture_free),
 		cmocka_unit_test_teardown(capture_has_no_echo, fixture_free),
 		cmocka_unit_test_teardown(capture_of_silence_takes_its_time, fixture_free),

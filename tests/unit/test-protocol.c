@@ -43,6 +43,7 @@ static struct row expected[] = {
 	CONTROL(guest.base, "guest"),
 	CONTROL(guest.pos, "guest"),
 	CONTROL(guest.stamp, "guest"),
+	CONTROL(guest.volume, "guest"),
 	CONTROL(guest.reserved, "guest"),
 	CONTROL(reserved0, "none"),
 	CONTROL(backend.alive, "backend"),
@@ -144,6 +145,9 @@ static struct row expected[] = {
 	CONSTANT(XARING_STATUS_GUEST_MUTED),
 	CONSTANT(XARING_STATUS_NO_STORE),
 	CONSTANT(XARING_VOLUME_UNITY),
+	CONSTANT(XARING_VOLUME_MASK),
+	CONSTANT(XARING_VOLUME_TOLD),
+	CONSTANT(XARING_VOLUME_MUTED),
 };
 
 #define EXPECTED (sizeof(expected) / sizeof(expected[0]))
@@ -264,7 +268,7 @@ static void list_is_complete(void **state)
 		constants++;
 	}
 	fclose(f);
-	assert_int_equal(constants, EXPECTED - 32);
+	assert_int_equal(constants, EXPECTED - 33);
 }
 
 static void lines_are_apart(void **state)

@@ -91,6 +91,8 @@ void xaring_client_stop(struct xaring_client *c);
  * Copies frames into the ring at index (playback) or out of it (capture). The caller keeps index
  * within buffer frames of the position. Does not publish. Real-time safe: yes.
  *
+ * Playback: with the guest's own volume, as its server says it (gain.h).
+ *
  * Capture: what has not been delivered is silence. So is what was on its way when the guest was saved
  * and restored, for a page that is saved while it is written to can have anything that it had before.
  */

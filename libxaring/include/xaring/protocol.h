@@ -133,7 +133,8 @@ struct xaring_guest_line {
 	uint32_t base;  /* the index at which the valid frames of this generation begin */
 	uint32_t pos;   /* playback: frames written; capture: frames read; may move back (rewind) */
 	uint32_t stamp; /* the guest's clock in units of 1024 ns, modulo 2^32, plus a secret */
-	uint32_t reserved[11];
+	uint32_t volume; /* playback: the guest's own, how loud; it informs */
+	uint32_t reserved[10];
 };
 
 /* Written by the backend only: rare. */
@@ -182,13 +183,18 @@ struct xaring_control_page {
 #define XARING_STATUS_GUEST_MUTED 0x8u
 #define XARING_STATUS_NO_STORE    0x10u /* a guest's server does not reach xenstore */
 
-#define XARING_VOLUME_UNITY 65536u
+#define XARING_VOLUME_UNITY 65536u /* linear: unchanged */
+
+/* guest.volume: a volume up to XARING_VOLUME_UNITY, and these. Without the first one nothing is said. */
+#define XARING_VOLUME_MASK  0x0001ffffu
+#define XARING_VOLUME_TOLD  0x40000000u
+#define XARING_VOLUME_MUTED 0x80000000u
 
 struct xaring_status_page {
 	uint32_t version; /* XARING_PROTOCOL_VERSION */
 	uint32_t serial;  /* raised after every change */
 	uint32_t flags;   /* XARING_STATUS_ */
-	uint32_t volume;  /* the guest's own, linear, XARING_VOLUME_UNITY = unchanged */
+	uint32_t volume;  /* the guest's own: linear, at most XARING_VOLUME_UNITY */
 	uint32_t reserved[1020];
 };
 

@@ -14,6 +14,7 @@ int status_page_init(struct status_page *p)
 	int write, res;
 
 	memset(p, 0, sizeof(*p));
+	p->volume = XARING_VOLUME_UNITY;
 	res = xaring_memfd_status(&write, &p->fd);
 	if (res < 0)
 		return res;
@@ -33,6 +34,11 @@ void status_page_finish(struct status_page *p)
 	p->page = NULL;
 }
 
+static void raise_serial(struct status_page *p)
+{
+	xaring_store(&p->page->serial, ++p->serial);
+}
+
 void status_page_set(struct status_page *p, uint32_t flag, bool on)
 {
 	uint32_t flags = on ? p->flags | flag : p->flags & ~flag;
@@ -41,5 +47,17 @@ void status_page_set(struct status_page *p, uint32_t flag, bool on)
 		return;
 	p->flags = flags;
 	xaring_store(&p->page->flags, flags);
-	xaring_store(&p->page->serial, ++p->serial);
+	raise_serial(p);
+}
+
+void status_page_set_volume(struct status_page *p, uint32_t volume, bool muted)
+{
+	if (!p->page)
+		return;
+	if (volume != p->volume) {
+		p->volume = volume;
+		xaring_store(&p->page->volume, volume);
+		raise_serial(p);
+	}
+	status_page_set(p, XARING_STATUS_GUEST_MUTED, muted);
 }

@@ -16,6 +16,7 @@ struct status_page {
 	struct xaring_status_page *page; /* ours alone to write */
 	int fd;                          /* what programs get */
 	uint32_t flags;
+	uint32_t volume; /* a new page's is XARING_VOLUME_UNITY */
 	uint32_t serial;
 };
 
@@ -25,5 +26,8 @@ void status_page_finish(struct status_page *page);
 
 /* Sets or clears a flag, XARING_STATUS_. A zeroed object stays as it is: nobody has its page. */
 void status_page_set(struct status_page *page, uint32_t flag, bool on);
+
+/* The guest's own volume: linear, at most XARING_VOLUME_UNITY. A zeroed object likewise. */
+void status_page_set_volume(struct status_page *page, uint32_t volume, bool muted);
 
 #endif
