@@ -11,7 +11,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <xaring/log.h>
@@ -146,24 +145,6 @@ static void leave(struct xaring_client *c, uint64_t now_ns)
 	c->status = NULL;
 }
 
-static int connect_socket(const char *path, int *out)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, res;
-
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		res = -errno;
-		close(fd);
-		return res;
-	}
-	*out = fd;
-	return 0;
-}
-
 static int send_open(const struct xaring_client *c, int fd)
 {
 	struct xaring_message message = {.type = XARING_MESSAGE_OPEN, .fds = {-1, -1, -1}};
@@ -183,7 +164,7 @@ int client_link_open(struct xaring_client *c)
 	struct epoll_event event = {.events = EPOLLIN};
 	int fd = -1, res;
 
-	res = connect_socket(c->path, &fd);
+	res = xaring_wire_connect(c->path, &fd);
 	if (res < 0)
 		goto err;
 	event.data.fd = fd;
@@ -405,6 +386,10 @@ static void handle_message(struct xaring_client *c, const struct xaring_message 
 		break;
 	case XARING_MESSAGE_OPEN:
 	case XARING_MESSAGE_KICK:
+	case XARING_MESSAGE_WATCH:
+	case XARING_MESSAGE_STATUS:
+	case XARING_MESSAGE_CHANGED:
+	case XARING_MESSAGE_SET_VOLUME:
 		client_link_broken(c, now_ns);
 		break;
 	}

@@ -223,20 +223,44 @@ int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal)
 	return xaring_wire_send(fd, &message);
 }
 
-int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features,
-			struct xaring_refusal *refusal)
+int xaring_server_send_status(int fd, uint32_t version, int status)
 {
-	uint32_t common =
-		open->version < XARING_PROTOCOL_VERSION ? open->version : XARING_PROTOCOL_VERSION;
+	struct xaring_message message = {.type = XARING_MESSAGE_STATUS,
+					 .u.status_version = version,
+					 .fds = {status, -1, -1}};
 
-	if (common < XARING_PROTOCOL_VERSION_MIN || common < open->version_min) {
+	return xaring_wire_send(fd, &message);
+}
+
+int xaring_server_send_changed(int fd)
+{
+	struct xaring_message message = {.type = XARING_MESSAGE_CHANGED, .fds = {-1, -1, -1}};
+
+	return xaring_wire_send(fd, &message);
+}
+
+int xaring_server_agree_version(uint32_t oldest, uint32_t newest, uint32_t *version,
+				struct xaring_refusal *refusal)
+{
+	uint32_t common = newest < XARING_PROTOCOL_VERSION ? newest : XARING_PROTOCOL_VERSION;
+
+	if (common < XARING_PROTOCOL_VERSION_MIN || common < oldest) {
 		*refusal = (struct xaring_refusal){.reason = XARING_REASON_VERSION,
-						   .value = open->version,
+						   .value = newest,
 						   .min = XARING_PROTOCOL_VERSION_MIN,
 						   .max = XARING_PROTOCOL_VERSION};
 		return -ENOTSUP;
 	}
 	*version = common;
-	*features = open->features & XARING_FEATURE_SAME_CLOCK;
 	return 0;
+}
+
+int xaring_server_agree(const struct xaring_open *open, uint32_t *version, uint32_t *features,
+			struct xaring_refusal *refusal)
+{
+	int res = xaring_server_agree_version(open->version_min, open->version, version, refusal);
+
+	if (res == 0)
+		*features = open->features & XARING_FEATURE_SAME_CLOCK;
+	return res;
 }

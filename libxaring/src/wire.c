@@ -14,13 +14,18 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define OPEN_BYTES   120u
-#define ACCEPT_BYTES 44u
-#define REFUSE_BYTES 20u
-#define KICK_BYTES   8u
-#define KEEP_BYTES   12u
+#define OPEN_BYTES       120u
+#define ACCEPT_BYTES     44u
+#define REFUSE_BYTES     20u
+#define KICK_BYTES       8u
+#define KEEP_BYTES       12u
+#define WATCH_BYTES      12u
+#define STATUS_BYTES     8u
+#define CHANGED_BYTES    4u
+#define SET_VOLUME_BYTES 16u
 
 /* Room for more descriptors than any message has: what fits is closed by us, the rest by the kernel. */
 #define RECEIVE_FDS_MAX 16
@@ -63,6 +68,14 @@ static uint32_t type_bytes(uint32_t type)
 		return KICK_BYTES;
 	case XARING_MESSAGE_KEEP:
 		return KEEP_BYTES;
+	case XARING_MESSAGE_STATUS:
+		return STATUS_BYTES;
+	case XARING_MESSAGE_WATCH:
+		return WATCH_BYTES;
+	case XARING_MESSAGE_CHANGED:
+		return CHANGED_BYTES;
+	case XARING_MESSAGE_SET_VOLUME:
+		return SET_VOLUME_BYTES;
 	default:
 		return 0;
 	}
@@ -75,6 +88,7 @@ static uint32_t type_fds(enum xaring_message_type type)
 	case XARING_MESSAGE_RELINK:
 		return XARING_WIRE_FDS;
 	case XARING_MESSAGE_KEEP:
+	case XARING_MESSAGE_STATUS:
 		return 1;
 	default:
 		return 0;
@@ -116,6 +130,13 @@ static void encode_refuse(const struct xaring_refusal *refusal, uint8_t *bytes)
 	put32(bytes, 16, refusal->max);
 }
 
+static void encode_set_volume(const struct xaring_set_volume *set, uint8_t *bytes)
+{
+	put32(bytes, 4, set->what);
+	put32(bytes, 8, set->volume);
+	put32(bytes, 12, set->muted);
+}
+
 uint32_t xaring_wire_encode(const struct xaring_message *message,
 			    uint8_t bytes[XARING_WIRE_MAX_BYTES])
 {
@@ -137,6 +158,18 @@ uint32_t xaring_wire_encode(const struct xaring_message *message,
 		break;
 	case XARING_MESSAGE_KEEP:
 		put64(bytes, 4, message->u.keep_epoch);
+		break;
+	case XARING_MESSAGE_WATCH:
+		put32(bytes, 4, message->u.watch.version_min);
+		put32(bytes, 8, message->u.watch.version);
+		break;
+	case XARING_MESSAGE_STATUS:
+		put32(bytes, 4, message->u.status_version);
+		break;
+	case XARING_MESSAGE_CHANGED:
+		break;
+	case XARING_MESSAGE_SET_VOLUME:
+		encode_set_volume(&message->u.set_volume, bytes);
 		break;
 	}
 	return type_bytes((uint32_t)message->type);
@@ -217,6 +250,30 @@ static int decode_keep(const uint8_t *bytes, uint64_t *epoch)
 	return *epoch ? 0 : -EPROTO;
 }
 
+static int decode_watch(const uint8_t *bytes, struct xaring_watch *watch)
+{
+	watch->version_min = get32(bytes, 4);
+	watch->version = get32(bytes, 8);
+	return watch->version_min > 0 && watch->version_min <= watch->version ? 0 : -EPROTO;
+}
+
+static int decode_status(const uint8_t *bytes, uint32_t *version)
+{
+	*version = get32(bytes, 4);
+	return *version > 0 ? 0 : -EPROTO;
+}
+
+static int decode_set_volume(const uint8_t *bytes, struct xaring_set_volume *set)
+{
+	set->what = get32(bytes, 4);
+	set->volume = get32(bytes, 8);
+	set->muted = get32(bytes, 12);
+	return set->what > 0 && set->what <= (XARING_SET_VOLUME | XARING_SET_MUTED) &&
+			       set->volume <= XARING_VOLUME_UNITY && set->muted <= 1
+		       ? 0
+		       : -EPROTO;
+}
+
 static void message_init(struct xaring_message *message)
 {
 	memset(message, 0, sizeof(*message));
@@ -247,6 +304,14 @@ int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_mess
 		return decode_kick(bytes, &message->u.kick);
 	case XARING_MESSAGE_KEEP:
 		return decode_keep(bytes, &message->u.keep_epoch);
+	case XARING_MESSAGE_WATCH:
+		return decode_watch(bytes, &message->u.watch);
+	case XARING_MESSAGE_STATUS:
+		return decode_status(bytes, &message->u.status_version);
+	case XARING_MESSAGE_CHANGED:
+		return 0;
+	case XARING_MESSAGE_SET_VOLUME:
+		return decode_set_volume(bytes, &message->u.set_volume);
 	}
 	return -EPROTO;
 }
@@ -264,6 +329,26 @@ static int socket_error(int error)
 	default:
 		return -error;
 	}
+}
+
+int xaring_wire_connect(const char *path, int *out)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, res;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -EINVAL;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		res = -errno;
+		close(fd);
+		return res;
+	}
+	*out = fd;
+	return 0;
 }
 
 int xaring_wire_send(int fd, const struct xaring_message *message)

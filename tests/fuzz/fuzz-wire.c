@@ -51,6 +51,48 @@ static void check_refusal(const struct xaring_refusal *refusal)
 	demand(memchr(text, 0, sizeof(text)) != NULL && text[0] != 0);
 }
 
+static void check_watch(const struct xaring_watch *watch)
+{
+	demand(watch->version_min > 0 && watch->version_min <= watch->version);
+}
+
+static void check_set_volume(const struct xaring_set_volume *set)
+{
+	demand(set->what > 0 && (set->what & ~(XARING_SET_VOLUME | XARING_SET_MUTED)) == 0);
+	demand(set->volume <= XARING_VOLUME_UNITY && set->muted <= 1);
+}
+
+static void check(const struct xaring_message *message)
+{
+	switch (message->type) {
+	case XARING_MESSAGE_OPEN:
+		check_open(&message->u.open);
+		break;
+	case XARING_MESSAGE_ACCEPT:
+	case XARING_MESSAGE_RELINK:
+		check_accept(&message->u.accept);
+		break;
+	case XARING_MESSAGE_REFUSE:
+		check_refusal(&message->u.refusal);
+		break;
+	case XARING_MESSAGE_KEEP:
+		demand(message->u.keep_epoch != 0);
+		break;
+	case XARING_MESSAGE_WATCH:
+		check_watch(&message->u.watch);
+		break;
+	case XARING_MESSAGE_STATUS:
+		demand(message->u.status_version > 0);
+		break;
+	case XARING_MESSAGE_SET_VOLUME:
+		check_set_volume(&message->u.set_volume);
+		break;
+	case XARING_MESSAGE_KICK:
+	case XARING_MESSAGE_CHANGED:
+		break;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	uint8_t again[XARING_WIRE_MAX_BYTES];
@@ -59,14 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (size > XARING_WIRE_MAX_BYTES || xaring_wire_decode(bytes, (uint32_t)size, &message) < 0)
 		return 0;
 	demand(message.fds[0] == -1 && message.fds[1] == -1 && message.fds[2] == -1);
-	if (message.type == XARING_MESSAGE_OPEN)
-		check_open(&message.u.open);
-	else if (message.type == XARING_MESSAGE_REFUSE)
-		check_refusal(&message.u.refusal);
-	else if (message.type == XARING_MESSAGE_KEEP)
-		demand(message.u.keep_epoch != 0);
-	else if (message.type != XARING_MESSAGE_KICK)
-		check_accept(&message.u.accept);
+	check(&message);
 	demand(xaring_wire_encode(&message, again) == size);
 	demand(memcmp(again, bytes, size) == 0);
 	return 0;

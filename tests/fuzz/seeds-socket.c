@@ -48,6 +48,17 @@ void fuzz_add_seeds(fuzz_add_fn add)
 	message.type = XARING_MESSAGE_KEEP;
 	message.u.keep_epoch = 77;
 	add_message(add, &message);
+	message.type = XARING_MESSAGE_WATCH;
+	message.u.watch = (struct xaring_watch){.version_min = 1, .version = 1};
+	add_message(add, &message);
+	message.type = XARING_MESSAGE_STATUS;
+	message.u.status_version = 1;
+	add_message(add, &message);
+	message.type = XARING_MESSAGE_CHANGED;
+	add_message(add, &message);
+	message.type = XARING_MESSAGE_SET_VOLUME;
+	message.u.set_volume = (struct xaring_set_volume){.what = 3, .volume = 65536, .muted = 1};
+	add_message(add, &message);
 	for (uint32_t i = 0; i < 20; i++) {
 		struct xaring_params p = {.direction = i % 2,
 					  .format = XARING_FORMAT_U8 + i % 6,

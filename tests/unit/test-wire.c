@@ -22,13 +22,17 @@
 
 #include "descriptors.h"
 
-static const uint32_t lengths[] =
-	{[XARING_MESSAGE_OPEN] = 120, [XARING_MESSAGE_ACCEPT] = 44, [XARING_MESSAGE_REFUSE] = 20,
-	 [XARING_MESSAGE_KICK] = 8,   [XARING_MESSAGE_RELINK] = 44, [XARING_MESSAGE_KEEP] = 12};
+static const uint32_t lengths[] = {[XARING_MESSAGE_OPEN] = 120,  [XARING_MESSAGE_ACCEPT] = 44,
+				   [XARING_MESSAGE_REFUSE] = 20, [XARING_MESSAGE_KICK] = 8,
+				   [XARING_MESSAGE_RELINK] = 44, [XARING_MESSAGE_KEEP] = 12,
+				   [XARING_MESSAGE_WATCH] = 12,  [XARING_MESSAGE_STATUS] = 8,
+				   [XARING_MESSAGE_CHANGED] = 4, [XARING_MESSAGE_SET_VOLUME] = 16};
 
 static const uint32_t descriptors[] =
-	{[XARING_MESSAGE_OPEN] = 0, [XARING_MESSAGE_ACCEPT] = 3, [XARING_MESSAGE_REFUSE] = 0,
-	 [XARING_MESSAGE_KICK] = 0, [XARING_MESSAGE_RELINK] = 3, [XARING_MESSAGE_KEEP] = 1};
+	{[XARING_MESSAGE_OPEN] = 0,      [XARING_MESSAGE_ACCEPT] = 3, [XARING_MESSAGE_REFUSE] = 0,
+	 [XARING_MESSAGE_KICK] = 0,      [XARING_MESSAGE_RELINK] = 3, [XARING_MESSAGE_KEEP] = 1,
+	 [XARING_MESSAGE_WATCH] = 0,     [XARING_MESSAGE_STATUS] = 1, [XARING_MESSAGE_CHANGED] = 0,
+	 [XARING_MESSAGE_SET_VOLUME] = 0};
 
 static struct xaring_message message_open(void)
 {
@@ -90,6 +94,20 @@ static struct xaring_message message_keep(void)
 				       .fds = {-1, -1, -1}};
 }
 
+static struct xaring_message message_watch(void)
+{
+	return (struct xaring_message){.type = XARING_MESSAGE_WATCH,
+				       .u.watch = {.version_min = 1, .version = 0x01020304},
+				       .fds = {-1, -1, -1}};
+}
+
+static struct xaring_message message_set_volume(void)
+{
+	return (struct xaring_message){.type = XARING_MESSAGE_SET_VOLUME,
+				       .u.set_volume = {.what = 3, .volume = 0x8765, .muted = 1},
+				       .fds = {-1, -1, -1}};
+}
+
 static struct xaring_message message_of(enum xaring_message_type type)
 {
 	struct xaring_message m;
@@ -103,6 +121,14 @@ static struct xaring_message message_of(enum xaring_message_type type)
 		return message_kick();
 	case XARING_MESSAGE_KEEP:
 		return message_keep();
+	case XARING_MESSAGE_WATCH:
+		return message_watch();
+	case XARING_MESSAGE_SET_VOLUME:
+		return message_set_volume();
+	case XARING_MESSAGE_STATUS:
+		return (struct xaring_message){.type = type,
+					       .u.status_version = 0x01020304,
+					       .fds = {-1, -1, -1}};
 	default:
 		m = message_accept();
 		m.type = type;
@@ -115,7 +141,7 @@ static void messages_come_through(void **state)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES], again[XARING_WIRE_MAX_BYTES];
 
 	(void)state;
-	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
+	for (uint32_t type = 1; type <= XARING_MESSAGE_LAST; type++) {
 		struct xaring_message from = message_of(type), to;
 		uint32_t length = xaring_wire_encode(&from, bytes);
 
@@ -207,6 +233,15 @@ static void bytes_are_little_endian_and_in_place(void **state)
 	m = message_keep();
 	xaring_wire_encode(&m, bytes);
 	assert_memory_equal(bytes, "\6\0\0\0\xef\xcd\xab\x89\x67\x45\x23\x01", 12);
+	m = message_watch();
+	xaring_wire_encode(&m, bytes);
+	assert_memory_equal(bytes, "\7\0\0\0\1\0\0\0\4\3\2\1", 12);
+	m = message_of(XARING_MESSAGE_STATUS);
+	xaring_wire_encode(&m, bytes);
+	assert_memory_equal(bytes, "\10\0\0\0\4\3\2\1", 8);
+	m = message_set_volume();
+	xaring_wire_encode(&m, bytes);
+	assert_memory_equal(bytes, "\12\0\0\0\3\0\0\0\x65\x87\0\0\1\0\0\0", 16);
 }
 
 static void other_lengths_and_types_are_refused(void **state)
@@ -215,7 +250,7 @@ static void other_lengths_and_types_are_refused(void **state)
 	struct xaring_message to;
 
 	(void)state;
-	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
+	for (uint32_t type = 1; type <= XARING_MESSAGE_LAST; type++) {
 		struct xaring_message from = message_of(type);
 		uint32_t right = xaring_wire_encode(&from, bytes);
 
@@ -226,7 +261,7 @@ static void other_lengths_and_types_are_refused(void **state)
 	memset(bytes, 0, sizeof(bytes));
 	for (uint32_t length = 0; length <= XARING_WIRE_MAX_BYTES; length++)
 		assert_int_equal(xaring_wire_decode(bytes, length, &to), -EPROTO);
-	bytes[0] = XARING_MESSAGE_KEEP + 1;
+	bytes[0] = XARING_MESSAGE_LAST + 1;
 	assert_int_equal(xaring_wire_decode(bytes, 44, &to), -EPROTO);
 	bytes[0] = XARING_MESSAGE_KICK;
 	bytes[1] = 1;
@@ -288,6 +323,44 @@ static void impossible_values_are_refused(void **state)
 		assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to),
 				 value >= 1 && value <= XARING_KICK_ATTACH ? 0 : -EPROTO);
 	}
+}
+
+static int decode_set_volume(uint32_t what, uint32_t volume, uint32_t muted)
+{
+	struct xaring_message from = message_set_volume(), to;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+
+	from.u.set_volume = (struct xaring_set_volume){what, volume, muted};
+	return xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to);
+}
+
+static int decode_watch(uint32_t version_min, uint32_t version)
+{
+	struct xaring_message from = message_watch(), to;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+
+	from.u.watch = (struct xaring_watch){version_min, version};
+	return xaring_wire_decode(bytes, xaring_wire_encode(&from, bytes), &to);
+}
+
+static void impossible_values_of_mixers_are_refused(void **state)
+{
+	struct xaring_message status = message_of(XARING_MESSAGE_STATUS), to;
+	uint8_t bytes[XARING_WIRE_MAX_BYTES];
+
+	(void)state;
+	assert_int_equal(decode_set_volume(1, XARING_VOLUME_UNITY, 0), 0);
+	assert_int_equal(decode_set_volume(2, 0, 1), 0);
+	assert_int_equal(decode_set_volume(0, 0, 0), -EPROTO);
+	assert_int_equal(decode_set_volume(4, 0, 0), -EPROTO);
+	assert_int_equal(decode_set_volume(1, XARING_VOLUME_UNITY + 1, 0), -EPROTO);
+	assert_int_equal(decode_set_volume(2, 0, 2), -EPROTO);
+	assert_int_equal(decode_watch(1, 1), 0);
+	assert_int_equal(decode_watch(0, 1), -EPROTO);
+	assert_int_equal(decode_watch(2, 1), -EPROTO);
+	status.u.status_version = 0;
+	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&status, bytes), &to),
+			 -EPROTO);
 }
 
 static void an_unknown_type_has_no_bytes(void **state)
@@ -435,7 +508,7 @@ static void any_other_number_of_descriptors_is_refused(void **state)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES];
 	struct xaring_message to;
 
-	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++)
+	for (uint32_t type = 1; type <= XARING_MESSAGE_LAST; type++)
 		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 			struct xaring_message from = message_of(type);
 			bool fits = counts[i] == descriptors[type];
@@ -536,7 +609,7 @@ static void a_server_takes_no_descriptors(void **state)
 	struct xaring_message to;
 	int waits;
 
-	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++)
+	for (uint32_t type = 1; type <= XARING_MESSAGE_LAST; type++)
 		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 			struct xaring_message from = message_of(type);
 			uint32_t length = xaring_wire_encode(&from, bytes);
@@ -561,7 +634,7 @@ static void a_server_refuses_what_is_not_for_it(void **state)
 	uint8_t bytes[XARING_WIRE_MAX_BYTES * 2] = {0};
 	struct xaring_message to;
 
-	for (uint32_t type = 1; type <= XARING_MESSAGE_KEEP; type++) {
+	for (uint32_t type = 1; type <= XARING_MESSAGE_LAST; type++) {
 		struct xaring_message from = message_of(type);
 
 		send_raw(pair->fds[0], bytes, xaring_wire_encode(&from, bytes), 0);
@@ -584,6 +657,7 @@ int main(void)
 		cmocka_unit_test(bytes_are_little_endian_and_in_place),
 		cmocka_unit_test(other_lengths_and_types_are_refused),
 		cmocka_unit_test(impossible_values_are_refused),
+		cmocka_unit_test(impossible_values_of_mixers_are_refused),
 		cmocka_unit_test(an_unknown_type_has_no_bytes),
 		cmocka_unit_test_setup_teardown(descriptors_travel_close_on_exec, pair_open,
 						pair_close),

@@ -67,6 +67,19 @@ int xaring_server_send_keep(int fd, uint64_t epoch, int status);
 /* Sends REFUSE. The caller closes the connection afterwards. Returns as xaring_wire_send(). */
 int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
 
+/* Sends STATUS, in answer to WATCH; status is borrowed. Returns as xaring_wire_send(). */
+int xaring_server_send_status(int fd, uint32_t version, int status);
+
+/* Sends CHANGED, to who has got STATUS. Returns as xaring_wire_send(). */
+int xaring_server_send_changed(int fd);
+
+/*
+ * Finds the version that both sides speak, of a client that speaks newest, and oldest, and what is between.
+ * Returns 0 and sets *version, or -ENOTSUP and sets *refusal.
+ */
+int xaring_server_agree_version(uint32_t oldest, uint32_t newest, uint32_t *version,
+				struct xaring_refusal *refusal);
+
 /*
  * Finds the version and features that both sides speak.
  * Returns 0 and sets *version and *features, or -ENOTSUP and sets *refusal.

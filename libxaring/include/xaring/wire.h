@@ -3,7 +3,7 @@
  * The messages of the local socket: how a program in the guest gets its pages from the server
  * (xaring-guestd in a Xen guest, the broker of xaring-pw without Xen). xaring-protocol(7), SOCKET.
  *
- * AF_UNIX, SOCK_SEQPACKET, one stream per connection, one message per packet, fixed layout,
+ * AF_UNIX, SOCK_SEQPACKET, one stream or mixer per connection, one message per packet, fixed layout,
  * little-endian. Descriptors travel from the server to the client only; a server takes
  * none of what a client attaches, and ends the connection.
  *
@@ -13,6 +13,13 @@
  *   KICK                  ->              start, resume, drain, attach answered
  *                         <-       RELINK + 3 fds     new pages; the stream goes on
  *                         <-       REFUSE             the stream is over, and why
+ *
+ * A mixer has no stream, and begins with another message:
+ *
+ *   WATCH                 ->
+ *                         <-       STATUS + 1 fd      the guest's own volume is in it
+ *   SET_VOLUME            ->
+ *                         <-       CHANGED            it is another one, whoever has set it; or REFUSE
  */
 #ifndef XARING_WIRE_H
 #define XARING_WIRE_H
@@ -37,7 +44,12 @@ enum xaring_message_type {
 	XARING_MESSAGE_REFUSE = 3,
 	XARING_MESSAGE_KICK = 4,
 	XARING_MESSAGE_RELINK = 5,
-	XARING_MESSAGE_KEEP = 6
+	XARING_MESSAGE_KEEP = 6,
+	XARING_MESSAGE_WATCH = 7,
+	XARING_MESSAGE_STATUS = 8,
+	XARING_MESSAGE_CHANGED = 9,
+	XARING_MESSAGE_SET_VOLUME = 10,
+	XARING_MESSAGE_LAST = 10
 };
 
 enum xaring_kick {
@@ -67,6 +79,21 @@ struct xaring_accept {
 	uint64_t data_offset;
 };
 
+/* WATCH: the versions that the client speaks. */
+struct xaring_watch {
+	uint32_t version_min;
+	uint32_t version;
+};
+
+/* SET_VOLUME: what is to be set, and to what. */
+#define XARING_SET_VOLUME 0x1u
+#define XARING_SET_MUTED  0x2u
+struct xaring_set_volume {
+	uint32_t what;   /* XARING_SET_, at least one */
+	uint32_t volume; /* linear, at most XARING_VOLUME_UNITY */
+	uint32_t muted;  /* 0 or 1 */
+};
+
 /* Any message, decoded. fds are owned by whoever received it. */
 struct xaring_message {
 	enum xaring_message_type type;
@@ -76,8 +103,11 @@ struct xaring_message {
 		struct xaring_refusal refusal;
 		enum xaring_kick kick;
 		uint64_t keep_epoch; /* KEEP: of the link that goes on, as OPEN presented it */
+		struct xaring_watch watch;
+		uint32_t status_version; /* STATUS: the one that both sides speak */
+		struct xaring_set_volume set_volume;
 	} u;
-	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK: all; KEEP: the status page first; or -1 */
+	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK: all; KEEP, STATUS: the status page first; or -1 */
 };
 
 /*
@@ -111,6 +141,12 @@ int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_mess
 int xaring_wire_send(int fd, const struct xaring_message *message);
 int xaring_wire_receive(int fd, struct xaring_message *message);
 int xaring_wire_receive_bare(int fd, struct xaring_message *message);
+
+/*
+ * Connects to a server's socket, without waiting for it. Returns 0 and sets *out (close-on-exec, non-blocking; the
+ * caller's), -EINVAL when the path is too long, -EAGAIN when many are waiting there, or another negative errno.
+ */
+int xaring_wire_connect(const char *path, int *out);
 
 /* Closes the descriptors that a received message still holds. */
 void xaring_message_finish(struct xaring_message *message);
