@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ALSA control device `xen`: one element, Capture Switch, which is on when what a program records
- * now is a microphone. It cannot be set: that is the backend's.
+ * The ALSA control device `xen`: Master, volume and switch, of this guest, which its programs apply to what they play;
+ * and Capture Switch, which is on when what a program records now is a microphone. That cannot be set: it is the
+ * backend's.
  *
- * Nothing is held and nothing is sent while nobody reads the element, and so there are no events: the
- * backend has no way to say that something has changed to somebody who does not record, and to ask
- * over and over would be a wake-up for each mixer that is open.
+ * Nothing of Capture is held and nothing is sent while nobody reads it, and so it has no events: the backend has no
+ * way to say that something has changed to somebody who does not record, and to ask over and over would be a wake-up
+ * for each mixer that is open.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -19,10 +20,24 @@
 #include <alsa/control_external.h>
 
 #include "conf.h"
+#include "loudness.h"
 #include "microphone.h"
+#include "mixer-link.h"
 
-#define ELEMENT "Capture Switch"
-#define KEY     0
+/* The keys of the elements; their numbers are one higher. */
+enum element { VOLUME, SWITCH, CAPTURE, ELEMENTS };
+
+static const struct {
+	const char *name;
+	int type;
+	unsigned int access;
+} elements[ELEMENTS] = {
+	[VOLUME] = {"Master Playback Volume", SND_CTL_ELEM_TYPE_INTEGER,
+		    SND_CTL_EXT_ACCESS_READWRITE | SND_CTL_EXT_ACCESS_TLV_READ},
+	[SWITCH] = {"Master Playback Switch", SND_CTL_ELEM_TYPE_BOOLEAN,
+		    SND_CTL_EXT_ACCESS_READWRITE},
+	[CAPTURE] = {"Capture Switch", SND_CTL_ELEM_TYPE_BOOLEAN, SND_CTL_EXT_ACCESS_READ},
+};
 
 /* A mixer reads one element several times in a row; streams may be opened twice in a second. */
 #define KEPT_MS 1000
@@ -30,10 +45,20 @@
 struct ctl_xen {
 	snd_ctl_ext_t ext;
 	struct conf conf;
+	struct mixer_link *link;
+	unsigned int pending; /* events: a bit for each element */
+	unsigned int tlv[LOUDNESS_TLV_WORDS];
+
+	/* Capture */
 	bool is_known;
 	bool allowed; /* at asked_ms */
 	uint64_t asked_ms;
 };
+
+static struct ctl_xen *ctl_of(const snd_ctl_ext_t *ext)
+{
+	return ext->private_data;
+}
 
 static uint64_t now_ms(void)
 {
@@ -43,77 +68,157 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void destroy(struct ctl_xen *c)
+{
+	mixer_link_close(c->link);
+	free(c);
+}
+
 static void on_close(snd_ctl_ext_t *ext)
 {
-	free(ext->private_data);
+	destroy(ctl_of(ext));
 }
+
+/* ---- elements ---- */
 
 static int on_elem_count(snd_ctl_ext_t *ext)
 {
 	(void)ext;
-	return 1;
+	return ELEMENTS;
 }
 
 static int on_elem_list(snd_ctl_ext_t *ext, unsigned int offset, snd_ctl_elem_id_t *id)
 {
 	(void)ext;
-	if (offset > 0)
+	if (offset >= ELEMENTS)
 		return -EINVAL;
 	snd_ctl_elem_id_set_interface(id, SND_CTL_ELEM_IFACE_MIXER);
-	snd_ctl_elem_id_set_name(id, ELEMENT);
+	snd_ctl_elem_id_set_name(id, elements[offset].name);
 	return 0;
 }
 
 static snd_ctl_ext_key_t on_find_elem(snd_ctl_ext_t *ext, const snd_ctl_elem_id_t *id)
 {
+	unsigned int number = snd_ctl_elem_id_get_numid(id);
+
 	(void)ext;
-	if (snd_ctl_elem_id_get_numid(id) == 1)
-		return KEY;
-	if (strcmp(snd_ctl_elem_id_get_name(id), ELEMENT) != 0 ||
-	    snd_ctl_elem_id_get_index(id) != 0)
+	if (number > 0 && number <= ELEMENTS)
+		return number - 1;
+	if (snd_ctl_elem_id_get_index(id) != 0)
 		return SND_CTL_EXT_KEY_NOT_FOUND;
-	return KEY;
+	for (snd_ctl_ext_key_t key = 0; key < ELEMENTS; key++) {
+		if (strcmp(snd_ctl_elem_id_get_name(id), elements[key].name) == 0)
+			return key;
+	}
+	return SND_CTL_EXT_KEY_NOT_FOUND;
 }
 
+/* alsa-lib asks for the decibels right after this, of the same element. */
 static int on_get_attribute(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, int *type,
 			    unsigned int *access, unsigned int *count)
 {
-	(void)ext;
-	(void)key;
-	*type = SND_CTL_ELEM_TYPE_BOOLEAN;
-	*access = SND_CTL_EXT_ACCESS_READ;
+	ext->tlv.p = key == VOLUME ? ctl_of(ext)->tlv : NULL;
+	*type = elements[key].type;
+	*access = elements[key].access;
 	*count = 1;
 	return 0;
 }
 
-static int on_read_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
+static int on_get_integer_info(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *least, long *most,
+			       long *step)
 {
-	struct ctl_xen *c = ext->private_data;
+	(void)ext;
+	*least = 0;
+	*most = key == VOLUME ? LOUDNESS_MAX : 1;
+	*step = 0;
+	return 0;
+}
 
-	(void)key;
+/* ---- values ---- */
+
+static bool may_record(struct ctl_xen *c)
+{
 	if (!c->is_known || now_ms() - c->asked_ms >= KEPT_MS) {
 		c->allowed = microphone_is_allowed(c->conf.socket, c->conf.name);
 		c->is_known = true;
 		c->asked_ms = now_ms();
 	}
-	*value = c->allowed;
+	return c->allowed;
+}
+
+static int on_read_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
+{
+	struct ctl_xen *c = ctl_of(ext);
+	struct xaring_volume volume;
+
+	if (key == CAPTURE) {
+		*value = may_record(c);
+		return 0;
+	}
+	mixer_link_get(c->link, &volume);
+	*value = key == VOLUME ? loudness_step(volume.linear) : !volume.muted;
 	return 0;
 }
 
+static int explain(int res)
+{
+	if (res == -EPERM)
+		SNDERR("xen: the volume is not set: members of the group audio may, root, and who "
+		       "has an active local session");
+	else
+		SNDERR("xen: the volume is not set, nobody keeps it: %s", strerror(-res));
+	return res;
+}
+
+/* What was read before is kept where it is not set: two programs may turn one of them each. */
 static int on_write_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
 {
-	(void)ext;
-	(void)key;
-	(void)value;
-	return -EPERM;
+	struct ctl_xen *c = ctl_of(ext);
+	struct xaring_volume volume = {0};
+	long before;
+	int res;
+
+	if (key == CAPTURE)
+		return -EPERM;
+	if (*value < 0 || *value > (key == VOLUME ? LOUDNESS_MAX : 1))
+		return -EINVAL;
+	on_read_integer(ext, key, &before);
+	if (*value == before)
+		return 0;
+	volume.linear = key == VOLUME ? loudness_linear(*value) : 0;
+	volume.muted = *value == 0;
+	res = mixer_link_set(c->link, key == VOLUME ? XARING_SET_VOLUME : XARING_SET_MUTED,
+			     &volume);
+	return res < 0 ? explain(res) : 1;
+}
+
+/* ---- events ---- */
+
+static void on_subscribe_events(snd_ctl_ext_t *ext, int subscribe)
+{
+	struct ctl_xen *c = ctl_of(ext);
+
+	c->pending = 0;
+	mixer_link_watch(c->link, subscribe != 0);
 }
 
 static int on_read_event(snd_ctl_ext_t *ext, snd_ctl_elem_id_t *id, unsigned int *mask)
 {
-	(void)ext;
-	(void)id;
-	(void)mask;
-	return -EAGAIN;
+	struct ctl_xen *c = ctl_of(ext);
+	unsigned int key;
+
+	if (!ext->subscribed)
+		return -EAGAIN;
+	if (mixer_link_look(c->link))
+		c->pending = 1 << VOLUME | 1 << SWITCH;
+	if (c->pending == 0)
+		return -EAGAIN;
+	key = c->pending & 1 << VOLUME ? VOLUME : SWITCH;
+	c->pending &= ~(1u << key);
+	snd_ctl_elem_id_set_numid(id, key + 1);
+	on_elem_list(ext, key, id);
+	*mask = SND_CTL_EVENT_MASK_VALUE;
+	return 1;
 }
 
 static const snd_ctl_ext_callback_t callbacks = {
@@ -122,8 +227,10 @@ static const snd_ctl_ext_callback_t callbacks = {
 	.elem_list = on_elem_list,
 	.find_elem = on_find_elem,
 	.get_attribute = on_get_attribute,
+	.get_integer_info = on_get_integer_info,
 	.read_integer = on_read_integer,
 	.write_integer = on_write_integer,
+	.subscribe_events = on_subscribe_events,
 	.read_event = on_read_event,
 };
 
@@ -137,11 +244,12 @@ static void describe(struct ctl_xen *c)
 		.driver = "xaring",
 		.name = "Sound of the host",
 		.longname = "Sound of the host, by xaring",
-		.mixername = "Microphone of the host",
-		.poll_fd = -1,
+		.mixername = "Sound of the host",
+		.poll_fd = mixer_link_fd(c->link),
 		.callback = &callbacks,
 		.private_data = c,
 	};
+	loudness_tlv(c->tlv);
 	if (c->conf.name[0] == '\0')
 		snprintf(c->conf.name, sizeof(c->conf.name), "%s", program_invocation_short_name);
 }
@@ -161,15 +269,16 @@ SND_CTL_PLUGIN_DEFINE_FUNC(xen)
 	if (!c)
 		return -ENOMEM;
 	res = conf_read(conf, &c->conf, error, sizeof(error));
-	if (res < 0) {
+	if (res < 0)
 		SNDERR("xen: %s", error);
-		free(c);
-		return res;
+	if (res == 0)
+		res = mixer_link_create(c->conf.socket, &c->link);
+	if (res == 0) {
+		describe(c);
+		res = snd_ctl_ext_create(&c->ext, name, mode);
 	}
-	describe(c);
-	res = snd_ctl_ext_create(&c->ext, name, mode);
 	if (res < 0) {
-		free(c);
+		destroy(c);
 		return res;
 	}
 	*handlep = c->ext.handle;

@@ -16,6 +16,7 @@
 struct rendezvous;
 struct serve;
 struct stream;
+struct volume;
 
 struct guestd {
 	struct guestd_setup setup;
@@ -28,6 +29,7 @@ struct guestd {
 	struct budget budget;
 	struct recorders recorders;
 	struct status_page status;
+	struct volume *volume;
 	bool backend; /* is there */
 
 	bool was_home; /* what an earlier guestd has left is known */

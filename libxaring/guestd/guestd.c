@@ -21,6 +21,7 @@
 #include "rendezvous.h"
 #include "serve.h"
 #include "stream.h"
+#include "volume.h"
 
 #define OPEN_MS     250 /* connections come a multiple as fast, so that what is refused is told so */
 #define RETRY_MS    20  /* OPENs that wait are looked at again */
@@ -179,16 +180,16 @@ static void make_stream(struct guestd *g, struct serve_client *c, const struct s
 	}
 }
 
-/* Returns 0, or a negative errno and sets *refusal. */
+/*
+ * Whom a sound card of this guest's own would obey. Returns 0, or a negative errno and sets *refusal.
+ */
 static int check_recorder(const struct guestd *g, const struct serve_client *c,
-			  const struct xaring_open *open, struct xaring_refusal *refusal)
+			  struct xaring_refusal *refusal)
 {
 	struct recorders_program program;
 	bool may;
 	int res;
 
-	if (open->params.direction != XARING_CAPTURE)
-		return 0;
 	res = recorders_program_at(serve_client_fd(c), &program);
 	may = res == 0 && recorders_allow(&g->recorders, &program);
 	recorders_program_finish(&program);
@@ -205,8 +206,8 @@ static void answer_new(struct guestd *g, struct serve_client *c, const struct xa
 	struct stream_wish wish;
 	int res = check_wish(open, &wish, &refusal);
 
-	if (res == 0)
-		res = check_recorder(g, c, open, &refusal);
+	if (res == 0 && open->params.direction == XARING_CAPTURE)
+		res = check_recorder(g, c, &refusal);
 	if (res == 0)
 		res = budget_check(&g->budget, serve_client_uid(c), wish.shape.pages, &refusal);
 	if (res == -EDQUOT && is_ending(g))
@@ -278,6 +279,18 @@ static void on_kick(void *data, struct serve_client *c, enum xaring_kick kick)
 	rendezvous_kick(g->rendezvous);
 }
 
+static int on_set_volume(void *data, struct serve_client *c, const struct xaring_set_volume *set,
+			 struct xaring_refusal *refusal)
+{
+	struct guestd *g = data;
+	int res = check_recorder(g, c, refusal);
+
+	if (res < 0)
+		return res;
+	volume_set(g->volume, set);
+	return 0;
+}
+
 static void on_gone(void *data, struct serve_client *c)
 {
 	struct guestd *g = data;
@@ -300,6 +313,7 @@ static const struct serve_events serve_events = {
 	.on_open = on_open,
 	.on_retry = answer_open,
 	.on_kick = on_kick,
+	.on_set_volume = on_set_volume,
 	.on_gone = on_gone,
 	.on_limit = on_limit,
 };
@@ -407,18 +421,24 @@ static const struct rendezvous_events rendezvous_events = {
 
 static int open_parts(struct guestd *g)
 {
-	struct xaring_listener *listener = g->setup.listener;
+	struct serve_setup serve = {.listener = g->setup.listener,
+				    .open_ms = OPEN_MS,
+				    .events = &serve_events,
+				    .data = g};
 	int res = status_page_init(&g->status);
 
+	if (res == 0)
+		res = volume_open(g->setup.loop, &g->status, g->setup.volume_file, &g->volume);
 	if (res == 0)
 		res = loop_add_timer(g->setup.loop, on_tick, g, &g->tick);
 	if (res == 0)
 		res = rendezvous_create(g->setup.loop, &rendezvous_events, g, &g->rendezvous);
 	if (res < 0) {
-		xaring_listener_close(listener);
+		xaring_listener_close(serve.listener);
 		return res;
 	}
-	return serve_open(g->setup.loop, listener, OPEN_MS, &serve_events, g, &g->serve);
+	serve.status = g->status.fd;
+	return serve_open(g->setup.loop, &serve, &g->serve);
 }
 
 /* Nobody else is kept from recording, so it is no error. */
@@ -472,6 +492,7 @@ void guestd_destroy(struct guestd *g)
 	while (g->streams)
 		stream_free(g->streams);
 	loop_remove(g->tick);
+	volume_close(g->volume);
 	status_page_finish(&g->status);
 	free(g);
 }

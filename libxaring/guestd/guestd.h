@@ -20,6 +20,7 @@ struct guestd_setup {
 	struct xaring_listener *listener; /* taken over, also on failure */
 	uint32_t pages;
 	uint32_t user_pages;
+	const char *volume_file; /* volume_open(); borrowed for guestd_create(); or NULL */
 	const struct recorders_system
 		*system; /* borrowed; NULL = this machine's groups and sessions */
 

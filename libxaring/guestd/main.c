@@ -24,6 +24,7 @@
 #include "notify.h"
 #include "options.h"
 #include "start.h"
+#include "state-folder.h"
 #include "status.h"
 
 /* Our own, connections, and one for the pages of each of as many streams as there may be. */
@@ -114,7 +115,10 @@ static int watch_signals(struct daemon *d)
 
 static int create_guestd(struct daemon *d)
 {
+	char path[PATH_MAX];
 	struct guestd_setup setup = {.loop = d->loop,
+				     .volume_file = state_folder_file(d->options.state_dir,
+								      "volume", path),
 				     .pages = d->options.pages,
 				     .user_pages = d->options.user_pages,
 				     .on_ready = on_ready,

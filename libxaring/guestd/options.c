@@ -24,6 +24,8 @@ static const char help[] =
 	"read, and tells dom0 of it. Runs in the foreground until it is told to stop.\n"
 	"\n"
 	"  --runtime-dir DIR   folder of the socket and the lock. Default: /run/xaring\n"
+	"  --state-dir DIR     folder in which this guest's volume is kept.\n"
+	"                      Default: $STATE_DIRECTORY, or /var/lib/xaring\n"
 	"  --pages N           pages of 4 KiB for all streams together, 2 to 480.\n"
 	"                      Default: " NUMBER(
 		PAGES) "\n"
@@ -44,6 +46,7 @@ static const char help[] =
 
 enum option_code {
 	OPTION_RUNTIME_DIR = 256,
+	OPTION_STATE_DIR,
 	OPTION_PAGES,
 	OPTION_PAGES_PER_USER,
 	OPTION_STATUS,
@@ -55,6 +58,7 @@ enum option_code {
 
 static const struct option known[] = {
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
 	{"pages", required_argument, NULL, OPTION_PAGES},
 	{"pages-per-user", required_argument, NULL, OPTION_PAGES_PER_USER},
 	{"status", no_argument, NULL, OPTION_STATUS},
@@ -90,6 +94,8 @@ static int take(struct options *o, int code)
 	switch (code) {
 	case OPTION_RUNTIME_DIR:
 		return start_take_folder("--runtime-dir", optarg, &o->runtime_dir);
+	case OPTION_STATE_DIR:
+		return start_take_folder("--state-dir", optarg, &o->state_dir);
 	case OPTION_PAGES:
 		return take_pages(&o->pages, "--pages");
 	case OPTION_PAGES_PER_USER:

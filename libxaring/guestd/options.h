@@ -12,8 +12,9 @@
 
 struct options {
 	const char *runtime_dir;
-	uint32_t pages;      /* of all streams of this guest */
-	uint32_t user_pages; /* of the streams of one user */
+	const char *state_dir; /* NULL = as the environment says */
+	uint32_t pages;        /* of all streams of this guest */
+	uint32_t user_pages;   /* of the streams of one user */
 	bool verbose;
 	bool status; /* say what is broken, and end */
 	bool json;

@@ -391,7 +391,7 @@ int broker_add_vm(struct broker *b, const struct broker_vm *setup)
 	res = broker_make_vm(b, &identity, &policy, &vm);
 	if (res < 0)
 		return res;
-	res = local_open(vm, setup->socket, setup->mode);
+	res = local_open(vm, setup);
 	if (res < 0) {
 		vm_destroy(vm);
 		return res;

@@ -50,10 +50,11 @@ struct broker_setup {
 };
 
 struct broker_vm {
-	const char *key;    /* [A-Za-z0-9._-], 1 to 63 characters */
-	const char *title;  /* what people see; cleaned and cut */
-	const char *socket; /* path of the socket that it listens on */
-	mode_t mode;        /* of that socket */
+	const char *key;         /* [A-Za-z0-9._-], 1 to 63 characters */
+	const char *title;       /* what people see; cleaned and cut */
+	const char *socket;      /* path of the socket that it listens on */
+	mode_t mode;             /* of that socket */
+	const char *volume_file; /* volume_open(); or NULL */
 };
 
 /* Copies *setup. Owner: the caller; broker_destroy(). Returns 0 or a negative errno. */

@@ -34,7 +34,7 @@
 
 /* Our own, one moment's connections, and messages under way. */
 #define DESCRIPTORS_BASE       128
-#define DESCRIPTORS_PER_VM     112  /* of which 96 may be connections without a stream */
+#define DESCRIPTORS_PER_VM     176 /* of which 96 may be connections without a stream, and 64 mixers */
 #define DESCRIPTORS_CONTROL    96   /* connections, and those that are still to be closed */
 #define DESCRIPTORS_XEN        6144 /* 32 guests with the usual limits; nobody knows how many come */
 #define DESCRIPTORS_PER_STREAM 16   /* PipeWire takes a dozen of the worker for each */
@@ -175,11 +175,16 @@ static void raise_descriptor_limit(const struct daemon *d)
 
 static int add_vm(struct daemon *d, const struct config_vm *vm, const char *socket)
 {
-	const struct broker_vm setup = {.key = vm->key,
-					.title = vm->title,
-					.socket = socket,
-					.mode = 0666};
-	int res = broker_add_vm(d->broker, &setup);
+	char name[IPC_VM_NAME_BYTES + 16], path[PATH_MAX];
+	struct broker_vm setup = {.key = vm->key,
+				  .title = vm->title,
+				  .socket = socket,
+				  .mode = 0666};
+	int res;
+
+	snprintf(name, sizeof(name), "volume.%s", vm->key);
+	setup.volume_file = state_folder_file(d->options.state_dir, name, path);
+	res = broker_add_vm(d->broker, &setup);
 
 	if (res == -EINVAL)
 		return start_fail(EXIT_USAGE,
@@ -372,29 +377,12 @@ static int watch_signals(struct daemon *d)
 	return res;
 }
 
-/* Where what is decided is kept, or NULL. It need not be there. */
-static const char *find_consent_file(const struct daemon *d, char path[PATH_MAX])
-{
-	const struct state_folder_given given = {
-		.option = d->options.state_dir,
-		.systemd = environment("STATE_DIRECTORY"),
-		.is_root = geteuid() == 0,
-		.state_home = environment("XDG_STATE_HOME"),
-		.home = environment("HOME"),
-	};
-	char folder[PATH_MAX - 16];
-
-	if (state_folder_choose(&given, folder, sizeof(folder)) < 0)
-		return NULL;
-	snprintf(path, PATH_MAX, "%s/microphone", folder);
-	return path;
-}
-
 static int create_broker(struct daemon *d)
 {
 	char path[PATH_MAX];
 	const struct broker_setup setup = {.loop = d->loop,
-					   .consent_file = find_consent_file(d, path),
+					   .consent_file = state_folder_file(d->options.state_dir,
+									     "microphone", path),
 					   .spawn = spawn,
 					   .remote = connect_pipewire,
 					   .policy = ask_policy,

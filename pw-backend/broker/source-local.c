@@ -16,10 +16,12 @@
 #include "random.h"
 #include "serve.h"
 #include "vm.h"
+#include "volume.h"
 
 struct local {
 	struct vm *vm;
 	struct serve *serve;
+	struct volume *volume;
 };
 
 static void refuse(struct local *l, struct serve_client *c, const char *who,
@@ -153,6 +155,18 @@ static void on_kick(void *data, struct serve_client *c, enum xaring_kick kick)
 	lease_kick(serve_client_owner(c), kick);
 }
 
+/* Who may play as the VM may turn it down. */
+static int on_set_volume(void *data, struct serve_client *c, const struct xaring_set_volume *set,
+			 struct xaring_refusal *refusal)
+{
+	struct local *l = data;
+
+	(void)c;
+	(void)refusal;
+	volume_set(l->volume, set);
+	return 0;
+}
+
 static void on_gone(void *data, struct serve_client *c)
 {
 	(void)data;
@@ -170,6 +184,7 @@ static const struct serve_events serve_events = {
 	.on_open = on_open,
 	.on_retry = answer_open,
 	.on_kick = on_kick,
+	.on_set_volume = on_set_volume,
 	.on_gone = on_gone,
 	.on_limit = on_limit,
 };
@@ -179,6 +194,7 @@ static void local_close(void *source)
 	struct local *l = source;
 
 	serve_close(l->serve);
+	volume_close(l->volume);
 	free(l);
 }
 
@@ -204,30 +220,38 @@ static const struct source_ops source_ops = {
 	.close = local_close,
 };
 
-int local_open(struct vm *vm, const char *path, mode_t mode)
+static int open_parts(struct local *l, const struct broker_vm *setup)
+{
+	struct loop *loop = l->vm->broker->setup.loop;
+	struct status_page *status = &l->vm->status;
+	struct serve_setup serve = {.open_ms = l->vm->policy.reconnect_ms,
+				    .events = &serve_events,
+				    .data = l};
+	int res = status_page_init(status);
+
+	if (res == 0)
+		res = volume_open(loop, status, setup->volume_file, &l->volume);
+	if (res == 0)
+		res = xaring_listener_open(setup->socket, setup->mode, &serve.listener);
+	serve.status = status->fd;
+	return res == 0 ? serve_open(loop, &serve, &l->serve) : res;
+}
+
+int local_open(struct vm *vm, const struct broker_vm *setup)
 {
 	struct local *l = calloc(1, sizeof(*l));
-	struct xaring_listener *listener;
 	int res;
 
 	if (!l)
 		return -ENOMEM;
 	l->vm = vm;
-	res = status_page_init(&vm->status);
-	if (res < 0)
-		goto err_free;
-	res = xaring_listener_open(path, mode, &listener);
-	if (res < 0)
-		goto err_free;
-	res = serve_open(vm->broker->setup.loop, listener, vm->policy.reconnect_ms, &serve_events,
-			 l, &l->serve);
-	if (res < 0)
-		goto err_free;
+	res = open_parts(l, setup);
+	if (res < 0) {
+		volume_close(l->volume);
+		free(l);
+		return res;
+	}
 	vm->source_ops = &source_ops;
 	vm->source = l;
 	return 0;
-
-err_free:
-	free(l);
-	return res;
 }

@@ -7,14 +7,13 @@
 #ifndef XARING_BROKER_SOURCE_LOCAL_H
 #define XARING_BROKER_SOURCE_LOCAL_H
 
-#include <sys/types.h>
-
+struct broker_vm;
 struct vm;
 
 /*
  * Listens for the VM, and becomes its source. The socket is removed when the source is closed.
  * Returns 0 or a negative errno.
  */
-int local_open(struct vm *vm, const char *path, mode_t mode);
+int local_open(struct vm *vm, const struct broker_vm *setup);
 
 #endif

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +31,7 @@
 struct fake_stream {
 	int fd; /* -1 = gone */
 	bool is_open;
+	bool is_mixer;
 	bool is_orphan; /* without a server, and going on */
 	uint64_t epoch;
 	uint64_t quiet_ns; /* no cycle before */
@@ -55,7 +55,7 @@ struct fake_backend {
 	int wake_fd;
 	int timer_fd;
 	int status_fd; /* read-only, for the clients */
-	int status_write_fd;
+	struct xaring_status_page *status;
 	bool is_stalled;
 	bool is_stuck;
 	bool is_hearing;
@@ -274,6 +274,60 @@ static void stream_open(struct fake_backend *b, struct fake_stream *s,
 	stream_end(s);
 }
 
+/* ---- mixers ---- */
+
+static void watch(struct fake_backend *b, struct fake_stream *s)
+{
+	if (b->options.is_mute)
+		return;
+	s->is_mixer = true;
+	(void)xaring_server_send_status(s->fd, XARING_PROTOCOL_VERSION, b->status_fd);
+}
+
+static void tell_mixers(const struct fake_backend *b)
+{
+	for (uint32_t i = 0; i < b->count; i++)
+		if (b->streams[i].is_mixer && b->streams[i].fd >= 0)
+			(void)xaring_server_send_changed(b->streams[i].fd);
+}
+
+static void set_volume(struct fake_backend *b, struct fake_stream *s,
+		       const struct xaring_set_volume *set)
+{
+	if (b->options.refusal.reason != XARING_REASON_NONE) {
+		xaring_server_send_refusal(s->fd, &b->options.refusal);
+		stream_end(s);
+		return;
+	}
+	if (set->what & XARING_SET_VOLUME)
+		xaring_store(&b->status->volume, set->volume);
+	if (set->what & XARING_SET_MUTED)
+		xaring_store(&b->status->flags,
+			     XARING_STATUS_BACKEND | (set->muted ? XARING_STATUS_GUEST_MUTED : 0));
+	tell_mixers(b);
+}
+
+void fake_set_volume(struct fake_backend *b, uint32_t volume, bool muted)
+{
+	pthread_mutex_lock(&b->lock);
+	xaring_store(&b->status->volume, volume);
+	xaring_store(&b->status->flags,
+		     XARING_STATUS_BACKEND | (muted ? XARING_STATUS_GUEST_MUTED : 0));
+	tell_mixers(b);
+	pthread_mutex_unlock(&b->lock);
+}
+
+uint32_t fake_mixers(struct fake_backend *b)
+{
+	uint32_t count = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (uint32_t i = 0; i < b->count; i++)
+		count += b->streams[i].is_mixer && b->streams[i].fd >= 0;
+	pthread_mutex_unlock(&b->lock);
+	return count;
+}
+
 static void stream_receive(struct fake_backend *b, struct fake_stream *s)
 {
 	struct xaring_message message;
@@ -287,6 +341,10 @@ static void stream_receive(struct fake_backend *b, struct fake_stream *s)
 	}
 	if (message.type == XARING_MESSAGE_OPEN)
 		stream_open(b, s, &message.u.open);
+	else if (message.type == XARING_MESSAGE_WATCH)
+		watch(b, s);
+	else if (message.type == XARING_MESSAGE_SET_VOLUME && s->is_mixer)
+		set_volume(b, s, &message.u.set_volume);
 	xaring_message_finish(&message);
 }
 
@@ -343,18 +401,15 @@ static void *run(void *data)
 
 static int status_open(struct fake_backend *b)
 {
-	struct xaring_status_page *status;
-	int res = xaring_memfd_status(&b->status_write_fd, &b->status_fd);
+	int write_fd, res = xaring_memfd_status(&write_fd, &b->status_fd);
 
 	if (res < 0)
 		return res;
-	status = mmap(NULL, XARING_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      b->status_write_fd, 0);
-	if (status == MAP_FAILED)
-		return -errno;
-	xaring_store(&status->flags, XARING_STATUS_BACKEND);
-	munmap(status, XARING_PAGE_BYTES);
-	return 0;
+	res = xaring_status_map(write_fd, true, &b->status);
+	close(write_fd);
+	if (res == 0)
+		xaring_store(&b->status->flags, XARING_STATUS_BACKEND);
+	return res;
 }
 
 static int timer_open(struct fake_backend *b)
@@ -379,10 +434,9 @@ static void close_all(struct fake_backend *b)
 	}
 	if (b->listener)
 		xaring_listener_close(b->listener);
-	if (b->status_fd >= 0) {
+	xaring_status_unmap(b->status);
+	if (b->status_fd >= 0)
 		close(b->status_fd);
-		close(b->status_write_fd);
-	}
 	if (b->timer_fd >= 0)
 		close(b->timer_fd);
 	if (b->wake_fd >= 0)

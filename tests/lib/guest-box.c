@@ -161,10 +161,12 @@ static int run_guestd(const struct box *box, int ready)
 				     .on_ready = on_ready,
 				     .data = &ready};
 	struct guestd *guestd;
-	char path[108];
+	char path[108], volume_file[108];
 	int res;
 
 	own_box = box;
+	snprintf(volume_file, sizeof(volume_file), "%s/volume", box->folder);
+	setup.volume_file = volume_file;
 	snprintf(path, sizeof(path), "%s/log", box->folder);
 	log_file = fopen(path, "ae");
 	xaring_log_set(write_log, XARING_LOG_DEBUG);

@@ -16,10 +16,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <xenstore.h>
 
+#include <xaring/mixer.h>
 #include <xaring/pages.h>
 #include <xaring/shared.h>
 
@@ -1078,6 +1080,87 @@ static void who_records_goes_on_after_a_restart(void **state)
 	close(fd);
 }
 
+/* ---- the guest's own volume ---- */
+
+static struct xaring_mixer *mixer_as(uid_t uid, gid_t group)
+{
+	struct xaring_mixer *mixer;
+	char path[108];
+
+	snprintf(path, sizeof(path), "%s/socket", box->folder);
+	if (uid != 0)
+		be_user(uid, group);
+	assert_int_equal(xaring_mixer_open(path, BOX_DEADLINE_MS, &mixer), 0);
+	if (uid != 0)
+		be_root();
+	return mixer;
+}
+
+static int set_volume_as(uid_t uid, gid_t group, uint32_t linear)
+{
+	struct xaring_mixer *mixer = mixer_as(uid, group);
+	int res = xaring_mixer_set(mixer, XARING_SET_VOLUME,
+				   &(struct xaring_volume){.linear = linear}, BOX_DEADLINE_MS);
+
+	xaring_mixer_close(mixer);
+	return res;
+}
+
+static void assert_volume(uint32_t linear)
+{
+	struct xaring_mixer *mixer = mixer_as(0, 0);
+	struct xaring_volume volume;
+
+	xaring_mixer_get(mixer, &volume);
+	assert_int_equal(volume.linear, linear);
+	xaring_mixer_close(mixer);
+}
+
+/* As with a sound card; everybody may see it. */
+static void who_may_record_sets_the_volume(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	box->audio = AUDIO;
+	box->local_uid = USER + 1;
+	box_begin_guestd(box);
+	assert_volume(XARING_VOLUME_UNITY);
+	assert_int_equal(set_volume_as(USER, USER, 1), -EPERM);
+	assert_volume(XARING_VOLUME_UNITY);
+	assert_int_equal(set_volume_as(USER, AUDIO, 2), 0);
+	assert_volume(2);
+	assert_int_equal(set_volume_as(USER + 1, USER, 3), 0);
+	assert_int_equal(set_volume_as(0, 0, 4), 0);
+	assert_volume(4);
+}
+
+/* A second after it was set, when it is killed. */
+static void the_volume_is_kept(void **state)
+{
+	uint64_t until_ms;
+	struct stat st;
+	char path[108];
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	box_begin_guestd(box);
+	assert_int_equal(set_volume_as(0, 0, 555), 0);
+	restart(SIGTERM);
+	assert_volume(555);
+	assert_int_equal(set_volume_as(0, 0, 666), 0);
+	snprintf(path, sizeof(path), "%s/volume", box->folder);
+	assert_int_equal(unlink(path), 0);
+	until_ms = box_now_ms() + BOX_DEADLINE_MS;
+	while (stat(path, &st) < 0) {
+		assert_true(box_now_ms() < until_ms);
+		poll(NULL, 0, 10);
+	}
+	restart(SIGKILL);
+	assert_volume(666);
+}
+
 static void stream_whose_program_does_not_come_back_is_removed(void **state)
 {
 	uint64_t until_ms;
@@ -1772,6 +1855,8 @@ int main(void)
 		QUIET(root_members_and_local_users_record),
 		QUIET(missing_group_is_told_and_nobody_is_in_it),
 		QUIET(who_records_goes_on_after_a_restart),
+		QUIET(who_may_record_sets_the_volume),
+		QUIET(the_volume_is_kept),
 		TEST(stream_whose_program_does_not_come_back_is_removed),
 		TEST(orphans_of_a_restored_guest_are_forgotten),
 		TEST(what_was_left_for_another_backend_is_forgotten),

@@ -3,6 +3,7 @@
  * Clients that are dropped while others are tried again, and how many may come; the rest of serve.h is
  * tested through the daemons.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -88,7 +89,15 @@ static void on_limit(void *data, const char *text)
 	p->limits++;
 }
 
-static const struct serve_events events = {on_open, on_retry, on_kick, on_gone, on_limit};
+static int on_set_volume(void *data, struct serve_client *client,
+			 const struct xaring_set_volume *set, struct xaring_refusal *refusal)
+{
+	(void)data, (void)client, (void)set, (void)refusal;
+	return 0;
+}
+
+static const struct serve_events events = {on_open,       on_retry, on_kick,
+					   on_set_volume, on_gone,  on_limit};
 
 static void drop_at_once(void *data, struct serve_client *client, const struct xaring_open *open)
 {
@@ -100,7 +109,8 @@ static void drop_at_once(void *data, struct serve_client *client, const struct x
 	loop_quit(p->loop, 0);
 }
 
-static const struct serve_events fleeting = {drop_at_once, on_retry, on_kick, on_gone, on_limit};
+static const struct serve_events fleeting = {drop_at_once,  on_retry, on_kick,
+					     on_set_volume, on_gone,  on_limit};
 
 static void on_deadline(void *data)
 {
@@ -131,16 +141,19 @@ static int open_one(const char *path)
 static struct place *open_place(uint32_t open_ms, const struct serve_events *served_by)
 {
 	static struct place p;
-	struct xaring_listener *listener;
+	struct serve_setup setup = {.status = STDIN_FILENO,
+				    .open_ms = open_ms,
+				    .events = served_by,
+				    .data = &p};
 
 	p = (struct place){.folder = "/tmp/xaring-test-XXXXXX"};
 	assert_non_null(mkdtemp(p.folder));
 	snprintf(p.path, sizeof(p.path), "%s/socket", p.folder);
-	assert_int_equal(xaring_listener_open(p.path, 0600, &listener), 0);
+	assert_int_equal(xaring_listener_open(p.path, 0600, &setup.listener), 0);
 	assert_int_equal(loop_create(&p.loop), 0);
 	assert_int_equal(loop_add_timer(p.loop, on_deadline, &p, &p.deadline), 0);
 	loop_arm_timer(p.deadline, DEADLINE_MS);
-	assert_int_equal(serve_open(p.loop, listener, open_ms, served_by, &p, &p.serve), 0);
+	assert_int_equal(serve_open(p.loop, &setup, &p.serve), 0);
 	return &p;
 }
 

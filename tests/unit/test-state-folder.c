@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/state-folder.h"
+#include "state-folder.h"
 
 static void assert_chosen(struct state_folder_given given, const char *expected)
 {

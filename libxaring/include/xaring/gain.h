@@ -51,6 +51,15 @@ bool xaring_gain_is_unity(const struct xaring_gain *gain, uint32_t index);
 void xaring_gain_apply(struct xaring_gain *gain, enum xaring_format format, uint32_t channels,
 		       uint32_t index, void *frames, uint32_t count);
 
+/* Of a word of the guest's line, guest.volume: whether it tells a volume. Otherwise it is old, or nonsense. */
+static inline bool xaring_volume_is_told(uint32_t word)
+{
+	uint32_t known = XARING_VOLUME_TOLD | XARING_VOLUME_MUTED | XARING_VOLUME_MASK;
+
+	return (word & XARING_VOLUME_TOLD) && !(word & ~known) &&
+	       (word & XARING_VOLUME_MASK) <= XARING_VOLUME_UNITY;
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -22,6 +22,8 @@
 #define WAITING_MS        2000 /* longer than a worker may keep what has ended */
 #define GREETING_MAX      96   /* connections without a stream: more end silent ones */
 #define GREETING_USER_MAX 32   /* of one user */
+#define WATCHING_MAX      64   /* mixers */
+#define WATCHING_USER_MAX 16   /* of one user */
 #define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
 #define KEPT_MAX          256 /* connections that are still to be closed: few of 1024 descriptors */
@@ -40,14 +42,15 @@
 #define ACCEPTS_ALL_BURST     1024
 #define ACCEPTS_ALL_REFILL_MS 1
 
-/* More kicks than any program needs, one with the smallest buffer in steady underrun included. */
-#define KICKS_BURST     64
-#define KICKS_REFILL_MS 10
+/* More kicks than any program needs, one with the smallest buffer in steady underrun included; and of mixers. */
+#define SAYS_BURST     64
+#define SAYS_REFILL_MS 10
 
 enum client_state {
 	CLIENT_GREETING,
 	CLIENT_WAITING, /* for the answer to its OPEN */
-	CLIENT_PLAYING
+	CLIENT_PLAYING,
+	CLIENT_WATCHING /* a mixer */
 };
 
 struct serve_client {
@@ -57,10 +60,10 @@ struct serve_client {
 	int fd;
 	struct xaring_peer peer;
 	struct loop_source *io;
-	uint64_t deadline_ms; /* not when playing */
+	uint64_t deadline_ms; /* of a stranger */
 	struct xaring_open open;
-	struct bucket kicks;
-	bool paused; /* not read from, for too many kicks */
+	struct bucket says; /* what it says beyond its OPEN or WATCH */
+	bool paused;        /* not read from, for too much of that */
 	void *owner;
 };
 
@@ -69,6 +72,7 @@ struct serve {
 	struct xaring_listener *listener;
 	const struct serve_events *events;
 	void *data;
+	int status; /* borrowed */
 	struct loop_source *io;
 	struct loop_source *tick; /* runs while something has a deadline */
 	int spare_fd; /* given up for a moment to answer when descriptors have run out, or -1 */
@@ -87,6 +91,12 @@ struct serve {
 static void tick(struct serve *s)
 {
 	loop_repeat_timer(s->tick, TICK_MS);
+}
+
+/* Has neither a stream nor a mixer's place. */
+static bool is_stranger(const struct serve_client *c)
+{
+	return c->state == CLIENT_GREETING || c->state == CLIENT_WAITING;
 }
 
 static void client_unlink(struct serve_client *c)
@@ -160,7 +170,7 @@ void serve_client_drop(struct serve_client *c)
 {
 	struct serve *s = c->serve;
 
-	if (c->state != CLIENT_PLAYING)
+	if (is_stranger(c))
 		s->strangers--;
 	loop_remove(c->io);
 	hang_up(s, c->fd);
@@ -246,18 +256,90 @@ static void handle_open(struct serve_client *c, const struct xaring_open *open)
 	s->events->on_open(s->data, c, &c->open);
 }
 
+/* It is read from again when it may say more. */
+static void client_pause(struct serve_client *c)
+{
+	c->paused = true;
+	loop_update_io(c->io, 0);
+	tick(c->serve);
+}
+
 static void handle_kick(struct serve_client *c, enum xaring_kick kick)
 {
 	struct serve *s = c->serve;
 
-	if (!bucket_take(&c->kicks, clock_now_ms())) {
-		/* This one is lost: the worker finds the work by itself a little later. */
-		c->paused = true;
-		loop_update_io(c->io, 0);
-		tick(s);
+	/* One beyond is lost: the worker finds the work by itself a little later. */
+	if (bucket_take(&c->says, clock_now_ms()))
+		s->events->on_kick(s->data, c, kick);
+	else
+		client_pause(c);
+}
+
+/* ---- mixers ---- */
+
+static uint32_t count_watching(const struct serve *s, const uid_t *uid)
+{
+	uint32_t count = 0;
+
+	for (const struct serve_client *c = s->clients; c; c = c->next)
+		count += c->state == CLIENT_WATCHING && (!uid || c->peer.uid == *uid);
+	return count;
+}
+
+/* Returns 0, or a negative errno and sets *refusal. */
+static int check_watch(const struct serve_client *c, const struct xaring_watch *watch,
+		       uint32_t *version, struct xaring_refusal *refusal)
+{
+	const struct serve *s = c->serve;
+	int res = xaring_server_agree_version(watch->version_min, watch->version, version, refusal);
+
+	if (res < 0)
+		return res;
+	if (count_watching(s, NULL) < WATCHING_MAX &&
+	    count_watching(s, &c->peer.uid) < WATCHING_USER_MAX)
+		return 0;
+	s->events->on_limit(s->data, "has too many mixers open: one is refused");
+	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
+	return -EBUSY;
+}
+
+static void handle_watch(struct serve_client *c, const struct xaring_watch *watch)
+{
+	struct serve *s = c->serve;
+	struct xaring_refusal refusal;
+	uint32_t version;
+
+	if (check_watch(c, watch, &version, &refusal) < 0) {
+		serve_client_refuse(c, &refusal);
+	} else if (xaring_server_send_status(c->fd, version, s->status) < 0) {
+		serve_client_drop(c);
+	} else {
+		c->state = CLIENT_WATCHING;
+		s->strangers--;
+	}
+}
+
+/* One that does not read has another one waiting. */
+static void tell_watching(const struct serve *s)
+{
+	for (const struct serve_client *c = s->clients; c; c = c->next) {
+		if (c->state == CLIENT_WATCHING)
+			(void)xaring_server_send_changed(c->fd);
+	}
+}
+
+static void handle_set_volume(struct serve_client *c, const struct xaring_set_volume *set)
+{
+	struct serve *s = c->serve;
+	struct xaring_refusal refusal;
+
+	if (s->events->on_set_volume(s->data, c, set, &refusal) < 0) {
+		serve_client_refuse(c, &refusal);
 		return;
 	}
-	s->events->on_kick(s->data, c, kick);
+	tell_watching(s);
+	if (!bucket_take(&c->says, clock_now_ms()))
+		client_pause(c);
 }
 
 /* Returns false when the client is gone afterwards, or not to be read from for now. */
@@ -267,11 +349,14 @@ static bool handle_message(struct serve_client *c, struct xaring_message *m)
 		handle_kick(c, m->u.kick);
 		return !c->paused;
 	}
-	if (m->type == XARING_MESSAGE_OPEN && c->state == CLIENT_GREETING) {
+	if (m->type == XARING_MESSAGE_OPEN && c->state == CLIENT_GREETING)
 		handle_open(c, &m->u.open);
-		return false;
-	}
-	refuse_message(c);
+	else if (m->type == XARING_MESSAGE_WATCH && c->state == CLIENT_GREETING)
+		handle_watch(c, &m->u.watch);
+	else if (m->type == XARING_MESSAGE_SET_VOLUME && c->state == CLIENT_WATCHING)
+		handle_set_volume(c, &m->u.set_volume);
+	else
+		refuse_message(c);
 	return false;
 }
 
@@ -316,7 +401,7 @@ static int client_create(struct serve *s, int fd, const struct xaring_peer *peer
 	c->peer = *peer;
 	c->state = CLIENT_GREETING;
 	c->deadline_ms = now_ms + GREETING_MS;
-	bucket_init(&c->kicks, KICKS_BURST, KICKS_REFILL_MS, now_ms);
+	bucket_init(&c->says, SAYS_BURST, SAYS_REFILL_MS, now_ms);
 	res = loop_add_io(s->loop, fd, EPOLLIN, on_client_io, c, &c->io);
 	if (res < 0) {
 		free(c);
@@ -393,7 +478,7 @@ static uint32_t count_strangers(const struct serve *s, uid_t uid)
 	uint32_t count = 0;
 
 	for (const struct serve_client *c = s->clients; c; c = c->next)
-		count += c->peer.uid == uid && c->state != CLIENT_PLAYING;
+		count += c->peer.uid == uid && is_stranger(c);
 	return count;
 }
 
@@ -487,15 +572,15 @@ static void on_listener_io(void *data, uint32_t events)
 /* Returns true while the client has a deadline. */
 static bool client_tick(struct serve_client *c, uint64_t now_ms)
 {
-	if (c->state != CLIENT_PLAYING && now_ms >= c->deadline_ms) {
+	if (is_stranger(c) && now_ms >= c->deadline_ms) {
 		serve_client_drop(c);
 		return false;
 	}
-	if (c->paused && bucket_has(&c->kicks, now_ms)) {
+	if (c->paused && bucket_has(&c->says, now_ms)) {
 		c->paused = false;
 		loop_update_io(c->io, EPOLLIN);
 	}
-	return c->paused || c->state != CLIENT_PLAYING;
+	return c->paused || is_stranger(c);
 }
 
 static void on_tick(void *data)
@@ -523,8 +608,7 @@ static uint32_t accept_refill_ms(uint32_t open_ms)
 	return open_ms > ACCEPTS_RATE ? open_ms / ACCEPTS_RATE : 1;
 }
 
-int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t open_ms,
-	       const struct serve_events *events, void *data, struct serve **out)
+int serve_open(struct loop *loop, const struct serve_setup *setup, struct serve **out)
 {
 	struct serve *s = calloc(1, sizeof(*s));
 	int res = -ENOMEM;
@@ -532,16 +616,18 @@ int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t ope
 	if (!s)
 		goto err_listener;
 	s->loop = loop;
-	s->listener = listener;
-	s->events = events;
-	s->data = data;
-	user_rate_init(&s->accepts, ACCEPTS_BURST, accept_refill_ms(open_ms));
+	s->listener = setup->listener;
+	s->events = setup->events;
+	s->data = setup->data;
+	s->status = setup->status;
+	user_rate_init(&s->accepts, ACCEPTS_BURST, accept_refill_ms(setup->open_ms));
 	bucket_init(&s->accepts_all, ACCEPTS_ALL_BURST, ACCEPTS_ALL_REFILL_MS, clock_now_ms());
 	s->spare_fd = open_spare();
 	res = loop_add_timer(loop, on_tick, s, &s->tick);
 	if (res < 0)
 		goto err_spare;
-	res = loop_add_io(loop, xaring_listener_fd(listener), EPOLLIN, on_listener_io, s, &s->io);
+	res = loop_add_io(loop, xaring_listener_fd(s->listener), EPOLLIN, on_listener_io, s,
+			  &s->io);
 	if (res < 0)
 		goto err_tick;
 	*out = s;
@@ -554,7 +640,7 @@ err_spare:
 		close(s->spare_fd);
 	free(s);
 err_listener:
-	xaring_listener_close(listener);
+	xaring_listener_close(setup->listener);
 	return res;
 }
 

@@ -11,6 +11,8 @@
  * once. Who may have a stream, and where its pages come from, is the caller's, who answers each OPEN.
  *
  *   GREETING --OPEN--> WAITING --serve_client_give()--> PLAYING
+ *       |  |              |                                |
+ *       |  +--WATCH--> WATCHING                            |
  *       |                 |                                |
  *       +-----------------+---- on_gone, when owned -------+---> freed
  *
@@ -41,6 +43,13 @@ struct serve_events {
 
 	void (*on_kick)(void *data, struct serve_client *client, enum xaring_kick kick);
 
+	/*
+	 * A mixer sets the guest's volume. Returns 0, and all mixers are told, or a negative errno and sets
+	 * *refusal.
+	 */
+	int (*on_set_volume)(void *data, struct serve_client *client,
+			     const struct xaring_set_volume *set, struct xaring_refusal *refusal);
+
 	/* The client goes, whoever ended it. Only for clients that have an owner. */
 	void (*on_gone)(void *data, struct serve_client *client);
 
@@ -48,15 +57,20 @@ struct serve_events {
 	void (*on_limit)(void *data, const char *text);
 };
 
-/*
- * Serves the listener, which is taken over also on failure. events and data are borrowed. Returns 0
- * and sets *out, or a negative errno.
- *
- * open_ms: streams in the long run come one in this time; connections of one user are accepted 16 times
- * as often, so that each is answered.
- */
-int serve_open(struct loop *loop, struct xaring_listener *listener, uint32_t open_ms,
-	       const struct serve_events *events, void *data, struct serve **out);
+struct serve_setup {
+	struct xaring_listener *listener; /* taken over, also on failure */
+	int status;                       /* the page that mixers get; borrowed */
+	/*
+	 * Streams in the long run come one in this time; connections of one user are accepted 16 times as
+	 * often, so that each is answered.
+	 */
+	uint32_t open_ms;
+	const struct serve_events *events; /* borrowed, as is data */
+	void *data;
+};
+
+/* Returns 0 and sets *out, or a negative errno. */
+int serve_open(struct loop *loop, const struct serve_setup *setup, struct serve **out);
 
 /* Ends all connections. Accepts NULL. */
 void serve_close(struct serve *serve);

@@ -5,10 +5,11 @@
 #include "state-folder.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool is_given(const char *text)
 {
@@ -34,6 +35,25 @@ int state_folder_choose(const struct state_folder_given *given, char *path, size
 	else
 		return -ENOENT;
 	return (size_t)length < path_bytes ? 0 : -ENAMETOOLONG;
+}
+
+const char *state_folder_file(const char *option, const char *name, char path[PATH_MAX])
+{
+	const struct state_folder_given given = {
+		.option = option,
+		.systemd = getenv("STATE_DIRECTORY"),
+		.is_root = geteuid() == 0,
+		.state_home = getenv("XDG_STATE_HOME"),
+		.home = getenv("HOME"),
+	};
+	size_t length;
+
+	if (state_folder_choose(&given, path, PATH_MAX) < 0)
+		return NULL;
+	length = strlen(path);
+	if (snprintf(path + length, PATH_MAX - length, "/%s", name) >= (int)(PATH_MAX - length))
+		return NULL;
+	return path;
 }
 
 /* Who may record is nobody else's business. */

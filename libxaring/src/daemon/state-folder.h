@@ -4,9 +4,10 @@
  *
  * Thread: the main one. Blocks: makes folders. Logs: no.
  */
-#ifndef XARING_BROKER_STATE_FOLDER_H
-#define XARING_BROKER_STATE_FOLDER_H
+#ifndef XARING_DAEMON_STATE_FOLDER_H
+#define XARING_DAEMON_STATE_FOLDER_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,6 +25,12 @@ struct state_folder_given {
  * .local/state of $HOME. Returns 0; -ENOENT when there is none of these, -ENAMETOOLONG.
  */
 int state_folder_choose(const struct state_folder_given *given, char *path, size_t path_bytes);
+
+/*
+ * The path of a file in the folder that option (or NULL) and this process's environment choose, which need not be
+ * there; or NULL where there is none, or the path would be too long.
+ */
+const char *state_folder_file(const char *option, const char *name, char path[PATH_MAX]);
 
 /* Makes it, and what it is in. Returns 0, also when it is there, or a negative errno. */
 int state_folder_make(const char *path);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holds a connection while there is one, and looks for another one when it is gone. Knows nothing of ALSA.
+ */
+#include "mixer-link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MS 250
+#define RETRY_MS  1000
+
+struct mixer_link {
+	char *socket;
+	int epoll_fd;
+	int timer_fd; /* runs while a server is looked for; and once, at once, after a change of ours */
+	struct xaring_mixer *mixer;
+	uint64_t tried_ms; /* 0 = never */
+	bool watches;
+	struct xaring_volume last; /* as it was seen last */
+	struct xaring_volume told; /* by mixer_link_look() */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Looks for a server when nobody asks, if events are wanted. */
+static void arm(struct mixer_link *l)
+{
+	struct itimerspec spec = {0};
+
+	if (!l->mixer && l->watches)
+		spec.it_value.tv_sec = spec.it_interval.tv_sec = RETRY_MS / 1000;
+	(void)timerfd_settime(l->timer_fd, 0, &spec, NULL);
+}
+
+static void leave(struct mixer_link *l)
+{
+	if (!l->mixer)
+		return;
+	(void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, xaring_mixer_fd(l->mixer), NULL);
+	xaring_mixer_close(l->mixer);
+	l->mixer = NULL;
+	arm(l);
+}
+
+static int find(struct mixer_link *l)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int res;
+
+	l->tried_ms = now_ms();
+	res = xaring_mixer_open(l->socket, ANSWER_MS, &l->mixer);
+	if (res == 0 &&
+	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, xaring_mixer_fd(l->mixer), &event) < 0) {
+		res = -errno;
+		xaring_mixer_close(l->mixer);
+		l->mixer = NULL;
+	}
+	arm(l);
+	return res;
+}
+
+/* What the server has said of our own change was taken already: who waits for events is to see it as well. */
+static void wake(const struct mixer_link *l)
+{
+	const struct itimerspec now = {.it_value.tv_nsec = 1};
+
+	if (l->watches)
+		(void)timerfd_settime(l->timer_fd, 0, &now, NULL);
+}
+
+/* Listens, and looks for a server when that was not done just now. */
+static void renew(struct mixer_link *l)
+{
+	uint64_t expired;
+
+	(void)!read(l->timer_fd, &expired, sizeof(expired));
+	if (l->mixer && xaring_mixer_take(l->mixer) < 0) {
+		leave(l);
+		l->tried_ms = 0;
+	}
+	if (!l->mixer && (l->tried_ms == 0 || now_ms() - l->tried_ms >= RETRY_MS))
+		(void)find(l);
+}
+
+void mixer_link_get(struct mixer_link *l, struct xaring_volume *volume)
+{
+	renew(l);
+	if (l->mixer)
+		xaring_mixer_get(l->mixer, &l->last);
+	*volume = l->last;
+}
+
+bool mixer_link_look(struct mixer_link *l)
+{
+	struct xaring_volume before = l->told;
+
+	mixer_link_get(l, &l->told);
+	return l->told.linear != before.linear || l->told.muted != before.muted;
+}
+
+int mixer_link_set(struct mixer_link *l, uint32_t what, const struct xaring_volume *volume)
+{
+	int res;
+
+	renew(l);
+	res = l->mixer ? 0 : find(l);
+	if (res == 0)
+		res = xaring_mixer_set(l->mixer, what, volume, ANSWER_MS);
+	if (res < 0)
+		leave(l);
+	else
+		wake(l);
+	return res;
+}
+
+void mixer_link_watch(struct mixer_link *l, bool watch)
+{
+	l->watches = watch;
+	if (watch)
+		mixer_link_get(l, &l->told);
+	arm(l);
+}
+
+int mixer_link_fd(const struct mixer_link *l)
+{
+	return l->epoll_fd;
+}
+
+static int make_descriptors(struct mixer_link *l)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll_fd < 0)
+		return -errno;
+	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (l->timer_fd < 0)
+		return -errno;
+	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->timer_fd, &event) < 0 ? -errno : 0;
+}
+
+int mixer_link_create(const char *socket, struct mixer_link **out)
+{
+	struct mixer_link *l = calloc(1, sizeof(*l));
+	int res;
+
+	if (!l)
+		return -ENOMEM;
+	*l = (struct mixer_link){.socket = strdup(socket),
+				 .epoll_fd = -1,
+				 .timer_fd = -1,
+				 .last = {.linear = XARING_VOLUME_UNITY},
+				 .told = {.linear = XARING_VOLUME_UNITY}};
+	res = l->socket ? make_descriptors(l) : -ENOMEM;
+	if (res < 0) {
+		mixer_link_close(l);
+		return res;
+	}
+	*out = l;
+	return 0;
+}
+
+void mixer_link_close(struct mixer_link *l)
+{
+	if (!l)
+		return;
+	xaring_mixer_close(l->mixer);
+	if (l->timer_fd >= 0)
+		close(l->timer_fd);
+	if (l->epoll_fd >= 0)
+		close(l->epoll_fd);
+	free(l->socket);
+	free(l);
+}
