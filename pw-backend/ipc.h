@@ -81,6 +81,7 @@ struct ipc_message {
 			uint32_t gap;
 			uint32_t
 				latency; /* frames from PipeWire's taking one to its sound, or back */
+			uint32_t volume; /* of the guest: XARING_VOLUME_TOLD, or 0 */
 		} state;
 	} u;
 	int fds[IPC_FDS_MAX]; /* -1 when absent; the receiver owns them */

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xaring/gain.h>
+
 #include "broker-private.h"
 #include "lease.h"
 #include "loop.h"
@@ -202,6 +204,7 @@ static void note_state(struct lease *l, const struct ipc_message *m)
 	l->xruns = m->u.state.xruns;
 	l->gap = m->u.state.gap;
 	l->latency = m->u.state.latency;
+	l->volume = m->u.state.volume;
 	l->state = m->u.state.state;
 	if (changed)
 		permission_streams_changed(l->vm->broker->permission, l->vm);
@@ -217,7 +220,8 @@ static int handle_state(struct broker *b, const struct ipc_message *m)
 	if (res < 0)
 		return res;
 	if (backend > XARING_BACKEND_BROKEN || m->u.state.reason > XARING_REASON_LAST ||
-	    m->u.state.state > XARING_STATE_PAUSED)
+	    m->u.state.state > XARING_STATE_PAUSED ||
+	    (m->u.state.volume != 0 && !xaring_volume_is_told(m->u.state.volume)))
 		return -EPROTO;
 	if (l && !l->ending)
 		note_state(l, m);

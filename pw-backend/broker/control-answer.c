@@ -4,6 +4,7 @@
  */
 #include "control-answer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,23 @@ static void add_latency(struct json_object *to, const struct lease *l)
 					      : NULL);
 }
 
+/* In the percents of mixers, which are cubic. */
+static void add_volume_in_guest(struct json_object *to, uint32_t volume)
+{
+	struct json_object *o = volume ? json_object_new_object() : NULL;
+
+	if (o) {
+		add_number(o, "percent",
+			   lround(cbrt((double)(volume & XARING_VOLUME_MASK) /
+				       XARING_VOLUME_UNITY) *
+				  100));
+		json_object_object_add(o, "muted",
+				       json_object_new_boolean((volume & XARING_VOLUME_MUTED) !=
+							       0));
+	}
+	json_object_object_add(to, "volume_in_guest", o);
+}
+
 static struct json_object *answer_stream(const struct lease *l)
 {
 	const char *direction = l->params.direction == XARING_CAPTURE ? "capture" : "playback";
@@ -94,6 +112,7 @@ static struct json_object *answer_stream(const struct lease *l)
 	add_number(o, "xruns", l->xruns);
 	add_number(o, "gap", l->gap);
 	add_latency(o, l);
+	add_volume_in_guest(o, l->volume);
 	return o;
 }
 
@@ -234,6 +253,16 @@ static const char *state_of_vm(const struct vm *vm)
 	return state;
 }
 
+/* All programs of a VM have one, and those that play say it. */
+static uint32_t volume_of_vm(const struct vm *vm)
+{
+	uint32_t volume = 0;
+
+	for (const struct lease *l = vm->leases; l && !volume; l = l->next)
+		volume = l->ending ? 0 : l->volume;
+	return volume;
+}
+
 static void add_limits(struct json_object *to, const struct vm *vm)
 {
 	struct json_object *o = json_object_new_object();
@@ -265,6 +294,7 @@ struct json_object *answer_vm(const struct vm *vm)
 	answer_add_text(o, "uuid", or_null(id->uuid));
 	answer_add_text(o, "state", state_of_vm(vm));
 	json_object_object_add(o, "playback", json_object_new_boolean(vm->policy.playback));
+	add_volume_in_guest(o, volume_of_vm(vm));
 	answer_add_microphone(o, vm);
 	add_limits(o, vm);
 	json_object_object_add(o, "streams", answer_streams(vm));

@@ -65,6 +65,7 @@ struct lease {
 	uint32_t xruns;
 	uint32_t gap;
 	uint32_t latency; /* 0 = not known */
+	uint32_t volume;  /* that the guest applies itself: XARING_VOLUME_TOLD, or 0 = not known */
 	void *source;     /* the stream, as its source knows it; NULL when ending */
 	bool mapped;      /* by the worker, or will be when there is one */
 	bool ending;

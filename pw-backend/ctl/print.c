@@ -46,15 +46,23 @@ static void print_cell(const char *text, const char *paint, int width, bool colo
 	fprintf(to, "%s%-*s%s", painted ? paint : "", width, text, painted ? PLAIN : "");
 }
 
-void print_volume(struct json_object *vm, char text[PRINT_CELL_BYTES])
+static void print_percent(struct json_object *volume, char text[PRINT_CELL_BYTES])
 {
-	struct json_object *volume = request_object(vm, "volume");
-
 	if (!volume)
 		snprintf(text, PRINT_CELL_BYTES, "-");
 	else
 		snprintf(text, PRINT_CELL_BYTES, "%d%%%s", (int)request_number(volume, "percent"),
 			 json_object_get_boolean(request_object(volume, "muted")) ? " muted" : "");
+}
+
+void print_volume(struct json_object *vm, char text[PRINT_CELL_BYTES])
+{
+	print_percent(request_object(vm, "volume"), text);
+}
+
+void print_volume_in_guest(struct json_object *vm, char text[PRINT_CELL_BYTES])
+{
+	print_percent(request_object(vm, "volume_in_guest"), text);
 }
 
 /* When that is, in the clock of whoever reads it. */
@@ -122,15 +130,17 @@ static void print_format(struct json_object *s, char text[PRINT_CELL_BYTES])
 static void print_stream(struct json_object *s, FILE *to)
 {
 	char title[PRINT_CELL_BYTES], format[PRINT_CELL_BYTES], volume[PRINT_CELL_BYTES],
-		latency[PRINT_CELL_BYTES];
+		in_guest[PRINT_CELL_BYTES], latency[PRINT_CELL_BYTES];
 
 	snprintf(title, sizeof(title), "%s %d", request_text(s, "direction"),
 		 (int)request_number(s, "number"));
 	print_format(s, format);
 	print_volume(s, volume);
+	print_volume_in_guest(s, in_guest);
 	print_latency(s, latency);
-	fprintf(to, "  %-12s %-9s %-24s %-10s %-9s %d xruns  %s\n", title, request_text(s, "state"),
-		format, volume, latency, (int)request_number(s, "xruns"), request_text(s, "name"));
+	fprintf(to, "  %-12s %-9s %-24s %-10s %-10s %-9s %d xruns  %s\n", title,
+		request_text(s, "state"), format, volume, in_guest, latency,
+		(int)request_number(s, "xruns"), request_text(s, "name"));
 }
 
 static void print_streams(struct json_object *vm, FILE *to)
@@ -156,13 +166,14 @@ static int widest_name(struct json_object *vms)
 static void print_line(struct json_object *vm, int width, bool colour, FILE *to)
 {
 	const char *state = request_text(vm, "state");
-	char volume[PRINT_CELL_BYTES], microphone[PRINT_CELL_BYTES];
+	char volume[PRINT_CELL_BYTES], in_guest[PRINT_CELL_BYTES], microphone[PRINT_CELL_BYTES];
 
 	print_volume(vm, volume);
+	print_volume_in_guest(vm, in_guest);
 	print_microphone(vm, microphone);
 	fprintf(to, "%-*s  ", width, request_text(vm, "vm"));
 	print_cell(state, paint_of(state), 13, colour, to);
-	fprintf(to, " %-11s ", volume);
+	fprintf(to, " %-11s %-11s ", volume, in_guest);
 	print_cell(microphone, paint_of(request_text(request_object(vm, "microphone"), "state")), 0,
 		   colour, to);
 	fputc('\n', to);
@@ -176,7 +187,8 @@ void print_list(struct json_object *vms, bool colour, FILE *to)
 		fputs("There is no VM.\n", to);
 		return;
 	}
-	fprintf(to, "%-*s  %-13s %-11s %s\n", width, "VM", "STATE", "VOLUME", "MICROPHONE");
+	fprintf(to, "%-*s  %-13s %-11s %-11s %s\n", width, "VM", "STATE", "VOLUME", "IN GUEST",
+		"MICROPHONE");
 	for (size_t i = 0; i < json_object_array_length(vms); i++) {
 		struct json_object *vm = json_object_array_get_idx(vms, i);
 
@@ -240,6 +252,8 @@ void print_vm(struct json_object *vm, bool colour, FILE *to)
 	fputc('\n', to);
 	print_volume(vm, text);
 	print_field("volume", text, to);
+	print_volume_in_guest(vm, text);
+	print_field("in guest", text, to);
 	print_playback(vm, to);
 	print_microphone(vm, text);
 	print_field("microphone", text, to);

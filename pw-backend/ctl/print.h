@@ -27,6 +27,7 @@ void print_event(struct json_object *event, bool colour, FILE *to);
 
 /* A field of a VM as people see it. */
 void print_volume(struct json_object *vm, char text[PRINT_CELL_BYTES]); /* or of a stream; "-" */
+void print_volume_in_guest(struct json_object *vm, char text[PRINT_CELL_BYTES]); /* likewise */
 void print_microphone(struct json_object *vm, char text[PRINT_CELL_BYTES]); /* and until when */
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <xaring/gain.h>
 #include <xaring/ring.h>
 #include <xaring/shared.h>
 
@@ -475,6 +476,13 @@ void pump_erase(struct pump *p)
 uint32_t pump_read_by_guest(const struct pump *p)
 {
 	return xaring_load(&p->control->guest.pos);
+}
+
+uint32_t pump_volume_of_guest(const struct pump *p)
+{
+	uint32_t word = xaring_load(&p->control->guest.volume);
+
+	return xaring_volume_is_told(word) ? word : 0;
 }
 
 /* Capture: rule 4 the other way round. What does not fit is a gap, one until something fits again. */

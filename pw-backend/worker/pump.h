@@ -145,4 +145,7 @@ void pump_erase(struct pump *p);
 /* Capture: how far the guest has read, as it says (main thread). */
 uint32_t pump_read_by_guest(const struct pump *p);
 
+/* Playback: guest.volume, or 0 when nothing is said, or nothing that could be (main thread). For people only. */
+uint32_t pump_volume_of_guest(const struct pump *p);
+
 #endif

@@ -254,6 +254,7 @@ bool session_report(const struct session *s, const struct session_look *look, ui
 	report->state = look->guest < 0 ? XARING_STATE_STOPPED : (uint32_t)look->guest;
 	report->xruns = look->xruns;
 	report->gap = look->gap;
+	report->volume = look->volume;
 
 	if (!s->was_told)
 		return true;

@@ -69,6 +69,7 @@ struct session_look {
 	uint32_t read;   /* where the guest is that records */
 	uint32_t xruns;
 	uint32_t gap;
+	uint32_t volume; /* pump_volume_of_guest() */
 };
 
 /* What the broker knows of a stream. */
@@ -78,6 +79,7 @@ struct session_report {
 	uint32_t state;
 	uint32_t xruns;
 	uint32_t gap;
+	uint32_t volume;
 };
 
 struct session {

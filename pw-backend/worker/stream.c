@@ -46,6 +46,7 @@ static void look(struct stream *s, struct session_look *look)
 	if (s->pages.control) {
 		look->guest = pump_peek(p);
 		look->read = pump_read_by_guest(p);
+		look->volume = stream_records(s) ? 0 : pump_volume_of_guest(p);
 		look->drained = pump_is_drained(p);
 		look->left = s->was_alive && !is_alive;
 		s->was_alive |= is_alive;
@@ -86,6 +87,7 @@ static void send_state(struct stream *s, const struct session_report *report)
 	message.u.state.xruns = report->xruns;
 	message.u.state.gap = report->gap;
 	message.u.state.latency = latency(s);
+	message.u.state.volume = report->volume;
 	if (worker_send(s->guest->worker, &message) < 0)
 		return;
 	s->told_latency = message.u.state.latency;

@@ -56,21 +56,13 @@ session_config_wireplumber() {
 	END
 }
 
-# The build's plugin under the name "xen", and nothing else of the system's configuration.
+# The build's plugins under the name "xen", as they are configured when they are installed, and nothing else of the
+# system's configuration.
 session_config_alsa() {
 	cat >"$SESSION/asound.conf" <<-END
 		pcm_type.xen { lib "$XARING_BUILD/alsa-plugin/libasound_module_pcm_xen.so" }
-		pcm.xen {
-		    @args [ SOCKET NAME ]
-		    @args.SOCKET {
-		        type string
-		        default { @func getenv vars [ XARING_SOCKET ] default "/run/xaring/socket" }
-		    }
-		    @args.NAME { type string default "" }
-		    type xen
-		    socket \$SOCKET
-		    name \$NAME
-		}
+		ctl_type.xen { lib "$XARING_BUILD/alsa-plugin/libasound_module_ctl_xen.so" }
+		<$XARING_SOURCE/conf/asound.conf.d/60-xen.conf>
 	END
 	export ALSA_CONFIG_PATH=$SESSION/asound.conf
 }

@@ -154,6 +154,7 @@ static void say_state(int worker, const struct ipc_message *stream, uint32_t gue
 	m.u.state.state = guest;
 	m.u.state.xruns = xruns;
 	m.u.state.latency = 1025;
+	m.u.state.volume = XARING_VOLUME_TOLD | XARING_VOLUME_MUTED | XARING_VOLUME_UNITY / 8;
 	assert_int_equal(ipc_send(worker, &m), 0);
 }
 
@@ -215,6 +216,8 @@ static void streams_are_shown(void **state)
 	assert_field(o, "format", "S16_LE");
 	assert_field(o, "rate_hz", "48000");
 	assert_field(o, "xruns", "3");
+	assert_field(o, "volume_in_guest.percent", "50");
+	assert_field(o, "volume_in_guest.muted", "true");
 	/* Nothing comes from a microphone, however long it takes. */
 	assert_field(o, "latency_ms", NULL);
 	json_object_put(o);

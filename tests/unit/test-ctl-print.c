@@ -16,10 +16,12 @@
 #define WORK                                                                                              \
 	"{\"vm\":\"work\",\"title\":\"Work\",\"transport\":\"xen\",\"domain\":\"work\",\"domid\":7,"      \
 	"\"uuid\":\"u-u\",\"state\":\"active\",\"volume\":{\"percent\":40,\"muted\":true},"               \
+	"\"volume_in_guest\":{\"percent\":80,\"muted\":false},"                                           \
 	"\"microphone\":{\"state\":\"allowed\",\"rule\":\"ask\",\"decision\":\"allow\",\"span\":\"for\"," \
 	"\"until\":86400},\"use\":{\"streams\":2,\"streams_max\":8,\"pages\":9,\"pages_max\":480},"       \
 	"\"streams\":[{\"direction\":\"playback\",\"number\":1,\"name\":\"mpv\",\"state\":\"running\","   \
 	"\"format\":\"S16_LE\",\"rate_hz\":48000,\"channels\":2,\"xruns\":3,\"latency_ms\":21.3,"         \
+	"\"volume_in_guest\":{\"percent\":70,\"muted\":true},"                                            \
 	"\"volume\":{\"percent\":40,\"muted\":true}},{\"direction\":\"capture\",\"number\":1,"            \
 	"\"state\":\"stopped\",\"format\":\"S16_LE\",\"rate_hz\":8000,\"channels\":1,\"xruns\":4}]}"
 #define IDLE \
@@ -51,11 +53,13 @@ static void vms_are_listed(void **state)
 	(void)state;
 	setenv("TZ", "UTC", 1);
 	print(print_list, "[" WORK "," IDLE "]", false);
-	assert_has("VM        STATE         VOLUME      MICROPHONE\n");
-	assert_has("work      active        40% muted   allowed until 1970-01-02 00:00:00\n");
+	assert_has("VM        STATE         VOLUME      IN GUEST    MICROPHONE\n");
 	assert_has(
-		"  playback 1   running   S16_LE 2ch 48000 Hz      40% muted  21.3 ms   3 xruns  mpv\n");
-	assert_has("idle      idle          -           denied by rule\n");
+		"work      active        40% muted   80%         allowed until 1970-01-02 00:00:00\n");
+	assert_has(
+		"  playback 1   running   S16_LE 2ch 48000 Hz      40% muted  70% muted  21.3 ms   3 "
+		"xruns  mpv\n");
+	assert_has("idle      idle          -           -           denied by rule\n");
 	assert_null(strchr(text, '\033'));
 	print(print_list, "[]", false);
 	assert_string_equal(text, "There is no VM.\n");

@@ -399,10 +399,12 @@ static void test_report_at_most_once_in_a_second(void **state)
 	assert_false(session_report(&s, &look, 9 * SECOND, &report));
 	look.xruns = 1;
 	look.gap = 480;
+	look.volume = 77;
 	assert_false(session_report(&s, &look, 2 * SECOND - 1, &report));
 	assert_true(session_report(&s, &look, 2 * SECOND, &report));
 	assert_int_equal(report.xruns, 1);
 	assert_int_equal(report.gap, 480);
+	assert_int_equal(report.volume, 77);
 	assert_int_equal(report.state, XARING_STATE_RUNNING);
 }
 
