@@ -47,6 +47,7 @@ struct ctl_xen {
 	struct conf conf;
 	struct mixer_link *link;
 	unsigned int pending; /* events: a bit for each element */
+	int explained;        /* why the volume was not set the last time, or 0 */
 	unsigned int tlv[LOUDNESS_TLV_WORDS];
 
 	/* Capture */
@@ -146,6 +147,11 @@ static bool may_record(struct ctl_xen *c)
 	return c->allowed;
 }
 
+static long value_of(snd_ctl_ext_key_t key, const struct xaring_volume *volume)
+{
+	return key == VOLUME ? loudness_step(volume->linear) : !volume->muted;
+}
+
 static int on_read_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
 {
 	struct ctl_xen *c = ctl_of(ext);
@@ -155,41 +161,64 @@ static int on_read_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *valu
 		*value = may_record(c);
 		return 0;
 	}
-	mixer_link_get(c->link, &volume);
-	*value = key == VOLUME ? loudness_step(volume.linear) : !volume.muted;
+	(void)mixer_link_get(c->link, &volume);
+	*value = value_of(key, &volume);
 	return 0;
 }
 
-static int explain(int res)
+static const char *reason_of(int res)
 {
-	if (res == -EPERM)
-		SNDERR("xen: the volume is not set: members of the group audio may, root, and who "
-		       "has an active local session");
-	else
-		SNDERR("xen: the volume is not set, nobody keeps it: %s", strerror(-res));
+	switch (res) {
+	case -EPERM:
+		return "members of the group audio may, root, and who has an active local session";
+	case -EBUSY:
+		return "this user has too many mixers open";
+	case -ETIMEDOUT:
+		return "who keeps it does not answer";
+	default:
+		return "nobody keeps it, xaring-guestd does not run";
+	}
+}
+
+/* Once in a row: it may be written over the screen of a mixer whose key is held down. */
+static int explain(struct ctl_xen *c, int res)
+{
+	if (res < 0 && res != c->explained)
+		SNDERR("xen: the volume is not set: %s (%s)", reason_of(res), strerror(-res));
+	c->explained = res < 0 ? res : 0;
 	return res;
 }
 
-/* What was read before is kept where it is not set: two programs may turn one of them each. */
+static struct xaring_volume volume_of(snd_ctl_ext_key_t key, long value)
+{
+	return (struct xaring_volume){.linear = key == VOLUME ? loudness_linear(value) : 0,
+				      .muted = key == SWITCH && value == 0};
+}
+
+/*
+ * What was read before is kept where it is not set: two programs may turn one of them each. Where nobody has ever said
+ * it, what was shown was a guess, and what is to be set may be a step from there.
+ */
 static int on_write_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
 {
 	struct ctl_xen *c = ctl_of(ext);
-	struct xaring_volume volume = {0};
-	long before;
+	struct xaring_volume volume;
+	bool is_linked;
 	int res;
 
 	if (key == CAPTURE)
 		return -EPERM;
 	if (*value < 0 || *value > (key == VOLUME ? LOUDNESS_MAX : 1))
 		return -EINVAL;
-	on_read_integer(ext, key, &before);
-	if (*value == before)
+	is_linked = mixer_link_get(c->link, &volume);
+	if (!mixer_link_knows(c->link))
+		return explain(c, -ENODEV);
+	if (is_linked && *value == value_of(key, &volume))
 		return 0;
-	volume.linear = key == VOLUME ? loudness_linear(*value) : 0;
-	volume.muted = *value == 0;
+	volume = volume_of(key, *value);
 	res = mixer_link_set(c->link, key == VOLUME ? XARING_SET_VOLUME : XARING_SET_MUTED,
 			     &volume);
-	return res < 0 ? explain(res) : 1;
+	return explain(c, res) < 0 ? res : 1;
 }
 
 /* ---- events ---- */
@@ -207,11 +236,10 @@ static int on_read_event(snd_ctl_ext_t *ext, snd_ctl_elem_id_t *id, unsigned int
 	struct ctl_xen *c = ctl_of(ext);
 	unsigned int key;
 
-	if (!ext->subscribed)
-		return -EAGAIN;
+	/* Also when nobody wants it: what lies there would be ready for ever. */
 	if (mixer_link_look(c->link))
 		c->pending = 1 << VOLUME | 1 << SWITCH;
-	if (c->pending == 0)
+	if (c->pending == 0 || !ext->subscribed)
 		return -EAGAIN;
 	key = c->pending & 1 << VOLUME ? VOLUME : SWITCH;
 	c->pending &= ~(1u << key);

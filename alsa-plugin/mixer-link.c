@@ -23,6 +23,7 @@ struct mixer_link {
 	struct xaring_mixer *mixer;
 	uint64_t tried_ms; /* 0 = never */
 	bool watches;
+	bool knows;                /* a server has said it */
 	struct xaring_volume last; /* as it was seen last */
 	struct xaring_volume told; /* by mixer_link_look() */
 };
@@ -81,8 +82,7 @@ static void wake(const struct mixer_link *l)
 		(void)timerfd_settime(l->timer_fd, 0, &now, NULL);
 }
 
-/* Listens, and looks for a server when that was not done just now. */
-static void renew(struct mixer_link *l)
+static void listen_to_server(struct mixer_link *l)
 {
 	uint64_t expired;
 
@@ -91,31 +91,59 @@ static void renew(struct mixer_link *l)
 		leave(l);
 		l->tried_ms = 0;
 	}
+}
+
+/* Listens, and looks for a server when that was not done just now. */
+static void renew(struct mixer_link *l)
+{
+	listen_to_server(l);
 	if (!l->mixer && (l->tried_ms == 0 || now_ms() - l->tried_ms >= RETRY_MS))
 		(void)find(l);
 }
 
-void mixer_link_get(struct mixer_link *l, struct xaring_volume *volume)
+static void refresh(struct mixer_link *l)
 {
 	renew(l);
-	if (l->mixer)
-		xaring_mixer_get(l->mixer, &l->last);
+	if (!l->mixer)
+		return;
+	xaring_mixer_get(l->mixer, &l->last);
+	l->knows = true;
+}
+
+static bool is_same(const struct xaring_volume *a, const struct xaring_volume *b)
+{
+	return a->linear == b->linear && a->muted == b->muted;
+}
+
+bool mixer_link_get(struct mixer_link *l, struct xaring_volume *volume)
+{
+	refresh(l);
+	/* What was taken here is not in the socket any more, and has not been told. */
+	if (l->mixer && !is_same(&l->last, &l->told))
+		wake(l);
 	*volume = l->last;
+	return l->mixer != NULL;
+}
+
+bool mixer_link_knows(const struct mixer_link *l)
+{
+	return l->knows;
 }
 
 bool mixer_link_look(struct mixer_link *l)
 {
 	struct xaring_volume before = l->told;
 
-	mixer_link_get(l, &l->told);
-	return l->told.linear != before.linear || l->told.muted != before.muted;
+	refresh(l);
+	l->told = l->last;
+	return !is_same(&before, &l->told);
 }
 
 int mixer_link_set(struct mixer_link *l, uint32_t what, const struct xaring_volume *volume)
 {
 	int res;
 
-	renew(l);
+	listen_to_server(l);
 	res = l->mixer ? 0 : find(l);
 	if (res == 0)
 		res = xaring_mixer_set(l->mixer, what, volume, ANSWER_MS);
@@ -130,7 +158,7 @@ void mixer_link_watch(struct mixer_link *l, bool watch)
 {
 	l->watches = watch;
 	if (watch)
-		mixer_link_get(l, &l->told);
+		(void)mixer_link_look(l);
 	arm(l);
 }
 

@@ -5,7 +5,7 @@
  * Nothing is connected before something is wanted to be known. Where nobody is, it is tried again once in a second at
  * most: when somebody asks, and as long as events are wanted by itself.
  *
- * Thread: one. Blocks: 250 ms at most, where a server does not answer. Logs: no.
+ * Thread: one. Blocks: 250 ms at most, where a server does not answer; half a second in mixer_link_set(). Logs: no.
  */
 #ifndef PLUGIN_MIXER_LINK_H
 #define PLUGIN_MIXER_LINK_H
@@ -26,8 +26,12 @@ int mixer_link_fd(const struct mixer_link *link);
 /* Events are wanted, or not any more. */
 void mixer_link_watch(struct mixer_link *link, bool watch);
 
-/* The volume: without a server what it was last, or unchanged. */
-void mixer_link_get(struct mixer_link *link, struct xaring_volume *volume);
+/*
+ * The volume. Returns whether there is a server; without one it is as it was last.
+ * mixer_link_knows() tells whether any has ever said it: before, it is a guess.
+ */
+bool mixer_link_get(struct mixer_link *link, struct xaring_volume *volume);
+bool mixer_link_knows(const struct mixer_link *link);
 
 /* Listens to the server, or looks for one. Returns whether the volume is another one than it was the last time here. */
 bool mixer_link_look(struct mixer_link *link);

@@ -287,8 +287,7 @@ static int on_set_volume(void *data, struct serve_client *c, const struct xaring
 
 	if (res < 0)
 		return res;
-	volume_set(g->volume, set);
-	return 0;
+	return volume_set(g->volume, set);
 }
 
 static void on_gone(void *data, struct serve_client *c)

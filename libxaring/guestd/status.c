@@ -12,12 +12,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <xaring/client.h>
+#include <xaring/wire.h>
 
 #include "lock.h"
 #include "recorders.h"
@@ -138,18 +137,10 @@ static bool look_at_device(struct look *l)
 /* Returns 0 when somebody listens there, or a negative errno. */
 static int try_socket(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, res = 0;
+	int fd, res = xaring_wire_connect(path, &fd);
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		res = -errno;
-	close(fd);
+	if (res == 0)
+		close(fd);
 	return res == -EAGAIN ? 0 : res;
 }
 
@@ -297,6 +288,12 @@ static bool look_at_policy(struct look *l)
 
 static bool look_at_mute(struct look *l)
 {
+	if (l->view.status_flags & XARING_STATUS_GUEST_MUTED)
+		return broken(l, STATUS_MUTE, "here: amixer -D xen sset Master unmute",
+			      "this VM has muted itself");
+	if (l->view.volume == 0)
+		return broken(l, STATUS_MUTE, "here: amixer -D xen sset Master 100%",
+			      "this VM's own volume is 0");
 	if (l->view.flags & XARING_FLAG_MUTED)
 		return broken(l, STATUS_MUTE,
 			      "in dom0: pavucontrol, or wpctl status and "

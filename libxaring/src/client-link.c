@@ -94,6 +94,7 @@ static void carry_over(struct xaring_client *c, const struct xaring_ring *to, ui
 		uint32_t now = frames < chunk ? frames : chunk;
 
 		xaring_ring_read(&c->ring, from, bytes, now);
+		client_volume_carry(c, from, bytes, now);
 		xaring_ring_write(to, from, bytes, now);
 		from += now;
 		frames -= now;
@@ -307,11 +308,11 @@ static int link_take(struct xaring_client *c, const struct xaring_message *messa
 		return res;
 	}
 	xaring_clock_init(&c->clock, accept->features & XARING_FEATURE_SAME_CLOCK);
+	xaring_status_unmap(c->status);
+	c->status = status;
 	client_use_pages(c, &pages, now_ns);
 	xaring_pages_unmap(&c->linked);
-	xaring_status_unmap(c->status);
 	c->linked = pages;
-	c->status = status;
 	c->epoch = accept->epoch;
 	return 0;
 }

@@ -104,7 +104,9 @@ struct xaring_client {
 	struct xaring_position position;
 	struct xaring_clock clock;
 	uint32_t stamp_secret;
-	bool has_gain; /* something was written */
+	bool is_volume_known; /* a server has said it */
+	uint32_t volume;      /* effective, as it was last */
+	bool has_gain;        /* something was written since the stream was stopped */
 	struct xaring_gain gain;
 	uint32_t told_volume; /* as last stored; 0 = in these pages not yet */
 	struct client_sleep sleep;
@@ -128,6 +130,8 @@ void client_use_pages(struct xaring_client *c, const struct xaring_pages *pages,
 
 /* client-volume.c: real-time safe. */
 void client_volume_tell(struct xaring_client *c); /* to the backend */
+/* Frames that were written before any server had said how loud go to one that does. */
+void client_volume_carry(struct xaring_client *c, uint32_t index, void *frames, uint32_t count);
 void client_volume_write(struct xaring_client *c, uint32_t index, const void *from,
 			 uint32_t frames);
 

@@ -14,7 +14,7 @@ static bool is_muted(const struct xaring_client *c)
 	return c->status && (xaring_load(&c->status->flags) & XARING_STATUS_GUEST_MUTED);
 }
 
-/* Muted or not. Without a server, or with one that says nonsense, nothing is changed. */
+/* Muted or not. A server that says nonsense changes nothing. */
 static uint32_t volume_of(const struct xaring_client *c)
 {
 	uint32_t volume = c->status ? xaring_load(&c->status->volume) : XARING_VOLUME_UNITY;
@@ -22,16 +22,21 @@ static uint32_t volume_of(const struct xaring_client *c)
 	return volume < XARING_VOLUME_UNITY ? volume : XARING_VOLUME_UNITY;
 }
 
-static uint32_t effective_volume(const struct xaring_client *c)
+/* While no server is there, as it was last: what is written then may be heard when one comes. */
+static uint32_t effective_volume(struct xaring_client *c)
 {
-	return is_muted(c) ? 0 : volume_of(c);
+	if (c->status) {
+		c->volume = is_muted(c) ? 0 : volume_of(c);
+		c->is_volume_known = true;
+	}
+	return c->volume;
 }
 
 void client_volume_tell(struct xaring_client *c)
 {
 	uint32_t word = XARING_VOLUME_TOLD | volume_of(c);
 
-	if (c->params.direction != XARING_PLAYBACK)
+	if (c->params.direction != XARING_PLAYBACK || !c->status)
 		return;
 	if (is_muted(c))
 		word |= XARING_VOLUME_MUTED;
@@ -39,6 +44,14 @@ void client_volume_tell(struct xaring_client *c)
 		return;
 	c->told_volume = word;
 	xaring_store(&c->control->guest.volume, word);
+}
+
+void client_volume_carry(struct xaring_client *c, uint32_t index, void *frames, uint32_t count)
+{
+	if (c->is_volume_known || !c->status || c->params.direction != XARING_PLAYBACK)
+		return;
+	xaring_gain_init(&c->gain, c->params.rate_hz, is_muted(c) ? 0 : volume_of(c));
+	xaring_gain_apply(&c->gain, c->params.format, c->params.channels, index, frames, count);
 }
 
 static void write_scaled(struct xaring_client *c, uint32_t index, const uint8_t *from,
@@ -64,7 +77,7 @@ void client_volume_write(struct xaring_client *c, uint32_t index, const void *fr
 {
 	uint32_t volume = effective_volume(c);
 
-	/* Nothing was written with another one: no ramp. */
+	/* Nothing that it follows was written with another one: no ramp. */
 	if (!c->has_gain)
 		xaring_gain_init(&c->gain, c->params.rate_hz, volume);
 	c->has_gain = true;

@@ -126,6 +126,8 @@ static void stream_init(struct xaring_client *c)
 	c->drained = false;
 	c->refused = false;
 	c->has_gain = false;
+	c->is_volume_known = false;
+	c->volume = XARING_VOLUME_UNITY;
 	c->epoch = 0;
 	c->retry_ms = 0;
 	c->broken_ms = 0;
@@ -265,6 +267,7 @@ void xaring_client_stop(struct xaring_client *c)
 	if (!c->shaped || c->state == XARING_STATE_STOPPED)
 		return;
 	c->state = XARING_STATE_STOPPED;
+	c->has_gain = false;
 	xaring_position_stop(&c->position);
 	/* In a process that only has a copy, the stream of the other one goes on. */
 	if (client_is_user(c))
@@ -485,6 +488,7 @@ void xaring_client_peek(const struct xaring_client *c, struct xaring_client_view
 	view->backend = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
 	view->flags = xaring_load(&c->control->backend.flags);
 	view->status_flags = xaring_load(&c->status->flags);
+	view->volume = xaring_load(&c->status->volume);
 }
 
 static const char *describe_link(const struct xaring_client *c)

@@ -31,6 +31,8 @@ uint32_t xaring_gain_at(const struct xaring_gain *g, uint32_t index)
 
 void xaring_gain_set(struct xaring_gain *g, uint32_t volume, uint32_t index)
 {
+	if ((int32_t)(index - g->index) > FORGOTTEN)
+		g->from = g->to;
 	if (volume == g->to)
 		return;
 	g->from = xaring_gain_at(g, index);
@@ -153,14 +155,12 @@ static uint32_t count_equal(const struct xaring_gain *g, uint32_t index, uint32_
 	return (uint32_t)-past < count ? (uint32_t)-past : count;
 }
 
-void xaring_gain_apply(struct xaring_gain *g, enum xaring_format format, uint32_t channels,
+void xaring_gain_apply(const struct xaring_gain *g, enum xaring_format format, uint32_t channels,
 		       uint32_t index, void *frames, uint32_t count)
 {
 	size_t frame_bytes = (size_t)xaring_format_bytes(format) * channels;
 	uint8_t *at = frames;
 
-	if ((int32_t)(index - g->index) > FORGOTTEN)
-		g->from = g->to;
 	while (count > 0) {
 		uint32_t now = count_equal(g, index, count);
 		uint32_t volume = xaring_gain_at(g, index);

@@ -14,6 +14,9 @@
 #include <xaring/pages.h>
 #include <xaring/shared.h>
 
+/* In one look: a server that talks without end keeps nobody. */
+#define MESSAGES_MAX 16
+
 struct xaring_mixer {
 	int fd;
 	struct xaring_status_page *page;
@@ -127,17 +130,20 @@ static int judge(struct xaring_message *message)
 	return res;
 }
 
+/* What is left there makes the descriptor readable again. */
 int xaring_mixer_take(struct xaring_mixer *m)
 {
 	struct xaring_message message;
-	int changed = 0, res;
+	int changed = 0, res = 0;
 
-	while ((res = xaring_wire_receive(m->fd, &message)) == 0) {
-		changed = judge(&message);
+	for (int i = 0; i < MESSAGES_MAX && res == 0; i++) {
+		res = xaring_wire_receive(m->fd, &message);
+		if (res == 0)
+			changed = judge(&message);
 		if (changed < 0)
 			return changed;
 	}
-	return res == -EAGAIN ? changed : res;
+	return res == 0 || res == -EAGAIN ? changed : res;
 }
 
 void xaring_mixer_get(const struct xaring_mixer *m, struct xaring_volume *volume)
@@ -148,29 +154,22 @@ void xaring_mixer_get(const struct xaring_mixer *m, struct xaring_volume *volume
 	volume->muted = xaring_load(&m->page->flags) & XARING_STATUS_GUEST_MUTED;
 }
 
-static bool is_set(const struct xaring_mixer *m, uint32_t what, const struct xaring_volume *wanted)
-{
-	struct xaring_volume now;
-
-	xaring_mixer_get(m, &now);
-	return (!(what & XARING_SET_VOLUME) || now.linear == wanted->linear) &&
-	       (!(what & XARING_SET_MUTED) || now.muted == wanted->muted);
-}
-
-/* Another mixer's change comes with the same word: the page tells whether it is ours. */
-static int wait_until_set(struct xaring_mixer *m, uint32_t what, const struct xaring_volume *wanted,
-			  uint64_t end_ms)
+/* What others have set is told in between. */
+static int wait_answer(int fd, uint64_t end_ms)
 {
 	struct xaring_message message;
+	bool is_answer;
 	int res;
 
 	do {
-		res = wait_message(m->fd, end_ms, &message);
-		if (res == 0)
-			res = judge(&message);
+		res = now_ms() < end_ms ? wait_message(fd, end_ms, &message) : -ETIMEDOUT;
 		if (res < 0)
 			return res;
-	} while (!is_set(m, what, wanted));
+		is_answer = message.u.changed_is_answer;
+		res = judge(&message);
+		if (res < 0)
+			return res;
+	} while (!is_answer);
 	return 0;
 }
 
@@ -185,5 +184,5 @@ int xaring_mixer_set(struct xaring_mixer *m, uint32_t what, const struct xaring_
 	uint64_t end_ms = now_ms() + (uint64_t)timeout_ms;
 	int res = xaring_wire_send(m->fd, &message);
 
-	return res < 0 ? res : wait_until_set(m, what, volume, end_ms);
+	return res < 0 ? res : wait_answer(m->fd, end_ms);
 }

@@ -232,9 +232,11 @@ int xaring_server_send_status(int fd, uint32_t version, int status)
 	return xaring_wire_send(fd, &message);
 }
 
-int xaring_server_send_changed(int fd)
+int xaring_server_send_changed(int fd, bool is_answer)
 {
-	struct xaring_message message = {.type = XARING_MESSAGE_CHANGED, .fds = {-1, -1, -1}};
+	struct xaring_message message = {.type = XARING_MESSAGE_CHANGED,
+					 .u.changed_is_answer = is_answer,
+					 .fds = {-1, -1, -1}};
 
 	return xaring_wire_send(fd, &message);
 }

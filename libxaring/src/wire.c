@@ -24,7 +24,7 @@
 #define KEEP_BYTES       12u
 #define WATCH_BYTES      12u
 #define STATUS_BYTES     8u
-#define CHANGED_BYTES    4u
+#define CHANGED_BYTES    8u
 #define SET_VOLUME_BYTES 16u
 
 /* Room for more descriptors than any message has: what fits is closed by us, the rest by the kernel. */
@@ -167,6 +167,7 @@ uint32_t xaring_wire_encode(const struct xaring_message *message,
 		put32(bytes, 4, message->u.status_version);
 		break;
 	case XARING_MESSAGE_CHANGED:
+		put32(bytes, 4, message->u.changed_is_answer);
 		break;
 	case XARING_MESSAGE_SET_VOLUME:
 		encode_set_volume(&message->u.set_volume, bytes);
@@ -263,6 +264,12 @@ static int decode_status(const uint8_t *bytes, uint32_t *version)
 	return *version > 0 ? 0 : -EPROTO;
 }
 
+static int decode_changed(const uint8_t *bytes, uint32_t *is_answer)
+{
+	*is_answer = get32(bytes, 4);
+	return *is_answer <= 1 ? 0 : -EPROTO;
+}
+
 static int decode_set_volume(const uint8_t *bytes, struct xaring_set_volume *set)
 {
 	set->what = get32(bytes, 4);
@@ -309,7 +316,7 @@ int xaring_wire_decode(const uint8_t *bytes, uint32_t length, struct xaring_mess
 	case XARING_MESSAGE_STATUS:
 		return decode_status(bytes, &message->u.status_version);
 	case XARING_MESSAGE_CHANGED:
-		return 0;
+		return decode_changed(bytes, &message->u.changed_is_answer);
 	case XARING_MESSAGE_SET_VOLUME:
 		return decode_set_volume(bytes, &message->u.set_volume);
 	}

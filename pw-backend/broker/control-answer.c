@@ -253,13 +253,18 @@ static const char *state_of_vm(const struct vm *vm)
 	return state;
 }
 
-/* All programs of a VM have one, and those that play say it. */
+/* All programs of a VM have one volume, but who does not play now may have said it long ago. */
 static uint32_t volume_of_vm(const struct vm *vm)
 {
 	uint32_t volume = 0;
 
-	for (const struct lease *l = vm->leases; l && !volume; l = l->next)
-		volume = l->ending ? 0 : l->volume;
+	for (const struct lease *l = vm->leases; l; l = l->next) {
+		if (l->ending || l->volume == 0)
+			continue;
+		if (xaring_state_is_moving(l->state))
+			return l->volume;
+		volume = l->volume;
+	}
 	return volume;
 }
 

@@ -163,8 +163,7 @@ static int on_set_volume(void *data, struct serve_client *c, const struct xaring
 
 	(void)c;
 	(void)refusal;
-	volume_set(l->volume, set);
-	return 0;
+	return volume_set(l->volume, set);
 }
 
 static void on_gone(void *data, struct serve_client *c)

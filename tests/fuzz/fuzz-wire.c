@@ -87,8 +87,10 @@ static void check(const struct xaring_message *message)
 	case XARING_MESSAGE_SET_VOLUME:
 		check_set_volume(&message->u.set_volume);
 		break;
-	case XARING_MESSAGE_KICK:
 	case XARING_MESSAGE_CHANGED:
+		demand(message->u.changed_is_answer <= 1);
+		break;
+	case XARING_MESSAGE_KICK:
 		break;
 	}
 }

@@ -288,7 +288,7 @@ static void tell_mixers(const struct fake_backend *b)
 {
 	for (uint32_t i = 0; i < b->count; i++)
 		if (b->streams[i].is_mixer && b->streams[i].fd >= 0)
-			(void)xaring_server_send_changed(b->streams[i].fd);
+			(void)xaring_server_send_changed(b->streams[i].fd, false);
 }
 
 static void set_volume(struct fake_backend *b, struct fake_stream *s,
@@ -304,6 +304,7 @@ static void set_volume(struct fake_backend *b, struct fake_stream *s,
 	if (set->what & XARING_SET_MUTED)
 		xaring_store(&b->status->flags,
 			     XARING_STATUS_BACKEND | (set->muted ? XARING_STATUS_GUEST_MUTED : 0));
+	(void)xaring_server_send_changed(s->fd, true);
 	tell_mixers(b);
 }
 

@@ -1259,15 +1259,22 @@ static void set_volume(struct fixture *f, uint32_t volume, uint32_t flags)
 	xaring_store(&f->server.status->flags, XARING_STATUS_BACKEND | flags);
 }
 
-/* Writes frames of one value; returns what the backend finds in the place of the last one. */
-static int16_t write_level(struct fixture *f, uint32_t index, uint32_t frames)
+/* Writes frames of one value. */
+static void write_level_unseen(struct fixture *f, uint32_t index, uint32_t frames)
 {
-	const int16_t *data = f->link.pages.data;
 	int16_t level[2 * BUFFER];
 
 	for (uint32_t i = 0; i < 2 * frames; i++)
 		level[i] = 8000;
 	xaring_client_write(f->client, index, level, frames);
+}
+
+/* Returns what the backend finds in the place of the last one. */
+static int16_t write_level(struct fixture *f, uint32_t index, uint32_t frames)
+{
+	const int16_t *data = f->link.pages.data;
+
+	write_level_unseen(f, index, frames);
 	return data[2 * ((index + frames - 1) % f->link.shape.capacity)];
 }
 
@@ -1323,6 +1330,79 @@ static void the_first_volume_comes_without_a_ramp(void **state)
 	assert_int_equal(write_level(f, 0, 4096), 4000);
 	for (uint32_t i = 0; i < 2 * 4096; i++)
 		assert_int_equal(((const int16_t *)l->pages.data)[i], 4000);
+}
+
+/* What is written while the server is away may be heard when it is back. */
+static void the_volume_stays_while_the_server_is_away(void **state)
+{
+	struct fixture *f = *state;
+	struct local_link again = {0};
+
+	set_volume(f, XARING_VOLUME_UNITY / 4, 0);
+	assert_int_equal(write_level(f, 0, 1000), 2000);
+	publish(f, 1000);
+	local_link_drop(&f->link);
+	update(f);
+	assert_false(f->state.linked);
+	write_level_unseen(f, 1000, 1000);
+	publish(f, 2000);
+	f->now += 1 * S;
+	update(f);
+	f->now += 1 * S;
+	update(f);
+	f->link = again;
+	local_link_up(&f->server, &f->link);
+	update(f);
+	update(f);
+	assert_true(f->state.linked);
+	for (uint32_t i = 0; i < 2 * 2000; i++)
+		assert_int_equal(((const int16_t *)f->link.pages.data)[i], 2000);
+}
+
+/* Before any server had said how loud it is. */
+static void what_waited_for_the_first_server_is_as_loud_as_it_says(void **state)
+{
+	struct fixture *f = *state;
+	struct xaring_refusal refusal;
+
+	xaring_client_release(f->client);
+	local_link_drop(&f->link);
+	local_server_vanish(&f->server);
+	set_volume(f, XARING_VOLUME_UNITY / 8, 0);
+	assert_int_equal(xaring_client_setup(f->client, &stereo, 0, &refusal), 0);
+	write_level_unseen(f, 0, 3000);
+	publish(f, 3000);
+	local_server_listen(&f->server);
+	f->now += 1 * S;
+	update(f);
+	f->now += 1 * S;
+	update(f);
+	memset(&f->link, 0, sizeof(f->link));
+	local_link_up(&f->server, &f->link);
+	update(f);
+	update(f);
+	assert_true(f->state.linked);
+	for (uint32_t i = 0; i < 2 * 3000; i++)
+		assert_int_equal(((const int16_t *)f->link.pages.data)[i], 1000);
+	/* And without a ramp between the two. */
+	write_level(f, 3000, 100);
+	assert_int_equal(((const int16_t *)f->link.pages.data)[2 * 3000], 1000);
+}
+
+/* What comes after a stop follows nothing, and may have the place of what was written before. */
+static void a_stop_is_the_end_of_a_volume(void **state)
+{
+	struct fixture *f = *state;
+	const int16_t *data = f->link.pages.data;
+
+	assert_int_equal(write_level(f, 0, 3000), 8000);
+	xaring_client_start(f->client, f->now, 0);
+	set_volume(f, 0, 0);
+	write_level(f, 3000, 1000);
+	xaring_client_stop(f->client);
+	write_level(f, 500, 1000);
+	for (uint32_t i = 2 * 500; i < 2 * 1500; i++)
+		assert_int_equal(data[i], 0);
 }
 
 static void new_pages_are_told_the_volume(void **state)
@@ -1389,6 +1469,9 @@ int main(void)
 		WITH_FIXTURE(a_steady_stream_makes_no_system_call),
 		WITH_FIXTURE(the_volume_of_the_server_is_applied_and_told),
 		cmocka_unit_test_teardown(the_first_volume_comes_without_a_ramp, fixture_free),
+		WITH_FIXTURE(the_volume_stays_while_the_server_is_away),
+		WITH_FIXTURE(what_waited_for_the_first_server_is_as_loud_as_it_says),
+		WITH_FIXTURE(a_stop_is_the_end_of_a_volume),
 		WITH_FIXTURE(new_pages_are_told_the_volume),
 		cmocka_unit_test_teardown(capture_reads_what_is_delivered, fixture_free),
 		cmocka_unit_test_teardown(capture_has_no_echo, fixture_free),

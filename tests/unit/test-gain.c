@@ -179,22 +179,30 @@ static void a_ramp_is_turned_without_a_step(void **state)
 	assert_int_equal(xaring_gain_at(&g, 1000 + RAMP / 2), HALF);
 }
 
-/* Half of the 2^32 frames later, and all of them, what was before the ramp does not come back. */
-static void a_ramp_is_forgotten_before_the_index_wraps(void **state)
+/* All of the 2^32 frames long, and more, what was before the ramp does not come back: to silence, and to all of it. */
+static void assert_forgotten(uint32_t from, uint32_t to)
 {
-	struct xaring_gain g = gain_of(UNITY);
+	struct xaring_gain g = gain_of(from);
 	uint32_t index = UINT32_MAX - 10;
 	int16_t sample;
 
-	(void)state;
-	xaring_gain_set(&g, 0, index);
+	xaring_gain_set(&g, to, index);
 	assert_int_equal(xaring_gain_at(&g, index + RAMP / 2), HALF);
 	for (int i = 0; i < 300; i++) {
 		sample = 1000;
 		index += 1 << 24;
+		xaring_gain_set(&g, to, index);
 		xaring_gain_apply(&g, XARING_FORMAT_S16, 1, index, &sample, 1);
-		assert_int_equal(sample, 0);
+		assert_int_equal(sample, to == UNITY ? 1000 : 0);
+		assert_int_equal(xaring_gain_is_unity(&g, index), to == UNITY);
 	}
+}
+
+static void a_ramp_is_forgotten_before_the_index_wraps(void **state)
+{
+	(void)state;
+	assert_forgotten(UNITY, 0);
+	assert_forgotten(0, UNITY);
 }
 
 int main(void)

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include <xaring/mixer.h>
+#include <xaring/pages.h>
 #include <xaring/server.h>
 #include <xaring/shared.h>
 
@@ -66,8 +67,7 @@ static int on_set_volume(void *data, struct serve_client *client,
 		*refusal = (struct xaring_refusal){.reason = XARING_REASON_USER};
 		return -EPERM;
 	}
-	volume_set(p->volume, set);
-	return 0;
+	return volume_set(p->volume, set);
 }
 
 static void on_gone(void *data, struct serve_client *client)
@@ -309,6 +309,40 @@ static void a_flood_is_read_in_its_time(void **state)
 	xaring_mixer_close(other);
 }
 
+struct setter {
+	pthread_t thread;
+	struct xaring_mixer *mixer;
+	uint32_t first;
+	int res;
+};
+
+static void *set_often(void *data)
+{
+	struct setter *s = data;
+
+	for (uint32_t i = 0; i < 50 && s->res == 0; i++)
+		s->res = set(s->mixer, XARING_SET_VOLUME, s->first + i, false);
+	return NULL;
+}
+
+/* Each is answered, whatever the other one makes of it. */
+static void two_may_set_it_at_once(void **state)
+{
+	const struct place *p = *state;
+	struct setter setters[2] = {{.first = 100}, {.first = 1000}};
+
+	for (int i = 0; i < 2; i++) {
+		setters[i].mixer = open_mixer(p);
+		assert_int_equal(pthread_create(&setters[i].thread, NULL, set_often, &setters[i]),
+				 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(setters[i].thread, NULL);
+		assert_int_equal(setters[i].res, 0);
+		xaring_mixer_close(setters[i].mixer);
+	}
+}
+
 static void nobody_there_is_an_error_at_once(void **state)
 {
 	struct xaring_mixer *m;
@@ -394,6 +428,53 @@ static void a_server_that_says_nonsense_is_left(void **state)
 	assert_int_equal(open_descriptors(), descriptors);
 }
 
+/* STATUS, and then CHANGED without end, until the mixer is gone. */
+static void *talk(void *data)
+{
+	const struct xaring_message m = {.type = XARING_MESSAGE_CHANGED, .fds = {-1, -1, -1}};
+	struct xaring_listener *listener = data;
+	int write_fd, read_fd, res, fd = accept_one(listener);
+
+	assert_int_equal(xaring_memfd_status(&write_fd, &read_fd), 0);
+	(void)xaring_server_send_status(fd, XARING_PROTOCOL_VERSION, read_fd);
+	do {
+		struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+		res = xaring_wire_send(fd, &m);
+		(void)poll(&pfd, 1, TIMEOUT_MS);
+	} while (res == 0 || res == -EAGAIN);
+	close(write_fd);
+	close(read_fd);
+	close(fd);
+	return NULL;
+}
+
+static void a_server_that_talks_without_end_keeps_nobody(void **state)
+{
+	char folder[] = "/tmp/xaring-mixer-XXXXXX", path[64];
+	struct xaring_listener *listener;
+	struct xaring_mixer *m;
+	pthread_t thread;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	assert_int_equal(xaring_listener_open(path, 0600, &listener), 0);
+	assert_int_equal(pthread_create(&thread, NULL, talk, listener), 0);
+	assert_int_equal(xaring_mixer_open(path, TIMEOUT_MS, &m), 0);
+	for (int i = 0; i < 100; i++) {
+		wait_word(m);
+		assert_int_equal(xaring_mixer_take(m), 1);
+	}
+	assert_int_equal(xaring_mixer_set(m, XARING_SET_VOLUME,
+					  &(struct xaring_volume){.linear = 1}, 50),
+			 -ETIMEDOUT);
+	xaring_mixer_close(m);
+	pthread_join(thread, NULL);
+	xaring_listener_close(listener);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 #define WITH_PLACE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -405,7 +486,9 @@ int main(void)
 		WITH_PLACE(who_may_not_is_told_so),
 		WITH_PLACE(one_user_has_a_share_of_mixers),
 		WITH_PLACE(a_flood_is_read_in_its_time),
+		WITH_PLACE(two_may_set_it_at_once),
 		cmocka_unit_test(nobody_there_is_an_error_at_once),
+		cmocka_unit_test(a_server_that_talks_without_end_keeps_nobody),
 		cmocka_unit_test(a_server_that_says_nonsense_is_left),
 	};
 

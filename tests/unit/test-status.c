@@ -40,6 +40,7 @@ struct world {
 	bool is_mute;                /* the server does not answer */
 	enum xaring_reason refusal;  /* of the server, NONE = no */
 	uint32_t status_flags;       /* of the server */
+	bool is_turned_down;         /* the guest's own volume is 0 */
 	uint32_t backend;            /* the backend's status */
 	uint32_t flags;              /* the backend's flags */
 	bool is_silent;              /* no cycle runs */
@@ -228,6 +229,8 @@ static enum status_link broken_in(struct world w)
 		assert_int_equal(chmod(server.path, 0666), 0);
 	}
 	xaring_store(&server.status->flags, w.status_flags);
+	if (w.is_turned_down)
+		xaring_store(&server.status->volume, 0);
 	assert_int_equal(pthread_create(&thread, NULL, look, &w), 0);
 	serve(&w);
 	pthread_join(thread, NULL);
@@ -409,6 +412,26 @@ static void mute_is_named(void **state)
 	assert_int_equal(broken_in(w), STATUS_MUTE);
 }
 
+static void mute_of_the_guests_own_is_named(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.status_flags |= XARING_STATUS_GUEST_MUTED;
+	assert_int_equal(broken_in(w), STATUS_MUTE);
+	assert_non_null(strstr(report.remedy, "sset Master unmute"));
+}
+
+static void volume_of_nothing_is_named(void **state)
+{
+	struct world w = usual();
+
+	(void)state;
+	w.is_turned_down = true;
+	assert_int_equal(broken_in(w), STATUS_MUTE);
+	assert_non_null(strstr(report.remedy, "sset Master 100%"));
+}
+
 static void missing_sink_is_named(void **state)
 {
 	struct world w = usual();
@@ -586,6 +609,8 @@ int main(void)
 		TEST(late_refusal_is_named),
 		TEST(backend_that_does_not_take_the_stream_is_named),
 		TEST(mute_is_named),
+		TEST(mute_of_the_guests_own_is_named),
+		TEST(volume_of_nothing_is_named),
 		TEST(missing_sink_is_named),
 		TEST(sound_server_that_takes_nothing_is_named),
 		TEST(allowed_microphone_is_told),

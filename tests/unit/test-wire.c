@@ -26,7 +26,7 @@ static const uint32_t lengths[] = {[XARING_MESSAGE_OPEN] = 120,  [XARING_MESSAGE
 				   [XARING_MESSAGE_REFUSE] = 20, [XARING_MESSAGE_KICK] = 8,
 				   [XARING_MESSAGE_RELINK] = 44, [XARING_MESSAGE_KEEP] = 12,
 				   [XARING_MESSAGE_WATCH] = 12,  [XARING_MESSAGE_STATUS] = 8,
-				   [XARING_MESSAGE_CHANGED] = 4, [XARING_MESSAGE_SET_VOLUME] = 16};
+				   [XARING_MESSAGE_CHANGED] = 8, [XARING_MESSAGE_SET_VOLUME] = 16};
 
 static const uint32_t descriptors[] =
 	{[XARING_MESSAGE_OPEN] = 0,      [XARING_MESSAGE_ACCEPT] = 3, [XARING_MESSAGE_REFUSE] = 0,
@@ -239,6 +239,9 @@ static void bytes_are_little_endian_and_in_place(void **state)
 	m = message_of(XARING_MESSAGE_STATUS);
 	xaring_wire_encode(&m, bytes);
 	assert_memory_equal(bytes, "\10\0\0\0\4\3\2\1", 8);
+	m = message_of(XARING_MESSAGE_CHANGED);
+	xaring_wire_encode(&m, bytes);
+	assert_memory_equal(bytes, "\11\0\0\0\1\0\0\0", 8);
 	m = message_set_volume();
 	xaring_wire_encode(&m, bytes);
 	assert_memory_equal(bytes, "\12\0\0\0\3\0\0\0\x65\x87\0\0\1\0\0\0", 16);
@@ -345,7 +348,8 @@ static int decode_watch(uint32_t version_min, uint32_t version)
 
 static void impossible_values_of_mixers_are_refused(void **state)
 {
-	struct xaring_message status = message_of(XARING_MESSAGE_STATUS), to;
+	struct xaring_message status = message_of(XARING_MESSAGE_STATUS);
+	struct xaring_message changed = message_of(XARING_MESSAGE_CHANGED), to;
 	uint8_t bytes[XARING_WIRE_MAX_BYTES];
 
 	(void)state;
@@ -360,6 +364,9 @@ static void impossible_values_of_mixers_are_refused(void **state)
 	assert_int_equal(decode_watch(2, 1), -EPROTO);
 	status.u.status_version = 0;
 	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&status, bytes), &to),
+			 -EPROTO);
+	changed.u.changed_is_answer = 2;
+	assert_int_equal(xaring_wire_decode(bytes, xaring_wire_encode(&changed, bytes), &to),
 			 -EPROTO);
 }
 

@@ -157,6 +157,7 @@ struct xaring_client_view {
 	uint32_t backend;      /* enum xaring_backend_state */
 	uint32_t flags;        /* of the backend, XARING_FLAG_ */
 	uint32_t status_flags; /* of the server, XARING_STATUS_ */
+	uint32_t volume;       /* the guest's own, as the server says it */
 };
 
 /* Reads it; all 0 without pages of a server. Real-time safe: yes. */

@@ -2,8 +2,8 @@
 /*
  * The guest's own volume: what it makes of frames before they go into the ring.
  *
- * A function of the frame's index, so that what is written once more after a rewind is what it was. A new
- * volume comes as a ramp, or it would click. At XARING_VOLUME_UNITY no bit of a sample changes.
+ * A function of the frame's index, so that what is written once more after a rewind is as loud as it was. A new
+ * volume comes as a ramp, or it would click; one that comes in the middle of another begins where that had come to. At XARING_VOLUME_UNITY no bit of a sample changes.
  *
  * Pure. Thread: one. Blocks: no. Real-time safe: yes. Logs: no.
  */
@@ -33,7 +33,11 @@ struct xaring_gain {
 /* This volume and no other, from the beginning. */
 void xaring_gain_init(struct xaring_gain *gain, uint32_t rate_hz, uint32_t volume);
 
-/* Another volume, beginning with the frame at index: at most XARING_VOLUME_UNITY. */
+/*
+ * The volume, at most XARING_VOLUME_UNITY: another one begins with the frame at index. To be called before frames are
+ * written from index on, also when it is the same: a ramp that lies further back than any ring is long is forgotten
+ * then, for indexes wrap.
+ */
 void xaring_gain_set(struct xaring_gain *gain, uint32_t volume, uint32_t index);
 
 /* Of the frame at index. */
@@ -45,10 +49,8 @@ bool xaring_gain_is_unity(const struct xaring_gain *gain, uint32_t index);
 /*
  * Applies it to interleaved frames, of which the first is the one at index. Integers are rounded to the nearest
  * value; the byte of S24 that carries nothing becomes the sign.
- *
- * A ramp that lies further back than any ring is long is forgotten: indexes may wrap.
  */
-void xaring_gain_apply(struct xaring_gain *gain, enum xaring_format format, uint32_t channels,
+void xaring_gain_apply(const struct xaring_gain *gain, enum xaring_format format, uint32_t channels,
 		       uint32_t index, void *frames, uint32_t count);
 
 /* Of a word of the guest's line, guest.volume: whether it tells a volume. Otherwise it is old, or nonsense. */

@@ -48,7 +48,7 @@ int xaring_mixer_take(struct xaring_mixer *mixer);
 void xaring_mixer_get(const struct xaring_mixer *mixer, struct xaring_volume *volume);
 
 /*
- * Sets what `what` names, XARING_SET_VOLUME and XARING_SET_MUTED, and waits at most timeout_ms until it is so.
+ * Sets what `what` names, XARING_SET_VOLUME and XARING_SET_MUTED, and waits at most timeout_ms for the answer.
  * Returns 0; -EPERM: this user may not; -ETIMEDOUT; or a negative errno as above. But for 0 the mixer is to be closed.
  */
 int xaring_mixer_set(struct xaring_mixer *mixer, uint32_t what, const struct xaring_volume *volume,

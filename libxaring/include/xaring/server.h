@@ -10,6 +10,7 @@
 #ifndef XARING_SERVER_H
 #define XARING_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -70,8 +71,8 @@ int xaring_server_send_refusal(int fd, const struct xaring_refusal *refusal);
 /* Sends STATUS, in answer to WATCH; status is borrowed. Returns as xaring_wire_send(). */
 int xaring_server_send_status(int fd, uint32_t version, int status);
 
-/* Sends CHANGED, to who has got STATUS. Returns as xaring_wire_send(). */
-int xaring_server_send_changed(int fd);
+/* Sends CHANGED, to who has got STATUS, or as the answer to SET_VOLUME. Returns as xaring_wire_send(). */
+int xaring_server_send_changed(int fd, bool is_answer);
 
 /*
  * Finds the version that both sides speak, of a client that speaks newest, and oldest, and what is between.

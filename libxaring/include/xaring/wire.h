@@ -19,7 +19,7 @@
  *   WATCH                 ->
  *                         <-       STATUS + 1 fd      the guest's own volume is in it
  *   SET_VOLUME            ->
- *                         <-       CHANGED            it is another one, whoever has set it; or REFUSE
+ *                         <-       CHANGED            in answer, and when another one has set it; or REFUSE
  */
 #ifndef XARING_WIRE_H
 #define XARING_WIRE_H
@@ -106,6 +106,7 @@ struct xaring_message {
 		struct xaring_watch watch;
 		uint32_t status_version; /* STATUS: the one that both sides speak */
 		struct xaring_set_volume set_volume;
+		uint32_t changed_is_answer; /* CHANGED: 1 = to a SET_VOLUME of this mixer; 0 */
 	} u;
 	int fds[XARING_WIRE_FDS]; /* ACCEPT, RELINK: all; KEEP, STATUS: the status page first; or -1 */
 };

@@ -22,7 +22,7 @@
 #define WAITING_MS        2000 /* longer than a worker may keep what has ended */
 #define GREETING_MAX      96   /* connections without a stream: more end silent ones */
 #define GREETING_USER_MAX 32   /* of one user */
-#define WATCHING_MAX      64   /* mixers */
+#define WATCHING_MAX      64   /* mixers, and those of root's */
 #define WATCHING_USER_MAX 16   /* of one user */
 #define ACCEPTS_PER_WAKE  64
 #define MESSAGES_PER_WAKE 8
@@ -84,7 +84,8 @@ struct serve {
 	uint32_t strangers;           /* clients without a stream */
 	int kept[KEPT_MAX];           /* what is over, and may make us wait when it is closed */
 	uint32_t kept_count;
-	bool is_keeping; /* it could not be closed at the last tick */
+	bool is_keeping;    /* it could not be closed at the last tick */
+	bool is_change_due; /* mixers are to be told */
 };
 
 /* Something has a deadline: it is looked at every few ms until nothing has one any more. */
@@ -286,6 +287,13 @@ static uint32_t count_watching(const struct serve *s, const uid_t *uid)
 	return count;
 }
 
+/* What users take is not root's. */
+static bool has_room_for_mixer(const struct serve *s, uid_t uid)
+{
+	return count_watching(s, &uid) < WATCHING_USER_MAX &&
+	       (uid == 0 || count_watching(s, NULL) < WATCHING_MAX);
+}
+
 /* Returns 0, or a negative errno and sets *refusal. */
 static int check_watch(const struct serve_client *c, const struct xaring_watch *watch,
 		       uint32_t *version, struct xaring_refusal *refusal)
@@ -295,8 +303,7 @@ static int check_watch(const struct serve_client *c, const struct xaring_watch *
 
 	if (res < 0)
 		return res;
-	if (count_watching(s, NULL) < WATCHING_MAX &&
-	    count_watching(s, &c->peer.uid) < WATCHING_USER_MAX)
+	if (has_room_for_mixer(s, c->peer.uid))
 		return 0;
 	s->events->on_limit(s->data, "has too many mixers open: one is refused");
 	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
@@ -319,12 +326,15 @@ static void handle_watch(struct serve_client *c, const struct xaring_watch *watc
 	}
 }
 
-/* One that does not read has another one waiting. */
-static void tell_watching(const struct serve *s)
+/* One that does not read has another one waiting. In a tick, however often it is set. */
+static void tell_watching(struct serve *s)
 {
+	if (!s->is_change_due)
+		return;
+	s->is_change_due = false;
 	for (const struct serve_client *c = s->clients; c; c = c->next) {
 		if (c->state == CLIENT_WATCHING)
-			(void)xaring_server_send_changed(c->fd);
+			(void)xaring_server_send_changed(c->fd, false);
 	}
 }
 
@@ -332,12 +342,17 @@ static void handle_set_volume(struct serve_client *c, const struct xaring_set_vo
 {
 	struct serve *s = c->serve;
 	struct xaring_refusal refusal;
+	int res = s->events->on_set_volume(s->data, c, set, &refusal);
 
-	if (s->events->on_set_volume(s->data, c, set, &refusal) < 0) {
+	if (res < 0) {
 		serve_client_refuse(c, &refusal);
 		return;
 	}
-	tell_watching(s);
+	(void)xaring_server_send_changed(c->fd, true);
+	if (res > 0) {
+		s->is_change_due = true;
+		tick(s);
+	}
 	if (!bucket_take(&c->says, clock_now_ms()))
 		client_pause(c);
 }
@@ -591,6 +606,7 @@ static void on_tick(void *data)
 	bool busy = false;
 
 	close_kept(s);
+	tell_watching(s);
 	for (struct serve_client *c = s->clients; c; c = next) {
 		next = c->next;
 		busy |= client_tick(c, now_ms);

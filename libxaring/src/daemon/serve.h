@@ -44,8 +44,8 @@ struct serve_events {
 	void (*on_kick)(void *data, struct serve_client *client, enum xaring_kick kick);
 
 	/*
-	 * A mixer sets the guest's volume. Returns 0, and all mixers are told, or a negative errno and sets
-	 * *refusal.
+	 * A mixer sets the guest's volume. Returns 0 when it is as it was, 1 when it is another one, and all
+	 * other mixers are told, or a negative errno and sets *refusal.
 	 */
 	int (*on_set_volume)(void *data, struct serve_client *client,
 			     const struct xaring_set_volume *set, struct xaring_refusal *refusal);

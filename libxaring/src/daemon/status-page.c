@@ -54,6 +54,9 @@ void status_page_set_volume(struct status_page *p, uint32_t volume, bool muted)
 {
 	if (!p->page)
 		return;
+	/* First what makes it quiet: of both, no moment is louder than before and after. */
+	if (muted)
+		status_page_set(p, XARING_STATUS_GUEST_MUTED, true);
 	if (volume != p->volume) {
 		p->volume = volume;
 		xaring_store(&p->page->volume, volume);

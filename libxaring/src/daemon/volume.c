@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <xaring/log.h>
 
@@ -95,12 +96,14 @@ static int make_folder(const char *file)
 	return state_folder_make(folder);
 }
 
-/* A FILE tells of most errors at its end only. */
+/* On the disk before it replaces another one: for a guest, its end may be as sudden as that of a machine's power. */
 static int write_line(const struct volume *v, FILE *file)
 {
 	int res = fprintf(file, "%u%s\n", v->linear, v->muted ? MUTED : "") < 0 ? -EIO : 0;
 
-	if (fclose(file) != 0)
+	if (res == 0 && (fflush(file) != 0 || fsync(fileno(file)) < 0))
+		res = -errno;
+	if (fclose(file) != 0 && res == 0)
 		res = -errno;
 	return res;
 }
@@ -142,19 +145,20 @@ static void save(void *data)
 
 /* ---- life ---- */
 
-void volume_set(struct volume *v, const struct xaring_set_volume *set)
+int volume_set(struct volume *v, const struct xaring_set_volume *set)
 {
 	uint32_t linear = set->what & XARING_SET_VOLUME ? set->volume : v->linear;
 	bool muted = set->what & XARING_SET_MUTED ? set->muted : v->muted;
 
 	if (linear == v->linear && muted == v->muted)
-		return;
+		return 0;
 	v->linear = linear;
 	v->muted = muted;
 	show(v);
 	if (!v->is_unsaved)
 		loop_arm_timer(v->timer, SAVE_MS);
 	v->is_unsaved = true;
+	return 1;
 }
 
 int volume_open(struct loop *loop, struct status_page *page, const char *file, struct volume **out)

@@ -3,8 +3,7 @@
  * A guest's own volume, where its programs read it (the status page), and in a file across restarts.
  *
  * The file has one line: the volume, linear, 0 to XARING_VOLUME_UNITY, and "muted" where it is so. It is written a
- * second after a change and at the end, and replaced as a whole; what is lost with the machine's power is a moment's
- * turning of a knob.
+ * second after a change and at the end, and replaced as a whole.
  *
  * Thread: the loop's. Blocks: for a small file. Logs: a file that cannot be read or written.
  */
@@ -26,7 +25,7 @@ struct volume;
 int volume_open(struct loop *loop, struct status_page *page, const char *file, struct volume **out);
 void volume_close(struct volume *volume); /* accepts NULL */
 
-/* What a program has set; checked by the wire. */
-void volume_set(struct volume *volume, const struct xaring_set_volume *set);
+/* What a program has set; checked by the wire. Returns 1 when it is another one now, or 0: serve.h. */
+int volume_set(struct volume *volume, const struct xaring_set_volume *set);
 
 #endif
