@@ -445,7 +445,5 @@ int main(void)
 		case_test(wrong_configuration_is_refused),
 	};
 
-	if (case_is_other())
-		return 77;
-	return case_run(tests);
+	return case_run_with_backend(tests);
 }

@@ -13,6 +13,13 @@ static void open_and_write(struct test_case *c, int mode, struct shape shape, ui
 	case_write(c, frames, 1024);
 }
 
+/* A kernel device that does not block never says 0, but comes to the same end. */
+static void drain_by_asking(struct test_case *c)
+{
+	case_wait_until(snd_pcm_drain(c->pcm) == 0 || snd_pcm_state(c->pcm) == SND_PCM_STATE_SETUP);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+}
+
 static void drain_plays_to_the_last_frame(void **state)
 {
 	struct test_case *c = *state;
@@ -46,7 +53,7 @@ static void drain_at_the_predicted_end_loses_nothing(void **state)
 		c->written = 0;
 		open_and_write(c, mode, (struct shape){.start = 1}, 1500);
 		case_wait_until(snd_pcm_avail(c->pcm) >= 4096 - 16);
-		case_wait_until(snd_pcm_drain(c->pcm) == 0);
+		drain_by_asking(c);
 		case_expect(c, mode ? 1 : 0, 0, 1500);
 		snd_pcm_close(c->pcm);
 		c->pcm = NULL;
@@ -97,10 +104,13 @@ static void nonblocking_drain_is_finished_by_polling(void **state)
 		looks++;
 		if (snd_pcm_state(c->pcm) == SND_PCM_STATE_DRAINING)
 			assert_int_equal(revents, 0);
-		else
+		else if (case_is_ioplug(c, "after a drain a poll is no error"))
 			assert_int_equal(revents, POLLOUT);
+		else
+			assert_int_equal(revents, POLLOUT | POLLERR);
 	}
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+	assert_int_equal(snd_pcm_nonblock(c->pcm, 0), 0);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	assert_true(looks < 60);
 	case_expect(c, 0, 0, 4000);
@@ -112,8 +122,7 @@ static void nonblocking_drain_is_finished_by_asking(void **state)
 
 	case_serve(c, 1024);
 	open_and_write(c, SND_PCM_NONBLOCK, (struct shape){.start = FOREVER}, 4000);
-	case_wait_until(snd_pcm_drain(c->pcm) == 0);
-	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+	drain_by_asking(c);
 	case_expect(c, 0, 0, 4000);
 }
 
@@ -122,27 +131,30 @@ static void drain_without_backend_takes_real_time(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns;
 
-	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 6000, .buffer = 24000},
-		       24000);
+	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 3000, .buffer = 12000},
+		       12000);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	assert_true(case_now_ns() - begin_ns > 490 * NS_PER_MS);
-	case_timing(case_now_ns() - begin_ns < 600 * NS_PER_MS);
+	assert_true(case_now_ns() - begin_ns > 240 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 350 * NS_PER_MS);
 }
 
-static void drain_of_a_paused_stream_drops(void **state)
+static void drain_of_a_paused_stream_ends(void **state)
 {
 	struct test_case *c = *state;
 	uint64_t begin_ns;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 1024);
 	open_and_write(c, 0, (struct shape){.start = 1}, 4000);
+	if (case_lacks_pause(c))
+		return;
 	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
 	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	case_timing(case_now_ns() - begin_ns < 50 * NS_PER_MS);
+	if (case_is_ioplug(c, "a drain drops what is paused"))
+		case_timing(case_now_ns() - begin_ns < 50 * NS_PER_MS);
+	else
+		assert_true(case_now_ns() - begin_ns > 50 * NS_PER_MS);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
 }
 
@@ -152,7 +164,7 @@ static void stalled_backend_does_not_hold_a_drain(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	for (uint32_t i = 0; i < 2; i++) {
@@ -176,7 +188,7 @@ static void stuck_backend_does_not_hold_a_drain(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns = case_now_ns();
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	open_and_write(c, 0, (struct shape){.start = FOREVER}, 4096);
@@ -192,7 +204,7 @@ static void vanishing_backend_does_not_hold_a_drain(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	open_and_write(c, 0, (struct shape){.start = 1, .buffer = 24000, .period = 6000}, 24000);
@@ -232,10 +244,8 @@ static void abort_ends_a_drain(void **state)
 	uint64_t begin_ns = case_now_ns();
 	timer_t timer;
 
-	if (case_is_other())
-		return;
-	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 6000, .buffer = 24000},
-		       24000);
+	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 3000, .buffer = 12000},
+		       12000);
 	aborted = c->pcm;
 	sigaction(SIGUSR1, &action, &before);
 	timer = signal_in(100);
@@ -258,10 +268,8 @@ static void drop_of_another_thread_ends_a_drain(void **state)
 	uint64_t begin_ns = case_now_ns();
 	pthread_t thread;
 
-	if (case_is_other())
-		return;
-	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 6000, .buffer = 24000},
-		       24000);
+	open_and_write(c, 0, (struct shape){.start = FOREVER, .period = 3000, .buffer = 12000},
+		       12000);
 	assert_int_equal(pthread_create(&thread, NULL, drop_later, c->pcm), 0);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	case_timing(case_now_ns() - begin_ns < 200 * NS_PER_MS);
@@ -280,7 +288,7 @@ int main(void)
 		case_test(nonblocking_drain_is_finished_by_polling),
 		case_test(nonblocking_drain_is_finished_by_asking),
 		case_test(drain_without_backend_takes_real_time),
-		case_test(drain_of_a_paused_stream_drops),
+		case_test(drain_of_a_paused_stream_ends),
 		case_test(stalled_backend_does_not_hold_a_drain),
 		case_test(stuck_backend_does_not_hold_a_drain),
 		case_test(vanishing_backend_does_not_hold_a_drain),

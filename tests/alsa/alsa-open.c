@@ -27,7 +27,7 @@ static void open_does_not_connect(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	case_open(c, 0);
@@ -53,7 +53,7 @@ static void close_in_each_state(void **state)
 			snd_pcm_drop(pcm);
 		if (s >= 3)
 			case_write(c, 3000, 3000);
-		if (s == 4)
+		if (s == 4 && case_can_pause(c))
 			assert_int_equal(snd_pcm_pause(pcm, 1), 0);
 		if (s == 5)
 			assert_int_equal(snd_pcm_drain(pcm), 0);
@@ -75,7 +75,7 @@ static void play_a_little(struct test_case *c)
 	case_write(c, 500, 500);
 	assert_int_equal(snd_pcm_drop(c->pcm), 0);
 	assert_int_equal(snd_pcm_hw_free(c->pcm), 0);
-	case_shape(c, (struct shape){.rate = 44100});
+	case_shape(c, (struct shape){.period = 512});
 	assert_int_equal(snd_pcm_close(c->pcm), 0);
 	c->pcm = NULL;
 }
@@ -116,7 +116,7 @@ static void wrong_configuration_is_refused(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	assert_refused(c, "sokcet \"/x\"", "sokcet", "/x");
 	assert_refused(c, "rate 48000", "rate", "48000");
@@ -141,7 +141,7 @@ static void installed_definition_is_listed_and_opens(void **state)
 	void **hints, **hint;
 	bool found = false;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	snprintf(path, sizeof(path), "%s/conf", c->dir);
 	snprintf(text, sizeof(text), "pcm_type.xen { lib \"%s\" }\n<%s/60-xen.conf>\n", PLUGIN,
@@ -185,7 +185,7 @@ static void dump_describes_the_link(void **state)
 	snd_output_t *out;
 	char *text;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_open(c, 0);
 	assert_int_equal(snd_output_buffer_open(&out), 0);
@@ -241,7 +241,7 @@ static void debugging_tells_of_the_link(void **state)
 	struct diversion d;
 	char text[4000];
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	begin_diversion(c, &d);
 	case_open(c, 0);
@@ -282,7 +282,7 @@ static void debugging_tells_whether_the_microphone_is_allowed(void **state)
 	struct test_case *c = *state;
 	struct diversion d;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 512);
 	begin_diversion(c, &d);

@@ -29,7 +29,7 @@ static void everything_of_the_protocol_is_offered(void **state)
 	snd_pcm_uframes_t size;
 	snd_pcm_hw_params_t *hw;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_open(c, 0);
 	assert_range(c->pcm, 192000, 8);
@@ -88,7 +88,7 @@ static void smallest_and_largest_are_accepted(void **state)
 	struct test_case *c = *state;
 	snd_pcm_hw_params_t *hw;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	snd_pcm_hw_params_alloca(&hw);
@@ -118,7 +118,7 @@ static void what_was_chosen_reaches_the_server(void **state)
 	struct test_case *c = *state;
 	struct xaring_params params;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 1024);
 	case_open(c, 0);
@@ -148,7 +148,7 @@ static void policy_is_eperm_with_a_text(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	serve_refusing(c, (struct xaring_refusal){.reason = XARING_REASON_POLICY});
 	case_open(c, 0);
@@ -167,7 +167,7 @@ static void recording_that_the_guest_forbids_is_eperm(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	serve_refusing(c, (struct xaring_refusal){.reason = XARING_REASON_USER});
 	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
@@ -181,7 +181,7 @@ static void limit_is_ebusy(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	serve_refusing(c, (struct xaring_refusal){XARING_REASON_STREAMS, 9, 0, 8});
 	case_open(c, 0);
@@ -195,7 +195,7 @@ static void refused_value_narrows_the_offer(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	serve_refusing(c, (struct xaring_refusal){XARING_REASON_RATE, 96000, 8000, 48000});
 	case_open(c, 0);
@@ -237,7 +237,7 @@ static void fewer_pages_are_a_smaller_buffer(void **state)
 	snd_pcm_t *other;
 	char frames[4 * 1000] = {1};
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
 	case_open(c, 0);
@@ -265,7 +265,7 @@ static void refused_buffer_is_offered_smaller(void **state)
 	struct test_case *c = *state;
 	snd_pcm_uframes_t buffer = 8192;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	serve_refusing(c, (struct xaring_refusal){XARING_REASON_BUFFER, 8192, 32, 3000});
 	case_open(c, 0);
@@ -284,7 +284,7 @@ static void server_that_never_answers_costs_a_quarter_second(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns, took_ns;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
 	case_open(c, 0);
@@ -303,7 +303,7 @@ static void usual_maps_are_offered_and_set(void **state)
 	snd_pcm_chmap_query_t **maps;
 	snd_pcm_chmap_t *map;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_open(c, 0);
 	maps = snd_pcm_query_chmaps(c->pcm);

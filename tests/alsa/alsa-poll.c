@@ -65,7 +65,10 @@ static void prepared_is_ready_until_full(void **state)
 	assert_true(snd_pcm_avail_update(c->pcm) >= 1024);
 	assert_true(is_level_on(&saved));
 	assert_int_equal(snd_pcm_drop(c->pcm), 0);
-	assert_int_equal(case_poll(c->pcm, 0), POLLOUT);
+	if (case_is_ioplug(c, "after a drop a poll is no error"))
+		assert_int_equal(case_poll(c->pcm, 0), POLLOUT);
+	else
+		assert_int_equal(case_poll(c->pcm, 0), POLLOUT | POLLERR);
 }
 
 /* Wakes come when avail_min is reached, not before, and little after; never a spurious POLLOUT. */
@@ -95,7 +98,8 @@ static void wakes_at_avail_min(void **state)
 			wakes++;
 			case_write(c, (uint32_t)avail, 4096);
 		}
-		case_timing(late < 200);
+		/* A card tells of whole periods. */
+		case_timing(late < (case_is_other() ? 600 : 200));
 		snd_pcm_close(c->pcm);
 		c->pcm = NULL;
 	}
@@ -151,11 +155,11 @@ static void paused_is_ready_only_with_room(void **state)
 	struct test_case *c = *state;
 	struct pollfd saved;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 1024);
 	case_open(c, SND_PCM_NONBLOCK);
 	case_shape(c, (struct shape){.start = 1});
+	if (case_lacks_pause(c))
+		return;
 	saved = descriptor(c->pcm);
 	case_write(c, 4096, 4096);
 	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
@@ -171,18 +175,16 @@ static void period_event_wakes_each_period(void **state)
 	struct test_case *c = *state;
 	int events = 0;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 1024);
 	case_open(c, SND_PCM_NONBLOCK);
-	case_shape(c, (struct shape){.period = 2400,
-				     .buffer = 24000,
-				     .avail_min = 24000,
+	case_shape(c, (struct shape){.period = 1200,
+				     .buffer = 12000,
+				     .avail_min = 12000,
 				     .start = FOREVER,
 				     .period_event = true});
-	case_write(c, 24000, 24000);
+	case_write(c, 12000, 12000);
 	assert_int_equal(snd_pcm_start(c->pcm), 0);
-	/* Half a second of sound, and ten periods in it. */
+	/* A quarter of a second of sound, and ten periods in it. */
 	while (events < 5) {
 		unsigned short revents = case_poll(c->pcm, 1000);
 
@@ -190,7 +192,7 @@ static void period_event_wakes_each_period(void **state)
 		if (revents)
 			events++;
 	}
-	assert_in_range(snd_pcm_avail_update(c->pcm), 5 * 2400, 24000 - 1);
+	assert_in_range(snd_pcm_avail_update(c->pcm), 5 * 1200, 12000 - 1);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_RUNNING);
 }
 
@@ -201,8 +203,6 @@ static void small_avail_min_does_not_spin(void **state)
 	uint64_t begin_ns;
 	int wakes = 0;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 1024);
 	case_open(c, SND_PCM_NONBLOCK);
 	case_shape(c, (struct shape){.period = 1200,
@@ -253,6 +253,10 @@ static void wait_for_nothing_ends_in_time(void **state)
 	struct test_case *c = *state;
 	uint64_t begin_ns;
 
+	if (case_is_other()) {
+		case_lacks("it runs on beyond the data");
+		return;
+	}
 	case_serve(c, 512);
 	case_open(c, 0);
 	case_shape(c, (struct shape){.start = 1, .avail_min = 4097, .stop = FOREVER});
@@ -267,8 +271,6 @@ static void xrun_wakes_with_an_error(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 256);
 	case_open(c, SND_PCM_NONBLOCK);
 	case_shape(c, (struct shape){.start = 1, .avail_min = 4097, .stop = 4096});
@@ -293,8 +295,6 @@ static void drop_wakes_a_poller(void **state)
 	pthread_t thread;
 	void *res;
 
-	if (case_is_other())
-		return;
 	case_open(c, SND_PCM_NONBLOCK);
 	case_shape(c, (struct shape){.start = FOREVER});
 	case_write(c, 4096, 4096);
@@ -319,8 +319,6 @@ static void writer_and_poller_may_be_two_threads(void **state)
 	struct test_case *c = *state;
 	pthread_t thread;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 512);
 	case_open(c, 0);
 	case_shape(c, (struct shape){.start = 1});

@@ -252,7 +252,5 @@ int main(void)
 		case_test(new_pages_upon_new_pages),
 	};
 
-	if (case_is_other())
-		return 77;
-	return case_run(tests);
+	return case_run_with_backend(tests);
 }

@@ -136,7 +136,5 @@ int main(void)
 		case_test(without_a_backend),
 	};
 
-	if (case_is_other())
-		return 77;
-	return case_run(tests);
+	return case_run_with_backend(tests);
 }

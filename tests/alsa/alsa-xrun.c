@@ -26,7 +26,8 @@ static void empty_buffer_is_an_xrun(void **state)
 	wait_for_xrun(c);
 	assert_int_equal(snd_pcm_writei(c->pcm, frame, 1), -EPIPE);
 	assert_int_equal(snd_pcm_delay(c->pcm, &delay), -EPIPE);
-	assert_int_equal(snd_pcm_start(c->pcm), -EPIPE);
+	assert_int_equal(snd_pcm_start(c->pcm),
+			 case_is_ioplug(c, "a start in an xrun says so") ? -EPIPE : -EBADFD);
 	case_expect(c, 0, 0, 3000);
 	if (c->backend)
 		assert_int_equal(fake_xruns(c->backend, 0), 1);
@@ -55,8 +56,10 @@ static void boundary_never_stops(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
-		return; /* a kernel device runs on beyond the data */
+	if (case_is_other()) {
+		case_lacks("it runs on beyond the data");
+		return;
+	}
 	case_serve(c, 512);
 	open_shaped(c, (struct shape){.start = 1, .stop = FOREVER});
 	for (uint32_t i = 0; i < 4; i++) {
@@ -91,7 +94,7 @@ static void empty_means_consumed(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 2048);
 	for (uint32_t i = 1; i <= 3; i++) {
@@ -109,7 +112,7 @@ static void void_has_no_xruns(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	open_shaped(c, (struct shape){.start = 1, .stop = 4096});
 	case_write(c, 2000, 2000);
@@ -128,7 +131,7 @@ static void stall_is_no_xrun(void **state)
 	uint32_t frames, lost = 0;
 	char *sound, *expected;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 512);
 	open_shaped(c, (struct shape){.stop = 4096});
@@ -169,22 +172,17 @@ static void rewound_frames_are_replaced(void **state)
 static void running_rewind_takes_back(void **state)
 {
 	struct test_case *c = *state;
-	uint32_t played;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 256);
-	open_shaped(c, (struct shape){.start = 1, .buffer = 24000, .period = 6000});
-	case_write(c, 20000, 20000);
-	case_wait_until(snd_pcm_avail(c->pcm) > 4100);
+	open_shaped(c, (struct shape){.start = 1, .buffer = 12000, .period = 3000});
+	case_write(c, 12000, 12000);
+	case_wait_until(snd_pcm_avail(c->pcm) > 2100);
 	/* A quantum of safety: what the position predicts may be taken already. */
-	assert_int_equal(snd_pcm_rewind(c->pcm, 15000), 15000);
-	assert_true(snd_pcm_avail(c->pcm) >= 19000);
+	assert_int_equal(snd_pcm_rewind(c->pcm, 7000), 7000);
+	assert_true(snd_pcm_avail(c->pcm) >= 9000);
 	c->written = 5000;
 	case_write(c, 3000, 3000);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	played = fake_consumed(c->backend, 0);
-	assert_int_equal(played, 8000);
 	case_expect(c, 0, 0, 8000);
 }
 
@@ -193,7 +191,7 @@ static void running_rewind_alone_takes_back(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 256);
 	open_shaped(c, (struct shape){.start = 1, .buffer = 24000, .period = 6000});
@@ -225,7 +223,7 @@ static void reset_drops_what_is_left(void **state)
 	struct test_case *c = *state;
 	snd_pcm_sframes_t avail;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 256);
 	open_shaped(c,
@@ -247,10 +245,10 @@ static void pause_keeps_everything(void **state)
 	struct test_case *c = *state;
 	snd_pcm_sframes_t avail, delay, later;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 512);
 	open_shaped(c, (struct shape){.start = 1});
+	if (case_lacks_pause(c))
+		return;
 	for (uint32_t i = 0; i < 5; i++) {
 		case_write(c, 6000, 1024);
 		assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
@@ -268,17 +266,18 @@ static void pause_keeps_everything(void **state)
 	}
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
 	case_expect(c, 0, 0, 30000);
-	case_timing(fake_xruns(c->backend, 0) == 0);
+	if (c->backend)
+		case_timing(fake_xruns(c->backend, 0) == 0);
 }
 
 static void writing_while_paused_fills(void **state)
 {
 	struct test_case *c = *state;
 
-	if (case_is_other())
-		return;
 	case_serve(c, 512);
 	open_shaped(c, (struct shape){.start = 1});
+	if (case_lacks_pause(c))
+		return;
 	case_write(c, 1500, 1500);
 	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
 	case_write(c, 2000, 2000);
@@ -294,7 +293,7 @@ static void drop_discards(void **state)
 	struct test_case *c = *state;
 	uint32_t before;
 
-	if (case_is_other())
+	if (case_lacks_backend())
 		return;
 	case_serve(c, 256);
 	open_shaped(c, (struct shape){.start = FOREVER});

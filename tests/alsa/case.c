@@ -65,6 +65,39 @@ bool case_is_other(void)
 	return getenv("XARING_TEST_PCM") != NULL;
 }
 
+bool case_lacks(const char *what)
+{
+	print_message("not offered: %s\n", what);
+	return true;
+}
+
+bool case_lacks_backend(void)
+{
+	return case_is_other() && case_lacks("it is about the backend");
+}
+
+bool case_can_pause(const struct test_case *c)
+{
+	snd_pcm_hw_params_t *hw;
+
+	snd_pcm_hw_params_alloca(&hw);
+	assert_int_equal(snd_pcm_hw_params_current(c->pcm, hw), 0);
+	return snd_pcm_hw_params_can_pause(hw);
+}
+
+bool case_lacks_pause(const struct test_case *c)
+{
+	return !case_can_pause(c) && case_lacks("it cannot pause");
+}
+
+bool case_is_ioplug(const struct test_case *c, const char *what)
+{
+	if (snd_pcm_type(c->pcm) != SND_PCM_TYPE_IOPLUG)
+		return false;
+	print_message("differs: %s\n", what);
+	return true;
+}
+
 static void keep_error(const char *file, int line, const char *function, int error,
 		       const char *format, ...)
 {
@@ -182,22 +215,43 @@ static int teardown_tries(void **state)
 	return present_test->teardown_func(state);
 }
 
+static const char *wanted_name(void)
+{
+	return getenv("XARING_TEST_CHECK");
+}
+
+static bool is_list_wanted(void)
+{
+	return wanted_name() && strcmp(wanted_name(), "list") == 0;
+}
+
 /* Every test in the place of which its tries run. Returns how many failed. */
 static int run_all(const char *name, const struct CMUnitTest *tests, size_t count)
 {
 	struct CMUnitTest all[TESTS_MAX];
+	size_t wanted = 0;
 
 	if (count > TESTS_MAX)
 		return 1;
-	for (size_t i = 0; i < count; i++)
-		all[i] = (struct CMUnitTest){
+	for (size_t i = 0; i < count; i++) {
+		if (wanted_name() && strcmp(wanted_name(), tests[i].name) != 0)
+			continue;
+		all[wanted++] = (struct CMUnitTest){
 			.name = tests[i].name,
 			.test_func = run_tries,
 			.setup_func = setup_tries,
 			.teardown_func = teardown_tries,
 			.initial_state = (void *)(uintptr_t)&tests[i],
 		};
-	return _cmocka_run_group_tests(name, all, count, NULL, NULL);
+	}
+	return wanted ? _cmocka_run_group_tests(name, all, wanted, NULL, NULL) : 1;
+}
+
+static int list_all(const struct CMUnitTest *tests, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		print_message("%s\n", tests[i].name);
+	return 0;
 }
 
 int case_run_group(const char *name, const struct CMUnitTest *tests, size_t count)
@@ -205,6 +259,8 @@ int case_run_group(const char *name, const struct CMUnitTest *tests, size_t coun
 	pthread_t thread;
 	int failed;
 
+	if (is_list_wanted())
+		return list_all(tests, count);
 	alarm(PROGRAM_SECONDS);
 	(void)setpriority(PRIO_PROCESS, 0, SOUND_NICE);
 	for (int i = 0; i < WATCHERS; i++)
@@ -223,6 +279,13 @@ int case_run_group(const char *name, const struct CMUnitTest *tests, size_t coun
 	return failed;
 }
 
+int case_run_ours(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	if (!is_list_wanted() && case_lacks_backend())
+		return 77;
+	return case_run_group(name, tests, count);
+}
+
 static void serve(struct test_case *c, const struct fake_options *options)
 {
 	if (!case_is_other())
@@ -237,6 +300,14 @@ void case_serve(struct test_case *c, uint32_t quantum)
 void case_serve_far(struct test_case *c, uint32_t quantum)
 {
 	serve(c, &(struct fake_options){.quantum = quantum, .is_far = true});
+}
+
+void case_serve_anew(struct test_case *c, uint32_t quantum)
+{
+	fake_stop(c->backend);
+	c->backend = NULL;
+	c->written = 0;
+	case_serve(c, quantum);
 }
 
 int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,
@@ -263,6 +334,12 @@ snd_pcm_t *case_open(struct test_case *c, int mode)
 	return c->pcm;
 }
 
+void case_close(struct test_case *c)
+{
+	assert_int_equal(snd_pcm_close(c->pcm), 0);
+	c->pcm = NULL;
+}
+
 static void set_defaults(struct shape *s)
 {
 	if (!s->format)
@@ -283,7 +360,7 @@ static void set_defaults(struct shape *s)
 		s->avail_min = s->period;
 }
 
-static void set_software(snd_pcm_t *pcm, const struct shape *s)
+static int set_software(snd_pcm_t *pcm, const struct shape *s)
 {
 	snd_pcm_uframes_t boundary;
 	snd_pcm_sw_params_t *sw;
@@ -295,7 +372,16 @@ static void set_software(snd_pcm_t *pcm, const struct shape *s)
 	snd_pcm_sw_params_set_stop_threshold(pcm, sw, s->stop == FOREVER ? boundary : s->stop);
 	snd_pcm_sw_params_set_avail_min(pcm, sw, s->avail_min);
 	snd_pcm_sw_params_set_period_event(pcm, sw, s->period_event);
-	assert_int_equal(snd_pcm_sw_params(pcm, sw), 0);
+	snd_pcm_sw_params_set_silence_threshold(pcm, sw, s->silence_threshold);
+	snd_pcm_sw_params_set_silence_size(pcm, sw,
+					   s->silence_size == FOREVER ? boundary : s->silence_size);
+	return snd_pcm_sw_params(pcm, sw);
+}
+
+int case_try_software(snd_pcm_t *pcm, struct shape shape)
+{
+	set_defaults(&shape);
+	return set_software(pcm, &shape);
 }
 
 int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape s)
@@ -323,7 +409,7 @@ int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape s)
 		res = snd_pcm_hw_params(pcm, hw);
 	if (res < 0)
 		return res;
-	set_software(pcm, &s);
+	assert_int_equal(set_software(pcm, &s), 0);
 	c->format = s.format;
 	c->frame_bytes = s.channels * (uint32_t)snd_pcm_format_physical_width(s.format) / 8;
 	return 0;

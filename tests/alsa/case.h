@@ -5,6 +5,8 @@
  *
  * With XARING_TEST_PCM=NAME the tests run on that PCM of the system instead, without a backend,
  * and check what does not need one: what a kernel device fails here is wrong in the test.
+ * XARING_TEST_CHECK=list prints the names of the tests, and any other value runs the one that has that
+ * name; tests/alsa/compare makes a table of it all.
  */
 #ifndef XARING_TESTS_ALSA_CASE_H
 #define XARING_TESTS_ALSA_CASE_H
@@ -53,7 +55,9 @@ struct shape {
 	snd_pcm_uframes_t buffer; /* 4096 */
 	snd_pcm_uframes_t start;  /* the buffer; FOREVER */
 	snd_pcm_uframes_t stop;   /* FOREVER: a busy machine ends no test that is not about that */
-	snd_pcm_uframes_t avail_min; /* the period */
+	snd_pcm_uframes_t avail_min;         /* the period */
+	snd_pcm_uframes_t silence_threshold; /* 0 */
+	snd_pcm_uframes_t silence_size;      /* 0; FOREVER */
 	bool period_event;
 };
 
@@ -67,23 +71,53 @@ int case_teardown(void **state);
 #define case_run(tests) case_run_group(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
 int case_run_group(const char *name, const struct CMUnitTest *tests, size_t count);
 
+/* The same for tests that are about the backend, or about what is no PCM: skipped on another PCM. */
+#define case_run_with_backend(tests) \
+	case_run_ours(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
+int case_run_ours(const char *name, const struct CMUnitTest *tests, size_t count);
+
 /* Tells whether XARING_TEST_PCM names the PCM: no backend then. */
 bool case_is_other(void);
 
+/*
+ * Why the test ends here, for the comparison: it needs the backend, or the PCM does not offer what it
+ * is about. The second one returns true.
+ */
+bool case_lacks_backend(void);
+bool case_lacks(const char *what);
+
+/* Of a PCM that has its shape; the second one says it for the comparison. */
+bool case_can_pause(const struct test_case *c);
+bool case_lacks_pause(const struct test_case *c);
+
+/*
+ * Tells whether what alsa-lib's ioplug does by itself is to be expected in the place of what a kernel
+ * device does, because it gives a plugin no say: the PCM is one, and what: the difference, is put down
+ * for the comparison.
+ */
+bool case_is_ioplug(const struct test_case *c, const char *what);
+
 /* Starts the backend with this quantum at 48 kHz. */
 void case_serve(struct test_case *c, uint32_t quantum);
+
+/* In the place of the one before: its streams are counted from 0 again, and so are written frames. */
+void case_serve_anew(struct test_case *c, uint32_t quantum);
 
 /* The same as in a guest: the server is there, the backend is in another domain. */
 void case_serve_far(struct test_case *c, uint32_t quantum);
 
 /* Opens; must succeed. config: further keys of the definition, or NULL. */
 snd_pcm_t *case_open(struct test_case *c, int mode);
+void case_close(struct test_case *c); /* must succeed */
 int case_try_open(struct test_case *c, snd_pcm_stream_t stream, int mode, const char *config,
 		  snd_pcm_t **out);
 
 /* Sets hardware and software parameters. Returns what snd_pcm_hw_params() does; the rest must work. */
 int case_try_shape(struct test_case *c, snd_pcm_t *pcm, struct shape shape);
 void case_shape(struct test_case *c, struct shape shape);
+
+/* Software parameters alone, at any time. Returns what snd_pcm_sw_params() does. */
+int case_try_software(snd_pcm_t *pcm, struct shape shape);
 
 /* Fills frames number first, first + 1, ... */
 void case_fill(const struct test_case *c, void *to, uint32_t first, uint32_t frames);
