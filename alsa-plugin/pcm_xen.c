@@ -347,6 +347,9 @@ static int on_delay(snd_pcm_ioplug_t *io, snd_pcm_sframes_t *delay)
 	int32_t fill;
 	int res;
 
+	/* As with a card: between two streams there is nothing to be late. */
+	if (io->state == SND_PCM_STATE_SETUP)
+		return -EBADFD;
 	pthread_mutex_lock(&p->lock);
 	res = look(p, now_ns);
 	fill = position_fill(&p->position, io->appl_ptr);

@@ -265,6 +265,7 @@ static void delay_is_true(void **state)
 		}
 	}
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+	assert_int_equal(snd_pcm_delay(c->pcm, &delay), -EBADFD);
 	assert_int_equal(snd_pcm_prepare(c->pcm), 0);
 	assert_int_equal(snd_pcm_delay(c->pcm, &delay), 0);
 	assert_int_equal(delay, 0);
