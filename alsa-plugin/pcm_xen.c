@@ -580,7 +580,8 @@ static int on_hw_free(snd_pcm_ioplug_t *io)
 	xaring_client_release(p->client);
 	p->has_shape = false;
 	pthread_mutex_unlock(&p->lock);
-	return 0;
+	/* alsa-lib would leave the state of the stream that is no more. */
+	return snd_pcm_ioplug_set_state(io, SND_PCM_STATE_OPEN);
 }
 
 static void destroy(struct pcm_xen *p)
