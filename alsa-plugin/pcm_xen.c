@@ -243,16 +243,28 @@ static void stop_stream(struct pcm_xen *p)
 	p->is_draining = false;
 }
 
+/* As with a card: to play nothing is an underrun already, unless underruns are not to stop the stream. */
+static bool has_nothing_to_play(const struct pcm_xen *p)
+{
+	return !p->position.is_capture && p->stop_threshold < p->position.boundary &&
+	       position_fill(&p->position, p->io.appl_ptr) <= 0;
+}
+
 static int on_start(snd_pcm_ioplug_t *io)
 {
 	struct pcm_xen *p = pcm_of(io);
 	uint64_t now_ns = clock_now_ns();
+	int res = 0;
 
 	pthread_mutex_lock(&p->lock);
-	start_stream(p, now_ns);
-	rearm(p, now_ns, SND_PCM_STATE_RUNNING, io->appl_ptr);
+	if (has_nothing_to_play(p)) {
+		res = -EPIPE;
+	} else {
+		start_stream(p, now_ns);
+		rearm(p, now_ns, SND_PCM_STATE_RUNNING, io->appl_ptr);
+	}
 	pthread_mutex_unlock(&p->lock);
-	return 0;
+	return res;
 }
 
 static int on_stop(snd_pcm_ioplug_t *io)
@@ -504,6 +516,17 @@ static int on_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *pfd, unsigned in
 	return 0;
 }
 
+/* Gaps are silent in any case; what a card would refuse is refused all the same. */
+static bool is_silence_possible(const snd_pcm_sw_params_t *params, snd_pcm_uframes_t boundary,
+				snd_pcm_uframes_t buffer)
+{
+	snd_pcm_uframes_t threshold, size;
+
+	snd_pcm_sw_params_get_silence_threshold(params, &threshold);
+	snd_pcm_sw_params_get_silence_size(params, &size);
+	return size >= boundary ? threshold == 0 : size <= threshold && threshold <= buffer;
+}
+
 static int on_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 {
 	struct pcm_xen *p = pcm_of(io);
@@ -514,6 +537,8 @@ static int on_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
 	snd_pcm_sw_params_get_stop_threshold(params, &stop_threshold);
 	snd_pcm_sw_params_get_boundary(params, &boundary);
 	snd_pcm_sw_params_get_period_event(params, &period_event);
+	if (!is_silence_possible(params, boundary, io->buffer_size))
+		return -EINVAL;
 
 	pthread_mutex_lock(&p->lock);
 	p->avail_min = avail_min;
