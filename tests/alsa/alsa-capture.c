@@ -276,12 +276,9 @@ static void pause_and_drain(void **state)
 	record(c, false, 2000);
 	case_wait_until(snd_pcm_avail(c->pcm) > 0);
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
-	if (!case_is_ioplug(c, "a drain drops what was not read")) {
-		assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_DRAINING);
-		while (snd_pcm_state(c->pcm) == SND_PCM_STATE_DRAINING)
-			read_some(c, false, 100);
-	}
-	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_SETUP);
+	assert_int_equal(snd_pcm_state(c->pcm), case_is_ioplug(c, "a drain drops what was not read")
+							? SND_PCM_STATE_SETUP
+							: SND_PCM_STATE_DRAINING);
 }
 
 int main(void)
