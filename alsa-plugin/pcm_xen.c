@@ -38,6 +38,11 @@
 #define SLEEP_ATTACHED_NS (NS_PER_S / 2)
 #define SLEEP_WAITING_NS  (NS_PER_S / 50)
 
+/* An open mode that alsa-lib has since 1.2.9. */
+#ifndef SND_PCM_EINTR
+#define SND_PCM_EINTR 0x80
+#endif
+
 /* How far the client's time may be from the nominal one and still be the better of the two. */
 #define NOMINAL_SLACK_NS (NS_PER_S / 1000)
 
@@ -66,6 +71,7 @@ struct pcm_xen {
 	bool has_shape;
 	bool is_started; /* from start to stop, pauses included */
 	bool is_draining;
+	bool is_interruptible; /* a signal ends a wait */
 	bool is_refusal_told;
 	bool is_debugged;
 	enum microphone microphone_told; /* for XARING_DEBUG */
@@ -453,7 +459,7 @@ static int wait_drained(struct pcm_xen *p, uint64_t deadline_ns)
 			return 0;
 		}
 		if (poll(&pfd, 1, (int)((deadline_ns - now_ns) / 1000000) + 1) < 0 &&
-		    errno == EINTR && p->io.nonblock == 2)
+		    errno == EINTR && (p->is_interruptible || p->io.nonblock == 2))
 			return -EINTR;
 	}
 	return 0;
@@ -725,6 +731,7 @@ static int open_pcm(struct pcm_xen *p, const char *name, snd_pcm_stream_t stream
 
 	/* alsa-lib tells of later changes only. */
 	p->io.nonblock = (mode & SND_PCM_NONBLOCK) != 0;
+	p->is_interruptible = (mode & SND_PCM_EINTR) != 0;
 	res = snd_pcm_ioplug_create(&p->io, name, stream, mode);
 	if (res < 0) {
 		destroy(p);

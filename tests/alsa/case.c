@@ -5,6 +5,7 @@
 #include "case.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -41,7 +42,11 @@ static uint64_t late_ns;
 
 static void *watch_machine(void *unused)
 {
+	sigset_t all;
+
 	(void)unused;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	for (;;) {
 		uint64_t begin_ns = case_now_ns(), took_ns;
 

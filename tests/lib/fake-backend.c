@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -392,7 +393,11 @@ static void run_once(struct fake_backend *b)
 static void *run(void *data)
 {
 	struct fake_backend *b = data;
+	sigset_t all;
 
+	/* Signals are for the test's own thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	pthread_mutex_lock(&b->lock);
 	while (!b->is_over)
 		run_once(b);
