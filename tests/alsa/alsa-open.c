@@ -68,6 +68,99 @@ static void close_in_each_state(void **state)
 		case_wait_until(fake_streams_alive(c->backend) == 0);
 }
 
+/* What a program may ask for when it opens: it gets it, or it is something that this is not about. */
+static void every_mode_opens(void **state)
+{
+	static const int modes[] = {0,
+				    SND_PCM_NONBLOCK,
+				    SND_PCM_NO_AUTO_RESAMPLE,
+				    SND_PCM_NO_AUTO_CHANNELS,
+				    SND_PCM_NO_AUTO_FORMAT,
+				    SND_PCM_NO_SOFTVOL,
+				    0x80, /* SND_PCM_EINTR, which old headers lack */
+				    SND_PCM_NONBLOCK | SND_PCM_NO_AUTO_FORMAT | 0x80};
+	struct test_case *c = *state;
+
+	case_serve(c, 256);
+	for (size_t i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
+		snd_pcm_stream_t stream = i % 2 ? SND_PCM_STREAM_CAPTURE : SND_PCM_STREAM_PLAYBACK;
+		int mode = modes[i / 2];
+		char frames[4 * 4096] = {0};
+
+		assert_int_equal(case_try_open(c, stream, mode, NULL, &c->pcm), 0);
+		assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_OPEN);
+		assert_int_equal(snd_pcm_stream(c->pcm), stream);
+		case_shape(c, (struct shape){.start = 1});
+		if (stream == SND_PCM_STREAM_PLAYBACK)
+			assert_int_equal(snd_pcm_writei(c->pcm, frames, 2000), 2000);
+		else if (mode & SND_PCM_NONBLOCK)
+			assert_int_equal(snd_pcm_readi(c->pcm, frames, 2000), -EAGAIN);
+		else
+			assert_int_equal(snd_pcm_readi(c->pcm, frames, 2000), 2000);
+		case_close(c);
+	}
+}
+
+/* Nothing here blocks: neither what waits for room, nor for frames, nor for the end. */
+static void nothing_blocks_that_must_not(void **state)
+{
+	struct test_case *c = *state;
+	char frames[4 * 4096] = {0};
+	uint64_t begin_ns;
+
+	case_serve(c, 512);
+	case_open(c, SND_PCM_NONBLOCK);
+	begin_ns = case_now_ns();
+	case_shape(c, (struct shape){.start = 4096});
+	assert_int_equal(snd_pcm_writei(c->pcm, frames, 4096), 4096);
+	assert_true(snd_pcm_writei(c->pcm, frames, 4096) < 4096);
+	assert_int_equal(snd_pcm_drain(c->pcm), -EAGAIN);
+	assert_int_equal(snd_pcm_drop(c->pcm), 0);
+	assert_int_equal(snd_pcm_prepare(c->pcm), 0);
+	case_close(c);
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, SND_PCM_NONBLOCK, NULL, &c->pcm),
+			 0);
+	case_shape(c, (struct shape){.start = 1});
+	assert_int_equal(snd_pcm_readi(c->pcm, frames, 4096), -EAGAIN);
+	assert_true(snd_pcm_drain(c->pcm) == 0 || case_is_other());
+	case_timing(case_now_ns() - begin_ns < 60 * NS_PER_MS);
+}
+
+/* It may be changed at any time, and holds for the next call. */
+static void blocking_can_be_switched(void **state)
+{
+	struct test_case *c = *state;
+	char frames[4 * 4096] = {0};
+
+	case_serve(c, 256);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1});
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(snd_pcm_nonblock(c->pcm, 1), 0);
+		while (snd_pcm_writei(c->pcm, frames, 4096) == 4096)
+			;
+		/* A card takes what there is room for, be it a single frame. */
+		assert_true(snd_pcm_writei(c->pcm, frames, 4096) < 4096);
+		assert_int_equal(snd_pcm_nonblock(c->pcm, 0), 0);
+		assert_int_equal(snd_pcm_writei(c->pcm, frames, 2048), 2048);
+	}
+	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+}
+
+/* A signal for each period is what kernel devices have. */
+static void asynchronous_mode_is_had_or_refused(void **state)
+{
+	snd_async_handler_t *handler;
+	struct test_case *c = *state;
+
+	case_open(c, 0);
+	case_shape(c, (struct shape){0});
+	if (case_is_ioplug(c, "there are no signals for periods"))
+		assert_int_equal(snd_async_add_pcm_handler(&handler, c->pcm, NULL, NULL), -ENOSYS);
+	case_write(c, 2000, 2000);
+	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+}
+
 static void play_a_little(struct test_case *c)
 {
 	case_open(c, 0);
@@ -176,6 +269,40 @@ static void installed_definition_is_listed_and_opens(void **state)
 	c->pcm = NULL;
 	unsetenv("ALSA_CONFIG_PATH");
 	snd_config_update_free_global();
+	unlink(path);
+}
+
+/* What people see who look for devices. */
+static void aplay_lists_it(void **state)
+{
+	struct test_case *c = *state;
+	char path[120], text[600], line[200];
+	bool is_listed = false, is_described = false;
+	FILE *list;
+
+	if (case_lacks_backend())
+		return;
+	if (system("command -v aplay >/dev/null") != 0) {
+		case_lacks("aplay is not installed");
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/conf", c->dir);
+	snprintf(text, sizeof(text), "pcm_type.xen { lib \"%s\" }\n<%s/60-xen.conf>\n", PLUGIN,
+		 CONF_DIR);
+	write_text(path, text);
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text), "ALSA_CONFIG_PATH=%s %s -L", path,
+			 i ? "arecord" : "aplay");
+		list = popen(text, "r");
+		assert_non_null(list);
+		is_listed = is_described = false;
+		while (fgets(line, sizeof(line), list)) {
+			is_described |= is_listed && strstr(line, "xaring");
+			is_listed |= strcmp(line, "xen\n") == 0;
+		}
+		assert_int_equal(pclose(list), 0);
+		assert_true(is_listed && is_described);
+	}
 	unlink(path);
 }
 
@@ -304,9 +431,14 @@ int main(void)
 		case_test(open_without_server_is_instant),
 		case_test(open_does_not_connect),
 		case_test(close_in_each_state),
+		case_test(every_mode_opens),
+		case_test(nothing_blocks_that_must_not),
+		case_test(blocking_can_be_switched),
+		case_test(asynchronous_mode_is_had_or_refused),
 		case_test(no_descriptor_leaks),
 		case_test(wrong_configuration_is_refused),
 		case_test(installed_definition_is_listed_and_opens),
+		case_test(aplay_lists_it),
 		case_test(dump_describes_the_link),
 		case_test(debugging_tells_of_the_link),
 		case_test(debugging_tells_whether_the_microphone_is_allowed),

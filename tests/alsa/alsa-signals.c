@@ -179,7 +179,7 @@ static void reads_lose_nothing(void **state)
 
 	case_serve(c, 512);
 	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
-	case_shape(c, (struct shape){0});
+	case_shape(c, (struct shape){.start = 1});
 	if (c->backend)
 		fake_hear(c->backend, true);
 	begin_storm(&storm, 500, 700);

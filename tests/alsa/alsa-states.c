@@ -49,6 +49,13 @@ struct expected {
 		}                         \
 	}
 
+static void begin_draining(struct test_case *c)
+{
+	assert_int_equal(snd_pcm_nonblock(c->pcm, 1), 0);
+	assert_int_equal(snd_pcm_drain(c->pcm), -EAGAIN);
+	assert_int_equal(snd_pcm_nonblock(c->pcm, 0), 0);
+}
+
 /* Opens the PCM and brings it into the state. Returns false when it does not offer that. */
 static bool bring(struct test_case *c, int state)
 {
@@ -68,11 +75,35 @@ static bool bring(struct test_case *c, int state)
 		case_write(c, state == XRUN ? 500 : FRAMES, FRAMES);
 	if (state == XRUN)
 		case_wait_until(snd_pcm_avail(c->pcm) == -EPIPE);
-	if (state == DRAINING) {
-		assert_int_equal(snd_pcm_nonblock(c->pcm, 1), 0);
-		assert_int_equal(snd_pcm_drain(c->pcm), -EAGAIN);
-		assert_int_equal(snd_pcm_nonblock(c->pcm, 0), 0);
-	}
+	if (state == DRAINING)
+		begin_draining(c);
+	if (state == PAUSED)
+		assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
+	assert_int_equal(snd_pcm_state(c->pcm), states[state].state);
+	return true;
+}
+
+/* The same for a capture, in which frames are left from RUNNING on. It drains with a card only. */
+static bool bring_capture(struct test_case *c, int state)
+{
+	case_serve_anew(c, 256);
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
+	if (state == OPEN)
+		return true;
+	case_shape(c, (struct shape){.period = 500,
+				     .buffer = 2000,
+				     .start = 1,
+				     .stop = state == XRUN ? 2000 : FOREVER});
+	if (state == DRAINING || (state == PAUSED && !case_can_pause(c)))
+		return false;
+	if (state == SETUP)
+		assert_int_equal(snd_pcm_drop(c->pcm), 0);
+	if (state >= RUNNING)
+		assert_int_equal(snd_pcm_start(c->pcm), 0);
+	if (state >= RUNNING && state != XRUN)
+		case_wait_until(snd_pcm_avail(c->pcm) >= 500);
+	if (state == XRUN)
+		case_wait_until(snd_pcm_avail(c->pcm) == -EPIPE);
 	if (state == PAUSED)
 		assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
 	assert_int_equal(snd_pcm_state(c->pcm), states[state].state);
@@ -104,17 +135,32 @@ static bool judge(struct test_case *c, const struct expected *e, const char *nam
 	return false;
 }
 
-static void in_each_state(struct test_case *c, const char *name, long (*call)(snd_pcm_t *pcm),
-			  const struct expected expected[STATES])
+typedef bool (*bring_fn)(struct test_case *c, int state);
+typedef long (*call_fn)(snd_pcm_t *pcm);
+
+static void in_states_from(struct test_case *c, int first, bring_fn to, const char *name,
+			   call_fn call, const struct expected expected[STATES])
 {
 	bool is_right = true;
 
-	for (int state = 0; state < STATES; state++) {
-		if (bring(c, state))
+	for (int state = first; state < STATES; state++) {
+		if (to(c, state))
 			is_right &= judge(c, &expected[state], name, state, call(c->pcm));
 		case_close(c);
 	}
 	assert_true(is_right);
+}
+
+static void in_each_state(struct test_case *c, const char *name, call_fn call,
+			  const struct expected expected[STATES])
+{
+	in_states_from(c, OPEN, bring, name, call, expected);
+}
+
+static void in_each_state_of_a_capture(struct test_case *c, const char *name, call_fn call,
+				       const struct expected expected[STATES])
+{
+	in_states_from(c, OPEN, bring_capture, name, call, expected);
 }
 
 static long prepare(snd_pcm_t *pcm)
@@ -518,13 +564,8 @@ static void wait_in_each_state(void **state)
 		[RUNNING] = BOTH(1, RUNNING),   [XRUN] = BOTH(-EPIPE, XRUN),
 		[DRAINING] = BOTH(0, DRAINING), [PAUSED] = BOTH(1, PAUSED),
 	};
-	struct test_case *c = *state;
 
-	for (int s = SETUP; s < STATES; s++) {
-		if (bring(c, s))
-			assert_true(judge(c, &expected[s], "wait", s, wait_now(c->pcm)));
-		case_close(c);
-	}
+	in_states_from(*state, SETUP, bring, "wait", wait_now, expected);
 }
 
 static long poll_now(snd_pcm_t *pcm)
@@ -542,12 +583,141 @@ static void poll_in_each_state(void **state)
 		[DRAINING] = BOTH(0, DRAINING),
 		[PAUSED] = BOTH(POLLOUT, PAUSED),
 	};
+
+	in_states_from(*state, SETUP, bring, "poll", poll_now, expected);
+}
+
+static void capture_prepare_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),      [SETUP] = BOTH(0, PREPARED),
+		[PREPARED] = BOTH(0, PREPARED), [RUNNING] = OWN(-EBUSY, RUNNING, 0, PREPARED),
+		[XRUN] = BOTH(0, PREPARED),     [PAUSED] = BOTH(0, PREPARED),
+	};
+
+	in_each_state_of_a_capture(*state, "prepare", prepare, expected);
+}
+
+static void capture_start_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),
+		[SETUP] = BOTH(-EBADFD, SETUP),
+		[PREPARED] = BOTH(0, RUNNING),
+		[RUNNING] = BOTH(-EBADFD, RUNNING),
+		[XRUN] = OWN(-EBADFD, XRUN, -EPIPE, XRUN),
+		[PAUSED] = BOTH(-EBADFD, PAUSED),
+	};
+
+	in_each_state_of_a_capture(*state, "start", start, expected);
+}
+
+static void capture_drop_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),  [SETUP] = BOTH(0, SETUP), [PREPARED] = BOTH(0, SETUP),
+		[RUNNING] = BOTH(0, SETUP), [XRUN] = BOTH(0, SETUP),  [PAUSED] = BOTH(0, SETUP),
+	};
+
+	in_each_state_of_a_capture(*state, "drop", drop, expected);
+}
+
+/* With a card what was captured until then can still be read. */
+static void capture_drain_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),
+		[SETUP] = BOTH(0, SETUP),
+		[PREPARED] = OWN(0, PREPARED, 0, SETUP),
+		[RUNNING] = OWN(0, DRAINING, 0, SETUP),
+		[XRUN] = OWN(0, XRUN, 0, SETUP),
+		[PAUSED] = OWN(0, DRAINING, 0, SETUP),
+	};
+
+	in_each_state_of_a_capture(*state, "drain", drain, expected);
+}
+
+static void capture_pause_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),
+		[SETUP] = BOTH(-EBADFD, SETUP),
+		[PREPARED] = BOTH(-EBADFD, PREPARED),
+		[RUNNING] = BOTH(0, PAUSED),
+		[XRUN] = BOTH(-EBADFD, XRUN),
+		[PAUSED] = BOTH(-EBADFD, PAUSED),
+	};
 	struct test_case *c = *state;
 
-	for (int s = SETUP; s < STATES; s++) {
-		if (bring(c, s))
-			assert_true(judge(c, &expected[s], "poll", s, poll_now(c->pcm)));
+	case_open(c, 0);
+	case_shape(c, (struct shape){0});
+	if (case_lacks_pause(c))
+		return;
+	case_close(c);
+	in_each_state_of_a_capture(c, "pause", pause_it, expected);
+}
+
+static long read_one(snd_pcm_t *pcm)
+{
+	char frame[4];
+
+	return snd_pcm_readi(pcm, frame, 1);
+}
+
+static void read_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),     [SETUP] = BOTH(-EBADFD, SETUP),
+		[PREPARED] = BOTH(1, RUNNING), [RUNNING] = BOTH(1, RUNNING),
+		[XRUN] = BOTH(-EPIPE, XRUN),   [PAUSED] = BOTH(1, PAUSED),
+	};
+
+	in_each_state_of_a_capture(*state, "read", read_one, expected);
+}
+
+static void capture_avail_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),      [SETUP] = OWN(-EBADFD, SETUP, SOME, SETUP),
+		[PREPARED] = BOTH(0, PREPARED), [RUNNING] = BOTH(SOME, RUNNING),
+		[XRUN] = BOTH(-EPIPE, XRUN),    [PAUSED] = BOTH(SOME, PAUSED),
+	};
+
+	in_each_state_of_a_capture(*state, "avail", avail, expected);
+}
+
+static void capture_delay_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[OPEN] = BOTH(-EIO, OPEN),      [SETUP] = BOTH(-EBADFD, SETUP),
+		[PREPARED] = BOTH(0, PREPARED), [RUNNING] = BOTH(0, RUNNING),
+		[XRUN] = BOTH(-EPIPE, XRUN),    [PAUSED] = BOTH(0, PAUSED),
+	};
+
+	in_each_state_of_a_capture(*state, "delay", delay, expected);
+}
+
+static void capture_poll_in_each_state(void **state)
+{
+	static const struct expected expected[STATES] = {
+		[SETUP] = BOTH(POLLIN | POLLERR, SETUP), [PREPARED] = BOTH(0, PREPARED),
+		[RUNNING] = BOTH(POLLIN, RUNNING),       [XRUN] = BOTH(POLLIN | POLLERR, XRUN),
+		[PAUSED] = BOTH(POLLIN, PAUSED),
+	};
+
+	in_states_from(*state, SETUP, bring_capture, "poll", poll_now, expected);
+}
+
+/* Leaves each state by a close, which frees the stream. */
+static void close_in_each_state_frees_the_stream(void **state)
+{
+	struct test_case *c = *state;
+
+	for (int s = 0; s < 2 * STATES; s++) {
+		(s % 2 ? bring_capture : bring)(c, s / 2);
 		case_close(c);
+		if (c->backend)
+			case_wait_until(fake_streams_alive(c->backend) == 0);
 	}
 }
 
@@ -575,6 +745,16 @@ int main(void)
 		case_test(status_in_each_state),
 		case_test(wait_in_each_state),
 		case_test(poll_in_each_state),
+		case_test(capture_prepare_in_each_state),
+		case_test(capture_start_in_each_state),
+		case_test(capture_drop_in_each_state),
+		case_test(capture_drain_in_each_state),
+		case_test(capture_pause_in_each_state),
+		case_test(read_in_each_state),
+		case_test(capture_avail_in_each_state),
+		case_test(capture_delay_in_each_state),
+		case_test(capture_poll_in_each_state),
+		case_test(close_in_each_state_frees_the_stream),
 	};
 
 	return case_run(tests);

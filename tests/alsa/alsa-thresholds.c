@@ -152,6 +152,28 @@ static void an_empty_buffer_is_not_started(void **state)
 		case_expect(c, 0, 0, 3000);
 }
 
+/* A read for as many frames starts a capture. Each one does where alsa-lib reads by itself. */
+static void a_read_starts_a_capture(void **state)
+{
+	struct test_case *c = *state;
+	char frames[4096 * 4];
+
+	case_serve(c, 256);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, SND_PCM_NONBLOCK, NULL,
+					       &c->pcm),
+				 0);
+		case_shape(c, (struct shape){.start = 2000});
+		assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_PREPARED);
+		assert_int_equal(snd_pcm_readi(c->pcm, frames, i ? 2000 : 1999), -EAGAIN);
+		assert_int_equal(snd_pcm_state(c->pcm),
+				 i || case_is_ioplug(c, "any read starts a capture")
+					 ? SND_PCM_STATE_RUNNING
+					 : SND_PCM_STATE_PREPARED);
+		case_close(c);
+	}
+}
+
 static void assert_stops(struct test_case *c, snd_pcm_uframes_t threshold)
 {
 	case_serve_anew(c, 256);
@@ -347,6 +369,7 @@ int main(void)
 		case_test(zero_and_minus_one_start_at_once_or_never),
 		case_test(a_commit_starts_nothing),
 		case_test(an_empty_buffer_is_not_started),
+		case_test(a_read_starts_a_capture),
 		case_test(each_stop_threshold_stops),
 		case_test(beyond_the_boundary_nothing_stops),
 		case_test(a_threshold_beyond_the_buffer_is_reached_later),

@@ -350,18 +350,36 @@ static void stream_receive(struct fake_backend *b, struct fake_stream *s)
 	xaring_message_finish(&message);
 }
 
+/* A place that nobody had, or else one whose stream is over. NULL when all live. */
+static struct fake_stream *free_place(struct fake_backend *b)
+{
+	if (b->count < FAKE_STREAMS_MAX)
+		return &b->streams[b->count++];
+	for (uint32_t i = 0; i < b->count; i++) {
+		struct fake_stream *s = &b->streams[i];
+
+		if (s->fd >= 0 || s->is_orphan)
+			continue;
+		free(s->sound);
+		*s = (struct fake_stream){0};
+		return s;
+	}
+	return NULL;
+}
+
 static void take_client(struct fake_backend *b)
 {
 	struct xaring_peer peer;
 	int fd = b->listener ? xaring_listener_accept(b->listener, &peer) : -1;
+	struct fake_stream *s;
 
 	if (fd < 0)
 		return;
-	if (b->count == FAKE_STREAMS_MAX) {
+	s = free_place(b);
+	if (s)
+		s->fd = fd;
+	else
 		close(fd);
-		return;
-	}
-	b->streams[b->count++].fd = fd;
 }
 
 static void run_once(struct fake_backend *b)

@@ -68,7 +68,7 @@ int fake_relink(struct fake_backend *b, uint32_t first_ms);
 /* Refuses from now on; streams that run are refused as well when late is set. */
 void fake_refuse(struct fake_backend *b, const struct xaring_refusal *refusal, bool late);
 
-/* Streams accepted so far, and those whose connection lives. */
+/* Streams accepted so far, FAKE_STREAMS_MAX at most, and those whose connection lives. */
 uint32_t fake_streams(struct fake_backend *b);
 uint32_t fake_streams_alive(struct fake_backend *b);
 
