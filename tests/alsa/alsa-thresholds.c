@@ -165,7 +165,7 @@ static void a_read_starts_a_capture(void **state)
 				 0);
 		case_shape(c, (struct shape){.start = 2000});
 		assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_PREPARED);
-		assert_int_equal(snd_pcm_readi(c->pcm, frames, i ? 2000 : 1999), -EAGAIN);
+		assert_true(snd_pcm_readi(c->pcm, frames, i ? 2000 : 1999) < 1999);
 		assert_int_equal(snd_pcm_state(c->pcm),
 				 i || case_is_ioplug(c, "any read starts a capture")
 					 ? SND_PCM_STATE_RUNNING
@@ -182,7 +182,7 @@ static void assert_stops(struct test_case *c, snd_pcm_uframes_t threshold)
 	case_wait_until(snd_pcm_avail(c->pcm) == -EPIPE);
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_XRUN);
 	if (c->backend) {
-		assert_true(fake_consumed(c->backend, 0) + 512 >= threshold);
+		case_timing(fake_consumed(c->backend, 0) + 512 >= threshold);
 		case_timing(fake_consumed(c->backend, 0) <= threshold + 1024);
 	}
 	assert_int_equal(snd_pcm_prepare(c->pcm), 0);

@@ -135,9 +135,12 @@ snd_pcm_sframes_t case_write_some(struct test_case *c, uint32_t frames);
 void case_wait_consumed(struct test_case *c, uint32_t i, uint32_t frames);
 
 /*
- * The backend has consumed frames number first ... of stream i, and nothing else. Not judged, as
- * below, when the backend itself stood still for so long that the stream had to go on without it.
+ * Waits until the backend has consumed so many frames of stream i. Returns false when that is not to be
+ * judged: there is none, or it stood still itself for so long that the stream had to go on without it.
  */
+bool case_has_consumed(struct test_case *c, uint32_t i, uint32_t frames);
+
+/* The same, and they are frames number first ..., and nothing else. */
 void case_expect(struct test_case *c, uint32_t i, uint32_t first, uint32_t frames);
 
 /* Waits up to 5 s for a condition, looking every millisecond. */
