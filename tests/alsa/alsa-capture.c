@@ -263,6 +263,7 @@ static void pause_and_drain(void **state)
 {
 	struct test_case *c = *state;
 	snd_pcm_sframes_t avail;
+	uint64_t begin_ns;
 
 	open_capture(c, 0, (struct shape){.stop = FOREVER});
 	if (case_lacks_pause(c))
@@ -275,7 +276,9 @@ static void pause_and_drain(void **state)
 	assert_int_equal(snd_pcm_pause(c->pcm, 0), 0);
 	record(c, false, 2000);
 	case_wait_until(snd_pcm_avail(c->pcm) > 0);
+	begin_ns = case_now_ns();
 	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+	case_timing(case_now_ns() - begin_ns < 50 * NS_PER_MS);
 	assert_int_equal(snd_pcm_state(c->pcm), case_is_ioplug(c, "a drain drops what was not read")
 							? SND_PCM_STATE_SETUP
 							: SND_PCM_STATE_DRAINING);

@@ -44,6 +44,21 @@ static void time_stamps_are_monotonic_and_of_now(void **state)
 	}
 }
 
+/* Sound servers compare them with that clock, and do not ask for it. */
+static void time_stamps_are_monotonic_by_themselves(void **state)
+{
+	snd_pcm_tstamp_type_t type = SND_PCM_TSTAMP_TYPE_GETTIMEOFDAY;
+	struct test_case *c = *state;
+	snd_pcm_sw_params_t *sw;
+
+	case_open(c, 0);
+	case_shape(c, (struct shape){0});
+	snd_pcm_sw_params_alloca(&sw);
+	assert_int_equal(snd_pcm_sw_params_current(c->pcm, sw), 0);
+	assert_int_equal(snd_pcm_sw_params_get_tstamp_type(sw, &type), 0);
+	assert_int_equal(type, SND_PCM_TSTAMP_TYPE_MONOTONIC);
+}
+
 static void status_is_one_moment(void **state)
 {
 	struct test_case *c = *state;
@@ -277,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		case_test(time_stamps_are_monotonic_and_of_now),
+		case_test(time_stamps_are_monotonic_by_themselves),
 		case_test(status_is_one_moment),
 		case_test(the_trigger_is_the_start_and_the_stop),
 		case_test(avail_max_is_the_most),
