@@ -226,17 +226,16 @@ static void a_setup_is_answered(void **state)
 	struct test_case *c = *state;
 	struct storm storm;
 
-	case_serve(c, 512);
-	begin_storm(&storm, 1, 200);
 	for (int i = 0; i < 10; i++) {
 		case_serve_anew(c, 512);
 		case_open(c, 0);
+		begin_storm(&storm, 1, 100);
 		case_shape(c, (struct shape){0});
+		end_storm(&storm);
 		if (c->backend)
 			assert_int_equal(fake_streams(c->backend), 1);
 		case_close(c);
 	}
-	end_storm(&storm);
 }
 
 /* Opens a stream of a quarter of a second that is full and plays. */

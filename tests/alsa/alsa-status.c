@@ -62,7 +62,7 @@ static void time_stamps_are_monotonic_by_themselves(void **state)
 static void status_is_one_moment(void **state)
 {
 	struct test_case *c = *state;
-	snd_pcm_sframes_t last_delay = LONG_MAX;
+	snd_pcm_sframes_t last_delay = INT_MAX;
 	snd_pcm_uframes_t last_avail = 0, avail;
 	snd_pcm_status_t *status;
 	snd_htimestamp_t when;
@@ -80,7 +80,7 @@ static void status_is_one_moment(void **state)
 		assert_in_range(avail, last_avail, 12000);
 		assert_true(snd_pcm_status_get_delay(status) >= 12000 - (snd_pcm_sframes_t)avail);
 		/* Behind the buffer there are no more than two quanta, and some steps of the position. */
-		assert_true(snd_pcm_status_get_delay(status) <= last_delay + 1024 || i == 0);
+		assert_true(snd_pcm_status_get_delay(status) <= last_delay + 1024);
 		snd_pcm_status_get_htstamp(status, &when);
 		assert_true(ns_of(&when) >= last_ns && ns_of(&when) <= case_now_ns());
 		last_ns = ns_of(&when);
