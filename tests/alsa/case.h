@@ -91,9 +91,9 @@ bool case_can_pause(const struct test_case *c);
 bool case_lacks_pause(const struct test_case *c);
 
 /*
- * Tells whether what alsa-lib's ioplug does by itself is to be expected in the place of what a kernel
- * device does, because it gives a plugin no say: the PCM is one, and what: the difference, is put down
- * for the comparison.
+ * Tells whether something else is to be expected than what a kernel device does: the PCM is an ioplug.
+ * alsa-lib gives such a plugin no say there, or it is on purpose: xaring-pcm(7). what: the difference, is
+ * put down for the comparison.
  */
 bool case_is_ioplug(const struct test_case *c, const char *what);
 
