@@ -103,6 +103,19 @@ bool case_is_ioplug(const struct test_case *c, const char *what)
 	return true;
 }
 
+bool case_has_alsa_lib(unsigned int patch)
+{
+	const char *version = snd_asoundlib_version();
+	unsigned long numbers[3] = {0};
+	char *end = (char *)(uintptr_t)version;
+
+	for (int i = 0; i < 3; i++)
+		numbers[i] = strtoul(i ? end + 1 : end, &end, 10);
+	if (numbers[0] != 1 || numbers[1] != 2)
+		return numbers[0] > 1 || (numbers[0] == 1 && numbers[1] > 2);
+	return numbers[2] >= patch;
+}
+
 static void keep_error(const char *file, int line, const char *function, int error,
 		       const char *format, ...)
 {

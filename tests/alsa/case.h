@@ -97,6 +97,9 @@ bool case_lacks_pause(const struct test_case *c);
  */
 bool case_is_ioplug(const struct test_case *c, const char *what);
 
+/* Tells whether alsa-lib is 1.2.patch or later. */
+bool case_has_alsa_lib(unsigned int patch);
+
 /* Starts the backend with this quantum at 48 kHz. */
 void case_serve(struct test_case *c, uint32_t quantum);
 
