@@ -29,12 +29,12 @@ says() {
 
 # What a person sees of the recording: each decision is typed, and shown by a list after it.
 shows_recording() {
-	says "recording: nobody has decided about others" '^untrusted +idle +- +undecided$'
-	says "recording: nobody has decided" '^personal +active +- +asked$'
+	says "recording: nobody has decided about others" '^untrusted +idle +- +- +undecided$'
+	says "recording: nobody has decided" '^personal +active +- +- +asked$'
 	says "recording: it is allowed" '^\$ xaringctl mic allow personal$'
-	says "recording: and says so" '^personal +active +- +allowed$'
+	says "recording: and says so" '^personal +active +- +- +allowed$'
 	says "recording: it is denied" '^\$ xaringctl mic deny personal$'
-	says "recording: and says that" '^personal +active +- +denied$'
+	says "recording: and says that" '^personal +active +- +- +denied$'
 	says "recording: silence before" 'ok +undecided: all [1-9][0-9]{4,} frames are silent'
 	says "recording: sound" 'ok +allowed: frames heard, of 3 s: [1-9][0-9]{4,}$'
 	says "recording: silence after" 'ok +denied: frames of silence: [1-9][0-9]{4,}$'
