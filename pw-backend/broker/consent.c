@@ -5,12 +5,10 @@
 #include "consent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config.h"
 #include "state-folder.h"
@@ -25,7 +23,7 @@ struct entry {
 };
 
 struct consent {
-	char *path, *fresh; /* the file, and what becomes it */
+	char *path;
 	struct entry *first;
 	unsigned count;
 };
@@ -154,51 +152,12 @@ static void write_entry(FILE *file, const struct entry *e)
 	putc('\n', file);
 }
 
-/* The folder is made when there is something to be put there: who only tries things out leaves none. */
-static int open_fresh(const struct consent *c, FILE **out)
+static void write_entries(FILE *file, const void *data)
 {
-	char *slash = strrchr(c->path, '/');
-	int res = 0;
+	const struct consent *c = data;
 
-	*out = fopen(c->fresh, "we");
-	if (*out || errno != ENOENT || !slash || slash == c->path)
-		return *out ? 0 : -errno;
-	*slash = '\0';
-	res = state_folder_make(c->path);
-	*slash = '/';
-	if (res == 0)
-		*out = fopen(c->fresh, "we");
-	return *out || res < 0 ? res : -errno;
-}
-
-static int write_entries(const struct consent *c)
-{
-	FILE *file;
-	int res = open_fresh(c, &file);
-
-	if (res < 0)
-		return res;
 	for (const struct entry *e = c->first; e; e = e->next)
 		write_entry(file, e);
-	if (fflush(file) != 0 || fsync(fileno(file)) < 0)
-		res = -errno;
-	if (fclose(file) != 0 && res == 0)
-		res = -errno;
-	return res;
-}
-
-/* That the folder has the new file and not the old one is on the disk only then. */
-static int sync_folder(const struct consent *c)
-{
-	const char *slash = strrchr(c->path, '/');
-	char *folder = slash ? strndup(c->path, (size_t)(slash - c->path) + 1) : strdup(".");
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int res = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	free(folder);
-	return res;
 }
 
 /* ---- what others see ---- */
@@ -211,10 +170,8 @@ int consent_open(const char *path, struct consent **out, unsigned *skipped)
 	*skipped = 0;
 	if (!c)
 		return res;
-	if (asprintf(&c->fresh, "%s.new", path) < 0)
-		c->fresh = NULL;
 	c->path = strdup(path);
-	if (c->path && c->fresh)
+	if (c->path)
 		res = load(c, skipped);
 	if (res < 0) {
 		consent_close(c);
@@ -231,7 +188,6 @@ void consent_close(struct consent *c)
 	while (c->first)
 		remove_entry(c, &c->first);
 	free(c->path);
-	free(c->fresh);
 	free(c);
 }
 
@@ -301,13 +257,5 @@ int consent_decide(struct consent *c, const char *key, enum consent_choice choic
 
 int consent_save(const struct consent *c)
 {
-	int res = write_entries(c);
-
-	if (res == 0 && rename(c->fresh, c->path) < 0)
-		res = -errno;
-	if (res < 0) {
-		unlink(c->fresh);
-		return res;
-	}
-	return sync_folder(c);
+	return state_folder_replace(c->path, write_entries, c);
 }

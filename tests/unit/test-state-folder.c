@@ -70,12 +70,54 @@ static void it_is_made(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void write_text(FILE *file, const void *data)
+{
+	fputs(data, file);
+}
+
+static void assert_text(const char *path, const char *expected)
+{
+	char text[64] = "";
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	assert_int_equal(fread(text, 1, sizeof(text) - 1, file), strlen(expected));
+	assert_string_equal(text, expected);
+	fclose(file);
+}
+
+/* Its folder is made; where the new one cannot be written the old one stays, and what was in the way goes. */
+static void a_file_is_replaced_as_a_whole(void **state)
+{
+	char folder[] = "/tmp/xaring-state-XXXXXX", inner[64], path[80], fresh[96];
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(inner, sizeof(inner), "%s/a", folder);
+	snprintf(path, sizeof(path), "%s/file", inner);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	assert_int_equal(state_folder_replace(path, write_text, "one\n"), 0);
+	assert_text(path, "one\n");
+	assert_int_equal(state_folder_replace(path, write_text, "another\n"), 0);
+	assert_text(path, "another\n");
+	assert_int_equal(symlink("nowhere/new", fresh), 0);
+	assert_int_equal(state_folder_replace(path, write_text, "third\n"), -ENOENT);
+	assert_text(path, "another\n");
+	assert_int_equal(access(fresh, F_OK), -1);
+	assert_int_equal(state_folder_replace(path, write_text, "fourth\n"), 0);
+	assert_text(path, "fourth\n");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_that_is_given_counts),
 		cmocka_unit_test(without_any_there_is_none),
 		cmocka_unit_test(it_is_made),
+		cmocka_unit_test(a_file_is_replaced_as_a_whole),
 	};
 
 	return cmocka_run_group_tests_name("state-folder", tests, NULL, NULL);

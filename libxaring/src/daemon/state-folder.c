@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chooses and makes a folder. What is put there is others' business.
+ * Chooses and makes a folder, and replaces files in it. What is in them is others' business.
  */
 #include "state-folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,4 +79,74 @@ int state_folder_make(const char *path)
 			return res;
 	}
 	return make(part);
+}
+
+/* ---- a file in it ---- */
+
+/* The folder of a file, or "." */
+static int folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int length = slash ? snprintf(folder, PATH_MAX, "%.*s", (int)(slash - path) + 1, path)
+			   : snprintf(folder, PATH_MAX, ".");
+
+	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int open_fresh(const char *fresh, const char *folder, FILE **out)
+{
+	int res;
+
+	*out = fopen(fresh, "we");
+	if (*out || errno != ENOENT)
+		return *out ? 0 : -errno;
+	res = state_folder_make(folder);
+	if (res < 0)
+		return res;
+	*out = fopen(fresh, "we");
+	return *out ? 0 : -errno;
+}
+
+static int write_fresh(FILE *file, state_write_fn write, const void *data)
+{
+	int res = 0;
+
+	write(file, data);
+	if (fflush(file) != 0 || fsync(fileno(file)) < 0)
+		res = -errno;
+	if (fclose(file) != 0 && res == 0)
+		res = -errno;
+	return res;
+}
+
+/* That the folder has the new file and not the old one is on the disk only then. */
+static int sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int res = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return res;
+}
+
+int state_folder_replace(const char *path, state_write_fn write, const void *data)
+{
+	char fresh[PATH_MAX], folder[PATH_MAX];
+	FILE *file;
+	int res = folder_of(path, folder);
+
+	if (res < 0 || snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	res = open_fresh(fresh, folder, &file);
+	if (res == 0)
+		res = write_fresh(file, write, data);
+	if (res == 0 && rename(fresh, path) < 0)
+		res = -errno;
+	/* Also what was in its place: the next time may do better. */
+	if (res < 0) {
+		unlink(fresh);
+		return res;
+	}
+	return sync_folder(folder);
 }

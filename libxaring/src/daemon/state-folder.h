@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* Where people may have said it; NULL where they did not. */
 struct state_folder_given {
@@ -34,5 +35,17 @@ const char *state_folder_file(const char *option, const char *name, char path[PA
 
 /* Makes it, and what it is in. Returns 0, also when it is there, or a negative errno. */
 int state_folder_make(const char *path);
+
+/* Writes what a file is to have. Its errors are the stream's. */
+typedef void (*state_write_fn)(FILE *file, const void *data);
+
+/*
+ * Replaces a file as a whole: the old one or the new one is there, whenever the machine may lose its power. The new
+ * one is written beside it first, as PATH.new. A folder that is missing is made: who only tries things out leaves none.
+ *
+ * Blocks: for the disk. Returns 0, or a negative errno; the file is as it was then, unless it is the folder alone that
+ * could not be written.
+ */
+int state_folder_replace(const char *path, state_write_fn write, const void *data);
 
 #endif

@@ -5,12 +5,10 @@
 #include "volume.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <xaring/log.h>
 
@@ -84,47 +82,11 @@ static void load(struct volume *v)
 			   strerror(-res));
 }
 
-static int make_folder(const char *file)
+static void write_line(FILE *file, const void *data)
 {
-	char folder[PATH_MAX];
-	const char *slash = strrchr(file, '/');
+	const struct volume *v = data;
 
-	if (!slash || slash - file >= (long)sizeof(folder))
-		return -ENAMETOOLONG;
-	memcpy(folder, file, (size_t)(slash - file));
-	folder[slash - file] = '\0';
-	return state_folder_make(folder);
-}
-
-/* On the disk before it replaces another one: for a guest, its end may be as sudden as that of a machine's power. */
-static int write_line(const struct volume *v, FILE *file)
-{
-	int res = fprintf(file, "%u%s\n", v->linear, v->muted ? MUTED : "") < 0 ? -EIO : 0;
-
-	if (res == 0 && (fflush(file) != 0 || fsync(fileno(file)) < 0))
-		res = -errno;
-	if (fclose(file) != 0 && res == 0)
-		res = -errno;
-	return res;
-}
-
-static int write_file(const struct volume *v)
-{
-	char fresh[PATH_MAX];
-	FILE *file;
-	int res = make_folder(v->file);
-
-	if (res < 0)
-		return res;
-	if (snprintf(fresh, sizeof(fresh), "%s.new", v->file) >= (int)sizeof(fresh))
-		return -ENAMETOOLONG;
-	file = fopen(fresh, "we");
-	if (!file)
-		return -errno;
-	res = write_line(v, file);
-	if (res == 0 && rename(fresh, v->file) < 0)
-		res = -errno;
-	return res;
+	fprintf(file, "%u%s\n", v->linear, v->muted ? MUTED : "");
 }
 
 static void save(void *data)
@@ -135,7 +97,7 @@ static void save(void *data)
 	if (!v->file || !v->is_unsaved)
 		return;
 	v->is_unsaved = false;
-	res = write_file(v);
+	res = state_folder_replace(v->file, write_line, v);
 	if (res < 0)
 		xaring_log(XARING_LOG_WARN,
 			   "the guest's volume cannot be written to %s (%s): it holds until the "
