@@ -6,7 +6,7 @@
 #   emulate-cards.sh BUILD FOLDER MARK SECONDS
 #
 # FOLDER/checks has a line "PCM PROGRAM CHECK" for each. Prints what each program says, followed by a line
-# "MARK PCM PROGRAM CHECK CODE". 77, with the reason, when there is no kernel or no emulator.
+# "MARK PCM PROGRAM CHECK CODE". Exits with 77, and the reason, when there is no kernel or no emulator.
 set -u
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/lib/debian.sh
@@ -20,6 +20,12 @@ TIME_LIMIT=1800
 skip() {
 	echo "$*"
 	exit 77
+}
+
+die() {
+	echo "$*"
+	tail -n 20 "$FOLDER/console" 2>/dev/null
+	exit 1
 }
 
 find_kernel() {
@@ -106,8 +112,8 @@ main() {
 		command -v "$tool" >/dev/null || skip "$tool is not installed"
 	done
 	find_kernel || skip "there is no kernel to boot: tests/xen/run --build gets one"
-	make_root || skip "the root for the kernel could not be made"
-	boot || skip "the kernel did not come to the end of its checks"
+	make_root || die "the root for the kernel could not be made"
+	boot || die "the kernel did not come to the end of its checks"
 	sed "0,/^$MARK begin/d; /^$MARK end/,\$d" "$FOLDER/console"
 }
 
