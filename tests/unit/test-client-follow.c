@@ -1040,28 +1040,37 @@ static void assert_frames(struct fixture *f, uint32_t index, uint32_t from, uint
 		assert_int_equal(frames[i], from + i * step);
 }
 
-static void capture_reads_what_is_delivered(void **state)
+/* Of a guest, which has read 64 frames and not 64 that were delivered as well. */
+static struct fixture *capture_in_guest(bool two_clocks)
 {
 	struct xaring_params params = stereo;
 	struct fixture *f;
-	uint32_t frames[64];
 	uint32_t *data;
 
 	params.direction = XARING_CAPTURE;
-	f = fixture_with(&params);
-	*state = f;
+	f = fixture_at(&params, two_clocks);
 	data = f->link.pages.data;
 	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
 		data[i] = i + 7;
 	begin_capture(f);
 	f->now += QUANTUM_NS;
 	cycle(f, QUANTUM);
+	update(f);
 	f->now += 10 * MS;
 	update(f);
-	assert_true(f->state.attached);
-	assert_int_equal(f->state.pos, 480);
 	assert_frames(f, 0, 7, 1);
 	publish(f, 64);
+	return f;
+}
+
+static void capture_reads_what_is_delivered(void **state)
+{
+	struct fixture *f = capture_in_guest(false);
+	uint32_t frames[64];
+
+	*state = f;
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, 480);
 	assert_int_equal(local_written(&f->link), 64);
 	/* Nobody delivers any more: after what is there comes silence, and the clock goes on. */
 	f->now += 200 * MS;
@@ -1152,29 +1161,6 @@ static void capture_goes_on_in_new_pages(void **state)
 	assert_int_equal(frames[0], 0x09090909);
 	xaring_client_read(f->client, 128, frames, 64);
 	assert_int_equal(frames[0], 0x80808080); /* U8's silence */
-}
-
-/* Of a guest, which has read 64 frames and not 64 that were delivered as well. */
-static struct fixture *capture_in_guest(bool two_clocks)
-{
-	struct xaring_params params = stereo;
-	struct fixture *f;
-	uint32_t *data;
-
-	params.direction = XARING_CAPTURE;
-	f = fixture_at(&params, two_clocks);
-	data = f->link.pages.data;
-	for (uint32_t i = 0; i < f->link.shape.capacity; i++)
-		data[i] = i + 7;
-	begin_capture(f);
-	f->now += QUANTUM_NS;
-	cycle(f, QUANTUM);
-	update(f);
-	f->now += 10 * MS;
-	update(f);
-	assert_frames(f, 0, 7, 1);
-	publish(f, 64);
-	return f;
 }
 
 /* The newest record may be of a moment after that at which the frames were saved of which it tells. */
