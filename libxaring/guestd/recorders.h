@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may ask for a stream that records: root, the members of the group audio, and users with an
- * active local session. These are the rules of the guest, as they are for a sound card of its own.
- * Whether dom0 lets the guest hear anything is another matter, and none of this.
+ * Who may ask for a stream that records, and set the guest's own volume: root, the members of the group
+ * audio, and users with an active local session. These are the rules of the guest, as they are for a sound
+ * card of its own. Whether dom0 lets the guest hear anything is another matter, and none of this.
  *
  * What the system says of groups and sessions can be another one's, so that a test needs no users.
  *
