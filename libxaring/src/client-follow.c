@@ -34,6 +34,18 @@ bool client_has_backend(const struct xaring_client *c)
 	       (xaring_load(&c->status->flags) & XARING_STATUS_BACKEND);
 }
 
+bool client_hears_nothing(const struct xaring_client *c)
+{
+	uint32_t status, flags;
+
+	if (c->params.direction != XARING_CAPTURE || !c->linked.control)
+		return false;
+	status = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
+	flags = xaring_load(&c->control->backend.flags);
+	return status == XARING_BACKEND_ACCEPTED &&
+	       (!(flags & XARING_FLAG_CAPTURE_ALLOWED) || (flags & XARING_FLAG_NO_SINK));
+}
+
 void client_store_word(struct xaring_client *c, uint32_t attach)
 {
 	c->word = xaring_word(c->generation, c->state, attach);

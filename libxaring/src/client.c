@@ -18,10 +18,11 @@
 
 #include <xaring/shared.h>
 
-#define START_WAIT_NS (2 * NS_PER_S)
-#define DOOR_STEP_MS  2
-#define HEARTBEAT_NS  NS_PER_S
-#define ARM_SLACK_NS  UINT64_C(100000)
+#define START_WAIT_NS   (2 * NS_PER_S)
+#define CAPTURE_WAIT_NS (250 * NS_PER_MS)
+#define DOOR_STEP_MS    2
+#define HEARTBEAT_NS    NS_PER_S
+#define ARM_SLACK_NS    UINT64_C(100000)
 
 /* Looks for a record that is late: after this slack, then in steps that double up to the largest. */
 #define LATE_SLACK_NS    UINT64_C(500000)
@@ -178,14 +179,24 @@ void xaring_client_release(struct xaring_client *c)
 	c->shaped = false;
 }
 
+/* How long a start may take. */
+static uint64_t longest_start_ns(const struct xaring_client *c)
+{
+	if (!client_has_backend(c) || client_hears_nothing(c))
+		return 0;
+	return c->params.direction == XARING_PLAYBACK ? START_WAIT_NS : CAPTURE_WAIT_NS;
+}
+
 /*
- * After the word: rests until the backend's first cycle, or runs free when there is no backend. Nobody knows
- * whether there will be a microphone: until its first sample comes, time goes on with silence.
+ * After the word: rests until the backend's first cycle, or runs free when none is to be expected. Both directions of
+ * a program begin with dom0's graph then: time that went on in one of them alone would stay in its buffer.
  */
 static void begin_moving(struct xaring_client *c, uint64_t now_ns)
 {
-	if (c->params.direction == XARING_PLAYBACK && client_has_backend(c))
-		client_begin_wait(c, now_ns, START_WAIT_NS);
+	uint64_t longest_ns = longest_start_ns(c);
+
+	if (longest_ns > 0)
+		client_begin_wait(c, now_ns, longest_ns);
 	else
 		xaring_position_free(&c->position, now_ns);
 }
@@ -353,6 +364,8 @@ void xaring_client_update(struct xaring_client *c, uint64_t now_ns,
 	is_user = client_is_user(c);
 	client_distrust(c, c->published);
 	res = client_take_record(c, now_ns);
+	if (c->position.mode == XARING_POSITION_WAITING && client_hears_nothing(c))
+		xaring_position_free(&c->position, now_ns);
 	(void)xaring_position_at(&c->position, now_ns, c->published);
 	if (is_user && res < 0)
 		client_link_broken(c, now_ns);

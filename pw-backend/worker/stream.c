@@ -253,6 +253,8 @@ static int open_pages(struct stream *s, const struct ipc_message *message)
 	if (res < 0)
 		return res;
 	s->frame_bytes = shape.frame_bytes;
+	/* Before it is accepted: a guest that is not to record need not wait for a first frame. */
+	set_flags(s);
 	pump_init(&s->pump, params, &shape, &s->pages, message->u.stream.time_secret_ns);
 	return 0;
 }
@@ -338,7 +340,6 @@ void stream_open(struct guest *g, struct ipc_message *message)
 	LOG(s, XARING_LOG_DEBUG, "opened: %s, %u Hz, %u channels, buffer %u frames",
 	    xaring_format_name(s->open.u.stream.params.format), s->open.u.stream.params.rate_hz,
 	    s->open.u.stream.params.channels, s->open.u.stream.params.buffer);
-	set_flags(s);
 	look(s, &l);
 	report(s, &l);
 	if (l.linked)

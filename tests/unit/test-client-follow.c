@@ -1137,6 +1137,68 @@ static void capture_of_silence_takes_its_time(void **state)
 	}
 }
 
+static void backend_says(struct fixture *f, uint32_t flags)
+{
+	xaring_store(&f->link.pages.control->backend.flags, flags);
+}
+
+static struct fixture *capture_allowed(void **state)
+{
+	struct xaring_params params = stereo;
+	struct fixture *f;
+
+	params.direction = XARING_CAPTURE;
+	f = fixture_with(&params);
+	*state = f;
+	backend_says(f, XARING_FLAG_CAPTURE_ALLOWED);
+	xaring_client_start(f->client, f->now, 0);
+	f->now += 100 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 0);
+	return f;
+}
+
+/* As playback does: what one of the two is ahead at its start stays in a program's buffer. */
+static void capture_begins_with_the_graph(void **state)
+{
+	struct fixture *f = capture_allowed(state);
+
+	local_attach(&f->link);
+	update(f);
+	cycle(f, QUANTUM);
+	update(f);
+	f->now += 10 * MS;
+	update(f);
+	assert_true(f->state.attached);
+	assert_int_equal(f->state.pos, 480);
+}
+
+static void capture_does_not_wait_for_what_will_not_come(void **state)
+{
+	static const uint32_t flags[] = {XARING_FLAG_CAPTURE_ALLOWED | XARING_FLAG_NO_SINK, 0};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		struct fixture *f = capture_allowed(state);
+
+		backend_says(f, flags[i]);
+		update(f);
+		f->now += 10 * MS;
+		update(f);
+		assert_int_equal(f->state.pos, 480);
+		if (i == 0)
+			fixture_free(state);
+	}
+}
+
+static void capture_does_not_wait_for_long(void **state)
+{
+	struct fixture *f = capture_allowed(state);
+
+	f->now += 250 * MS;
+	update(f);
+	assert_int_equal(f->state.pos, 4800);
+}
+
 static void capture_goes_on_in_new_pages(void **state)
 {
 	struct xaring_params params = stereo;
@@ -1462,6 +1524,10 @@ int main(void)
 		cmocka_unit_test_teardown(capture_reads_what_is_delivered, fixture_free),
 		cmocka_unit_test_teardown(capture_has_no_echo, fixture_free),
 		cmocka_unit_test_teardown(capture_of_silence_takes_its_time, fixture_free),
+		cmocka_unit_test_teardown(capture_begins_with_the_graph, fixture_free),
+		cmocka_unit_test_teardown(capture_does_not_wait_for_what_will_not_come,
+					  fixture_free),
+		cmocka_unit_test_teardown(capture_does_not_wait_for_long, fixture_free),
 		cmocka_unit_test_teardown(capture_goes_on_in_new_pages, fixture_free),
 		cmocka_unit_test_teardown(capture_distrusts_what_was_saved, fixture_free),
 		cmocka_unit_test_teardown(capture_is_saved_while_it_reads, fixture_free),

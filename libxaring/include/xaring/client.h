@@ -71,7 +71,8 @@ void xaring_client_release(struct xaring_client *c);
 
 /*
  * Starts at index: what was written from there on is valid. Raises the generation and tells the
- * backend. With a backend present the position rests until its first cycle, at most 2 s.
+ * backend. With a backend present the position rests until its first cycle: in playback at most 2 s, in
+ * capture 250 ms, or until the backend says that there will be nothing to hear.
  *
  * Blocks: no. Real-time safe: no (one sendmsg).
  */
