@@ -137,10 +137,10 @@ static int prepare_descriptors(int fd)
 	return close_range(WORKER_BROKER_FD + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
-/* A worker without its broker ends: by its socket, and by this, should it be stuck. */
+/* A worker without its broker ends: by its socket, and by this, should it be stuck. At once until it has a handler. */
 static int tie_to_broker(pid_t broker)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (prctl(PR_SET_PDEATHSIG, WORKER_ALONE_SIGNAL) < 0)
 		return -errno;
 	return getppid() == broker ? 0 : -ESRCH;
 }

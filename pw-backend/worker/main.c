@@ -327,6 +327,7 @@ int worker_main(int argc, char **argv)
 	/* What is sent to the whole group is the broker's affair; it ends us by hanging up. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
+	sandbox_end_after(WORKER_ALONE_SIGNAL);
 	fcntl(WORKER_BROKER_FD, F_SETFD, FD_CLOEXEC);
 	res = sandbox_prepare();
 	if (res < 0) {

@@ -17,6 +17,10 @@
  */
 int sandbox_prepare(void);
 
+/* From that signal on the process has SANDBOX_END_S to clear up behind guests; then SIGALRM ends it. */
+#define SANDBOX_END_S 1
+void sandbox_end_after(int signal);
+
 /* The last capability of the calling thread: to be called in each. Returns 0 or a negative errno. */
 int sandbox_drop_capabilities(void);
 

@@ -5,8 +5,13 @@
 #ifndef XARING_WORKER_H
 #define XARING_WORKER_H
 
+#include <signal.h>
+
 /* The worker's end of the socketpair with the broker. */
 #define WORKER_BROKER_FD 3
+
+/* What the kernel sends to the worker when the broker has died: a second later it is gone, even if it is stuck. */
+#define WORKER_ALONE_SIGNAL SIGUSR1
 
 /*
  * Runs the worker until the broker is gone. Arguments: "--worker" and, if wanted, "--verbose".

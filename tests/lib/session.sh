@@ -194,6 +194,11 @@ kill_hard() {
 
 # ---- xaring-pw ----
 
+# Not one that was killed: its sockets are still there.
+daemon_answers() {
+	"$XARING_BUILD/pw-backend/ctl/xaringctl" --socket "$SESSION/xaring/control" list >/dev/null 2>&1
+}
+
 # daemon_start [ARGUMENT...]: xaring-pw for the VMs in SESSION_VMS, playing into the session's PipeWire
 # unless SESSION_PIPEWIRE is empty.
 # shellcheck disable=SC2120
@@ -210,6 +215,7 @@ daemon_start() {
 	for vm in ${SESSION_VMS:-work}; do
 		wait_or_die 10 "xaring-pw: the socket of $vm" test -S "$(vm_socket "$vm")"
 	done
+	wait_or_die 10 "xaring-pw: an answer" daemon_answers
 	if [ "$(id -u)" -ne 0 ] && wait_for 5 worker_has_threads; then
 		give_realtime "$(worker_pid)"
 	fi

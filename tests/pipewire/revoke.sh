@@ -131,10 +131,15 @@ unread_when_disconnected() {
 }
 
 # Its pages are left to the worker alone, which ends.
+# It may take a while to get to that: the broker is gone before its worker does anything.
 unread_when_the_broker_dies() {
+	local worker
+	worker=$(worker_pid)
 	stops_reading
 	SAID_NS=$(now_ns)
+	kill -STOP "$worker"
 	kill_hard "$DAEMON_PID"
+	kill -CONT "$worker"
 	silent_check "the broker was killed, unread" 1000
 	stopped_ends
 	daemon_start

@@ -330,6 +330,40 @@ static void test_what_the_worker_needs_works(void **state)
 	assert_int_equal(report->works, 1);
 }
 
+static void be_stuck(int ready)
+{
+	sandbox_end_after(SIGUSR1);
+	if (sandbox_prepare() < 0 || sandbox_close() < 0 || write(ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		;
+}
+
+/* Not at once, so that it can clear up; but stuck as it is. */
+static void test_an_end_that_is_near(void **state)
+{
+	const struct timespec half = {.tv_nsec = SANDBOX_END_S * 500000000L};
+	int fds[2], status;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0)
+		be_stuck(fds[1]);
+	assert_true(pid > 0);
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	kill(pid, SIGUSR1);
+	nanosleep(&half, NULL);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGALRM);
+	close(fds[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_probes_of_the_first_thread),
 		cmocka_unit_test(test_probes_of_a_thread_that_ran_before),
 		cmocka_unit_test(test_what_the_worker_needs_works),
+		cmocka_unit_test(test_an_end_that_is_near),
 	};
 
 	return cmocka_run_group_tests_name("sandbox", tests, run_child, NULL);

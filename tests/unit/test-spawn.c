@@ -177,7 +177,7 @@ static void worker_has_its_socket_and_nothing_else(void **state)
 	assert_int_equal(f.fds & ~0xf, 0);
 	assert_int_equal(f.fds & 1 << WORKER_FD, 1 << WORKER_FD);
 	assert_int_equal(f.no_new_privs, 1);
-	assert_int_equal(f.death_signal, SIGKILL);
+	assert_int_equal(f.death_signal, SIGUSR1);
 	assert_int_equal(f.blocked, 0);
 	assert_int_equal(f.core, 0);
 	assert_string_equal(f.verbose, "--verbose");
@@ -236,7 +236,7 @@ static void worker_of_root_has_an_account_of_its_own(void **state)
 	assert_int_equal(f.saved_uid, own_account());
 	assert_int_not_equal(f.gid, 0);
 	assert_int_equal(f.groups, 0);
-	assert_int_equal(f.death_signal, SIGKILL);
+	assert_int_equal(f.death_signal, SIGUSR1);
 	assert_int_equal(f.no_new_privs, 1);
 	assert_int_equal(f.real_time, real_time);
 	assert_string_equal(f.home, "/");
