@@ -178,8 +178,6 @@ struct xaring_control_page {
  * Written by whoever serves the socket.
  */
 #define XARING_STATUS_BACKEND     0x1u /* the backend is there */
-#define XARING_STATUS_MIC_ALLOWED 0x2u
-#define XARING_STATUS_MIC_ASKED   0x4u
 #define XARING_STATUS_GUEST_MUTED 0x8u
 #define XARING_STATUS_NO_STORE    0x10u /* a guest's server does not reach xenstore */
 
