@@ -38,3 +38,7 @@ apt_settings() {
 is_fresh() {
 	[ -n "$(find "$1" -maxdepth 0 -mtime -30 2>/dev/null)" ]
 }
+
+hash_of() {
+	sha256sum | cut -c1-12
+}

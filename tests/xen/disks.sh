@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The disks of a run: dom0.ext4 and guest.ext4, which are made once, are Debian with the project's packages installed,
 # payload.ext4 has the packages and the scenarios, out.ext4 takes what they leave.
-# Sourced after images.sh and build.sh, which say where everything is. Needs WORK (a folder of the run), and for what is
+# Sourced after images.sh and debs.sh, which say where everything is. Needs WORK (a folder of the run), and for what is
 # of one machine MACHINE (its folder).
 
 # make_root_disk NAME MB PACKAGE...: they are installed as in any root that does not run; the next boot starts
@@ -10,13 +10,13 @@
 make_root_disk() {
 	local name=$1 size_mb=$2 root=$WORK/$1 package key
 	shift 2
-	key="$IMAGES $(cat "$WORK/debs/key") $size_mb $*"
+	key="$IMAGES $DEBS $size_mb $*"
 	[ "$(cat "$WORK/$name.key" 2>/dev/null)" != "$key" ] || return 0
 	say "installing the project in $name"
 	rm -f "$WORK/$name.key" "$WORK/$name.ext4"
 	as_root rm -rf --one-file-system "$root"
 	as_root cp -a --reflink=auto "$IMAGES/$name" "$root" && as_root mkdir "$root/srv/debs" || return
-	for package in "$@"; do as_root cp "$WORK/debs/${package}_"*.deb "$root/srv/debs/" || return; done
+	for package in "$@"; do as_root cp "$DEBS/${package}_"*.deb "$root/srv/debs/" || return; done
 	bare_inside "$root" sh -c 'DEBIAN_FRONTEND=noninteractive dpkg -i /srv/debs/*.deb' >"$WORK/$name.log" 2>&1 ||
 		{ tail -n 20 "$WORK/$name.log" && return 1; }
 	as_root rm -r "$root/srv/debs"
@@ -40,8 +40,8 @@ add_programs() {
 add_packages() {
 	local package
 	mkdir -p "$PAYLOAD"/debs/{dom0,guest}
-	for package in $DEBS_DOM0; do cp "$WORK/debs/${package}_"*.deb "$PAYLOAD/debs/dom0/" || return; done
-	for package in $DEBS_GUEST; do cp "$WORK/debs/${package}_"*.deb "$PAYLOAD/debs/guest/" || return; done
+	for package in $DEBS_DOM0; do cp "$DEBS/${package}_"*.deb "$PAYLOAD/debs/dom0/" || return; done
+	for package in $DEBS_GUEST; do cp "$DEBS/${package}_"*.deb "$PAYLOAD/debs/guest/" || return; done
 }
 
 # The small guests' initramfs: Debian's part, and behind it the project's.

@@ -42,10 +42,6 @@ packages_of() {
 	echo $list | tr ' ' ','
 }
 
-hash_of() {
-	sha256sum | cut -c1-12
-}
-
 packages_key() {
 	{
 		packages_of dom0 "$1"
