@@ -144,6 +144,17 @@ static void tell_microphone(struct pcm_xen *p)
 			   : "microphone: denied by the backend, silence is recorded");
 }
 
+/* And what a program asks for: one that drops what it has written ends too early, whoever plays it. */
+static void tell_asked(const struct pcm_xen *p, const char *asked)
+{
+	int32_t fill = position_fill(&p->position, p->io.appl_ptr);
+
+	if (p->is_debugged)
+		xaring_log(XARING_LOG_DEBUG, "%s, %d frames are not %s", asked,
+			   (int)(p->position.is_capture ? -fill : fill),
+			   p->position.is_capture ? "read" : "played");
+}
+
 static void update(struct pcm_xen *p, uint64_t now_ns)
 {
 	struct xaring_client_state before = p->state;
@@ -278,6 +289,10 @@ static int on_stop(snd_pcm_ioplug_t *io)
 	struct pcm_xen *p = pcm_of(io);
 
 	pthread_mutex_lock(&p->lock);
+	if (p->is_debugged && p->is_started) {
+		observe(p, clock_now_ns());
+		tell_asked(p, "stopped");
+	}
 	stop_stream(p);
 	rearm(p, clock_now_ns(), SND_PCM_STATE_SETUP, io->appl_ptr);
 	pthread_mutex_unlock(&p->lock);
@@ -411,6 +426,7 @@ static int on_pause(snd_pcm_ioplug_t *io, int enable)
 
 	pthread_mutex_lock(&p->lock);
 	observe(p, now_ns);
+	tell_asked(p, enable ? "paused" : "resumed");
 	if (enable)
 		xaring_client_pause(p->client, now_ns);
 	else
@@ -427,6 +443,7 @@ static void begin_drain(struct pcm_xen *p, uint64_t now_ns)
 		start_stream(p, now_ns);
 	if (p->is_draining)
 		return;
+	tell_asked(p, "drains");
 	xaring_client_drain(p->client, now_ns);
 	p->is_draining = true;
 }

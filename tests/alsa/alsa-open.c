@@ -427,6 +427,41 @@ static void debugging_tells_whether_the_microphone_is_allowed(void **state)
 	end_diversion(&d);
 }
 
+static void debugging_tells_what_is_asked_for(void **state)
+{
+	struct test_case *c = *state;
+	struct diversion d;
+	char text[4000];
+	const char *asked, *again;
+
+	if (case_lacks_backend())
+		return;
+	case_serve(c, 512);
+	begin_diversion(c, &d);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1});
+	case_write(c, 4000, 4000);
+	assert_int_equal(snd_pcm_pause(c->pcm, 1), 0);
+	assert_int_equal(snd_pcm_pause(c->pcm, 0), 0);
+	assert_int_equal(snd_pcm_drain(c->pcm), 0);
+	read_diversion(&d, text);
+	asked = strstr(text, "paused, ");
+	assert_non_null(asked);
+	assert_in_range(strtol(asked + strlen("paused, "), NULL, 10), 1, 4000);
+	again = strstr(asked, "resumed, ");
+	assert_non_null(again);
+	assert_memory_equal(again + strlen("resumed"), asked + strlen("paused"), 5);
+	assert_non_null(strstr(again, "drains, "));
+	assert_non_null(strstr(again, "]: stopped, 0 frames are not played"));
+	assert_int_equal(snd_pcm_prepare(c->pcm), 0);
+	case_write(c, 4000, 4000);
+	assert_int_equal(snd_pcm_drop(c->pcm), 0);
+	read_diversion(&d, text);
+	end_diversion(&d);
+	assert_int_equal(count_texts(text, "]: stopped, "), 2);
+	assert_int_equal(count_texts(text, "]: stopped, 0 "), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +479,7 @@ int main(void)
 		case_test(dump_describes_the_link),
 		case_test(debugging_tells_of_the_link),
 		case_test(debugging_tells_whether_the_microphone_is_allowed),
+		case_test(debugging_tells_what_is_asked_for),
 	};
 
 	return case_run(tests);
