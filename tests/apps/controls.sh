@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# How a program is judged that can be paused, and can go to another place of what it plays. Sourced after plays.sh. Its
+# file has pause() and resume(), or seek_to SECONDS, or all three.
+
+# Where it is sent, in seconds, and how far from there it may begin, in ms.
+SEEK_TO=8 SEEK_MS=${SEEK_MS:-300}
+# What is missing or heard twice at a pause, in ms, of a program that does not pause the device (PAUSE_DROPS says how).
+PAUSE_MS=0
+
+can() {
+	declare -F "$1" >/dev/null
+}
+
+# heard_last: the last frame that was not silent.
+heard_last() {
+	local first last count
+	read -r first last count < <("$TOOLS/sound-check" bounds 2 "$HEARD")
+	echo "$last"
+}
+
+sound_is_beyond() {
+	[ "$(heard_last)" -ge "$1" ]
+}
+
+# hear_more: another second of it.
+hear_more() {
+	wait_for 15 sound_is_beyond $(($(heard_last) + SESSION_RATE)) || note "it plays no further"
+}
+
+# conduct: a second, a pause, a second, and the rest from another place on.
+conduct() {
+	hear_more
+	if can pause; then
+		pause
+		tap_go_on "$HEARD" 900
+		resume
+		hear_more
+	fi
+	! can seek_to || seek_to $SEEK_TO
+}
+
+# Lines "JUMP SILENT" for each place between two pieces: how many frames of the sound are left out there, negative when
+# some are heard again, and how long it is silent.
+seams() {
+	awk '$1 == "piece" { if (end) print $2 - end, $5; end = $2 + $3 }' <<<"$PIECES"
+}
+
+# pause_seam: of the longest silence, which is that of the pause: what is left out there.
+pause_seam() {
+	seams | awk -v least=$((SESSION_RATE * 2 / 5)) '$2 > least && $2 > max { max = $2; jump = $1 } END { print jump }'
+}
+
+# seek_target: the first frame after a jump of more than a second.
+seek_target() {
+	awk -v least=$((SESSION_RATE * 3)) '$1 == "piece" { if (end && $2 - end > least) { print $2; exit } end = $2 + $3 }' \
+		<<<"$PIECES"
+}
+
+pause_is_right() {
+	local jump
+	jump=$(pause_seam)
+	[ -n "$jump" ] && [ "${jump#-}" -le $((PAUSE_MS * SESSION_RATE / 1000)) ]
+}
+
+seek_is_right() {
+	local target off
+	target=$(seek_target)
+	off=$((${target:-0} - SEEK_TO * SESSION_RATE))
+	[ "${off#-}" -le $((SEEK_MS * SESSION_RATE / 1000)) ]
+}
+
+# stray_seams: places that neither the pause nor the seeking explains.
+stray_seams() {
+	local expected=0
+	! can pause || expected=$((expected + 1))
+	! can seek_to || expected=$((expected + 1))
+	echo $(($(seams | awk '$1 != 0 || $2 > 0' | wc -l) - expected))
+}
+
+is_conducted() {
+	{ ! can pause || pause_is_right; } && { ! can seek_to || seek_is_right; } &&
+		[ "$(stray_seams)" -le 0 ] && [ "$(others)" -le $RAMP_MAX ] && end_is_right
+}
+
+pause_check() {
+	local how="pauses the device" text
+	asked_for paused || how=${PAUSE_DROPS:-it does not pause the device}
+	text="pauses: $(pause_seam) frames left out; $how"
+	check "$text" pause_is_right || { show_pieces && return; }
+	if asked_for paused; then result pauses exact; else result pauses "yes" && result remark "$how"; fi
+}
+
+seek_check() {
+	check "seeks: to $SEEK_TO s, is at frame $(seek_target)" seek_is_right && result seeks yes
+}
+
+# controls: pausing, seeking, and the end after that.
+controls() {
+	tried 'perform long conduct' is_conducted
+	! can pause || pause_check
+	! can seek_to || seek_check
+	check_number "paused and sought: other seams" "$(stray_seams)" -le 0
+	check_number "paused and sought: frames in one place that are of nobody" "$(others)" -le $RAMP_MAX
+	check "paused and sought: ends, exit code $PLAY_CODE, $(missing_at_end) frames missing" \
+		test "$PLAY_CODE" -eq "${EXIT_CODE:-0}" && end_is_right
+	is_conducted || show_pieces
+	node_check playback
+}

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# How a program that plays is judged. Sourced after guest.sh and show.sh. A program's file has play(), which plays the
+# file SOUND of the user's home, and ends when that is over.
+
+PLAY_LOG=$WORK/program.log
+# Ramps of the backend where a stream runs dry or is stopped, in frames.
+RAMP_MAX=256
+# How long a program may take to end after its last frame was heard; it may be asked for more by a program's file.
+END_MS=700
+# A whole sound that is heard a bit before dom0's graph has recorded it.
+EARLY_MS=150
+
+# make_sounds: noise.* for playing once, long.* for pausing and seeking, in the session: .raw, .wav, and .f32 as it is
+# in dom0's graph.
+make_sounds() {
+	local name frames
+	for name in noise:$((SESSION_RATE * 5 / 2)) long:$((SESSION_RATE * 10)); do
+		frames=${name#*:} name=$SESSION/${name%:*}
+		noise "$name.raw" S16 2 "$frames" "$frames"
+		raw_to_wav "$name.raw" S16 2 "$SESSION_RATE" "$name.wav"
+		"$TOOLS/sound-make" floats S16 <"$name.raw" >"$name.f32"
+	done
+}
+
+frames_of() {
+	echo $(($(stat -c %s "$1.f32") / 8))
+}
+
+# timed_play: and the moment of its end.
+timed_play() {
+	local res
+	play
+	res=$?
+	now_ns >"$SESSION/guest/ended"
+	return $res
+}
+
+# perform NAME [FUNCTION]: the program plays the sound once while dom0 listens, and the function does something
+# meanwhile. Sets HEARD, PIECES (of sound-pieces), PLAY_CODE.
+perform() {
+	SOUND=$1.wav PLAYED=$SESSION/$1 HEARD=$SESSION/heard.f32
+	[ -e "$GUEST_HOME/$SOUND" ] || guest_file "$PLAYED.wav"
+	tap_sink "$HEARD"
+	guest_start "$PLAY_LOG" timed_play
+	[ -z "${2:-}" ] || "$2"
+	guest_wait "${PLAY_LIMIT_S:-40}"
+	PLAY_CODE=$?
+	tap_go_on "$HEARD" 300
+	PIECES=$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$HEARD")
+}
+
+# tried PERFORMANCE JUDGE: again, five times at most, when the graph was late and the judge not content.
+tried() {
+	local try
+	for try in 1 2 3 4 5; do
+		$1
+		if $2; then
+			tap_stop
+			return
+		fi
+		wait_for 3 graph_was_late
+		tap_stop
+		graph_was_late || return
+		note "the graph was late in attempt $try ($(late_nodes))"
+	done
+}
+
+# ---- what was heard ----
+
+# column N: of the pieces.
+column() {
+	awk -v n="$1" '$1 == "piece" { print $(n + 1) }' <<<"$PIECES"
+}
+
+count_pieces() {
+	grep -c '^piece' <<<"$PIECES"
+}
+
+# The frame after the last one that was heard.
+heard_end() {
+	awk '$1 == "piece" { end = $2 + $3 } END { print end + 0 }' <<<"$PIECES"
+}
+
+# others: how many frames at most are in one place that are neither silent nor of the sound.
+others() {
+	awk '{ n = $1 == "end" ? $3 : $6 } n > max { max = n } END { print max + 0 }' <<<"$PIECES"
+}
+
+# heard_ns FRAME: when a frame of the recording was in the graph.
+heard_ns() {
+	awk -v "frame=$1" -v "rate=$SESSION_RATE" '$1 > frame { exit } { at = $1; ns = $2 }
+		END { printf "%.0f\n", ns + (frame - at) * 1e9 / rate }' "$HEARD.times"
+}
+
+# unplayed: frames that the program has thrown away at its end, as the plugin tells.
+unplayed() {
+	sed -n 's/.*stopped, \([0-9]*\) frames are not played.*/\1/p' "$PLAY_LOG" | tail -n 1
+}
+
+asked_for() {
+	grep -qE "xaring\[[0-9]+\]: $1," "$PLAY_LOG"
+}
+
+# missing_at_end: how many frames of the sound were not heard.
+missing_at_end() {
+	echo $(($(frames_of "$PLAYED") - $(heard_end)))
+}
+
+# end_is_right: the last frame was heard; or the program is known to cut its end (CUTS says why), and not more is
+# missing than it has thrown away itself.
+end_is_right() {
+	local missing thrown
+	missing=$(missing_at_end) thrown=$(unplayed)
+	[ "$missing" -eq 0 ] || { [ -n "${CUTS:-}" ] && [ "$missing" -le "${thrown:-0}" ]; }
+}
+
+is_whole() {
+	[ "$(count_pieces)" -eq 1 ] && [ "$(column 1)" -eq 0 ] && [ "$(others)" -le $RAMP_MAX ] && end_is_right
+}
+
+# ---- checks ----
+
+show_pieces() {
+	[ -n "$PIECES" ] && head -n 8 <<<"$PIECES" | bare_quote
+	show_log
+}
+
+exact_frames_check() {
+	local exact
+	exact=$(awk '$1 == "piece" { n += $3 } END { print n + 0 }' <<<"$PIECES")
+	check "plays: $exact of $(frames_of "$PLAYED") frames exact, in $(count_pieces) pieces" is_whole ||
+		{ show_pieces && return 1; }
+	result plays exact
+}
+
+# Says how the program ends what it plays.
+end_check() {
+	local missing how
+	missing=$(missing_at_end)
+	if [ "$missing" -gt 0 ]; then
+		how="cuts its end: $(ms "$missing") ms missing, $(ms "$(unplayed)") ms thrown away by itself"
+		result ends "cuts its end"
+		result remark "$CUTS"
+	elif asked_for drains; then
+		how="drains" && result ends drains
+	else
+		how="waits until all is played" && result ends waits
+	fi
+	check "ends: exit code $PLAY_CODE, $how" test "$PLAY_CODE" -eq "${EXIT_CODE:-0}" || show_log
+}
+
+# time_check: from the first frame heard to the last real time has passed, and the program has ended soon afterwards,
+# and not before. Of a sound in one piece.
+time_check() {
+	local at frames first last ended
+	at=$(column 3) frames=$(column 2)
+	first=$(heard_ns "$at") last=$(heard_ns $((at + frames))) ended=$(cat "$SESSION/guest/ended")
+	check_between "real time: of what $frames frames take, in %" \
+		"$(awk -v ns=$((last - first)) -v frames="$frames" -v "rate=$SESSION_RATE" \
+			'BEGIN { printf "%.2f", ns * rate / frames / 1e7 }')" 99 101
+	[ -n "${CUTS:-}" ] ||
+		check_between "ends so many ms after its last frame" $(((ended - last) / 1000000)) -$EARLY_MS "$END_MS"
+}
+
+node_check() {
+	check "frees its stream" wait_for 5 node_is_gone "xen.$GUEST_VM.$1.1"
+}
+
+# plays: once, the whole sound, frame by frame.
+plays() {
+	tried 'perform noise' is_whole
+	exact_frames_check && time_check
+	end_check
+	node_check playback
+}
+
+# sounds SECONDS DB: for what makes its own sound: how long it is heard, at least, and how loud.
+sounds() {
+	local first last count seconds
+	perform noise
+	tap_stop
+	read -r first last count < <("$TOOLS/sound-check" bounds 2 "$HEARD")
+	seconds=$(awk -v n=$((last - first)) -v "rate=$SESSION_RATE" 'BEGIN { printf "%.2f", n / rate }')
+	check_real "sounds: seconds" "$seconds" '>=' "$1"
+	check_real "sounds: level in dB" "$("$TOOLS/sound-check" level 2 "$HEARD")" '>' "$2" && result plays yes
+	end_of_sound_check
+	node_check playback
+}
+
+# Of a sound that nobody knows: nothing was thrown away.
+end_of_sound_check() {
+	local how=waits thrown
+	thrown=$(unplayed)
+	! asked_for drains || how=drains
+	check "ends: exit code $PLAY_CODE, $how" test "$PLAY_CODE" -eq "${EXIT_CODE:-0}" || show_log
+	if [ -n "${CUTS:-}" ]; then
+		note "cuts its end: ${thrown:-0} frames thrown away by itself"
+		result ends "cuts its end" && result remark "$CUTS"
+	else
+		check_number "frames thrown away at its end" "${thrown:-0}" -le $((SESSION_RATE / 20)) && result ends "$how"
+	fi
+}
