@@ -357,18 +357,38 @@ static void read_frames(struct pcm_xen *p, void *to, uint32_t frames)
 		rearm(p, clock_now_ns(), p->io.state, p->io.appl_ptr + frames);
 }
 
+/*
+ * Through mmap alsa-lib asks for what is there up to the end of its buffer. A program may go on at the buffer's begin
+ * without asking again (PipeWire does): of a card the rest is there, and so it is of ours.
+ */
+static void read_beyond_end(struct pcm_xen *p, void *begin, uint32_t offset, uint32_t frames)
+{
+	uint64_t avail = position_avail(&p->position, p->io.appl_ptr);
+	uint32_t rest;
+
+	if (p->io.access == SND_PCM_ACCESS_RW_INTERLEAVED ||
+	    (uint64_t)offset + frames != p->io.buffer_size || avail <= frames)
+		return;
+	rest = (uint32_t)avail - frames;
+	xaring_client_read(p->client, position_index(&p->position, p->io.appl_ptr) + frames, begin,
+			   rest < offset ? rest : offset);
+}
+
 static snd_pcm_sframes_t on_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
 				     snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
-	char *at = (char *)areas->addr + (areas->first + areas->step * offset) / 8;
+	char *begin = (char *)areas->addr + areas->first / 8;
+	char *at = begin + areas->step / 8 * offset;
 	struct pcm_xen *p = pcm_of(io);
 
 	pthread_mutex_lock(&p->lock);
 	p->total_told = p->total_seen;
-	if (p->position.is_capture)
+	if (p->position.is_capture) {
 		read_frames(p, at, (uint32_t)size);
-	else
+		read_beyond_end(p, begin, (uint32_t)offset, (uint32_t)size);
+	} else {
 		write_frames(p, at, (uint32_t)size);
+	}
 	pthread_mutex_unlock(&p->lock);
 	return (snd_pcm_sframes_t)size;
 }

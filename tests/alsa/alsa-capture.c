@@ -46,6 +46,13 @@ static void assert_recorded(const struct test_case *c, const uint8_t *bytes, uin
 	(is_hearing ? assert_heard : assert_silence)(c, bytes, frames);
 }
 
+static void assert_recorded_at(const struct test_case *c, const snd_pcm_channel_area_t *areas,
+			       snd_pcm_uframes_t offset, snd_pcm_uframes_t frames)
+{
+	assert_recorded(c, (uint8_t *)areas->addr + areas->first / 8 + offset * c->frame_bytes,
+			(uint32_t)frames);
+}
+
 static snd_pcm_sframes_t read_mmap(struct test_case *c, snd_pcm_uframes_t frames)
 {
 	const snd_pcm_channel_area_t *areas;
@@ -57,8 +64,7 @@ static snd_pcm_sframes_t read_mmap(struct test_case *c, snd_pcm_uframes_t frames
 	/* Twice: looking again changes nothing. */
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(snd_pcm_mmap_begin(c->pcm, &areas, &offset, &frames), 0);
-	assert_recorded(c, (uint8_t *)areas->addr + areas->first / 8 + offset * c->frame_bytes,
-			(uint32_t)frames);
+	assert_recorded_at(c, areas, offset, frames);
 	return snd_pcm_mmap_commit(c->pcm, offset, frames);
 }
 
@@ -235,6 +241,31 @@ static void frames_that_were_only_looked_at_are_still_there(void **state)
 	assert_in_range(snd_pcm_avail_update(c->pcm), 0, 4096 - 1024);
 }
 
+/* PipeWire asks once, and goes on at the buffer's begin: a card has all that is there in its buffer. */
+static void what_is_beyond_the_end_of_the_buffer_is_there(void **state)
+{
+	struct test_case *c = *state;
+	const snd_pcm_channel_area_t *areas;
+	snd_pcm_uframes_t offset, frames = 1024;
+
+	if (case_lacks_backend())
+		return;
+	case_serve(c, 1024);
+	open_capture(c, SND_PCM_NONBLOCK, (struct shape){.mmap = true});
+	begin_hearing(c);
+	for (int i = 0; i < 3; i++) {
+		record(c, true, i ? 4096 - 1024 : 2 * 4096 + 3800);
+		case_wait_until(snd_pcm_avail(c->pcm) >= 1024);
+		assert_int_equal(snd_pcm_mmap_begin(c->pcm, &areas, &offset, &frames), 0);
+		assert_int_equal(frames, 4096 - 3800);
+		assert_recorded_at(c, areas, offset, frames);
+		assert_recorded_at(c, areas, 0, 1024 - frames);
+		assert_int_equal(snd_pcm_mmap_commit(c->pcm, offset, 1024), 1024);
+		frames = 1024;
+	}
+	assert_true(heard >= 4096);
+}
+
 static void overrun_stops_unless_told_not_to(void **state)
 {
 	struct test_case *c = *state;
@@ -293,6 +324,7 @@ int main(void)
 		case_test(a_backend_that_goes_leaves_silence),
 		case_test(polls_as_a_kernel_device),
 		case_test(frames_that_were_only_looked_at_are_still_there),
+		case_test(what_is_beyond_the_end_of_the_buffer_is_there),
 		case_test(overrun_stops_unless_told_not_to),
 		case_test(pause_and_drain),
 	};
