@@ -145,14 +145,21 @@ static void tell_microphone(struct pcm_xen *p)
 }
 
 /* And what a program asks for: one that drops what it has written ends too early, whoever plays it. */
-static void tell_asked(const struct pcm_xen *p, const char *asked)
+static void tell_asked(const struct pcm_xen *p, const char *asked, uint64_t now_ns)
 {
 	int32_t fill = position_fill(&p->position, p->io.appl_ptr);
+	int32_t delay = (int32_t)xaring_client_delay(p->client, now_ns);
 
-	if (p->is_debugged)
-		xaring_log(XARING_LOG_DEBUG, "%s, %d frames are not %s", asked,
-			   (int)(p->position.is_capture ? -fill : fill),
-			   p->position.is_capture ? "read" : "played");
+	if (!p->is_debugged)
+		return;
+	/* What the backend has taken, and nobody has heard yet, goes with the rest. */
+	if (p->is_started && !p->state.drained && delay > fill)
+		fill = delay;
+	if (p->position.is_capture)
+		xaring_log(XARING_LOG_DEBUG, "%s", asked);
+	else
+		xaring_log(XARING_LOG_DEBUG, "%s, %d of %lu frames are not played", asked,
+			   (int)fill, p->io.appl_ptr);
 }
 
 static void update(struct pcm_xen *p, uint64_t now_ns)
@@ -287,14 +294,15 @@ static int on_start(snd_pcm_ioplug_t *io)
 static int on_stop(snd_pcm_ioplug_t *io)
 {
 	struct pcm_xen *p = pcm_of(io);
+	uint64_t now_ns = clock_now_ns();
 
 	pthread_mutex_lock(&p->lock);
 	if (p->is_debugged && p->is_started) {
-		observe(p, clock_now_ns());
-		tell_asked(p, "stopped");
+		observe(p, now_ns);
+		tell_asked(p, "stopped", now_ns);
 	}
 	stop_stream(p);
-	rearm(p, clock_now_ns(), SND_PCM_STATE_SETUP, io->appl_ptr);
+	rearm(p, now_ns, SND_PCM_STATE_SETUP, io->appl_ptr);
 	pthread_mutex_unlock(&p->lock);
 	return 0;
 }
@@ -446,7 +454,7 @@ static int on_pause(snd_pcm_ioplug_t *io, int enable)
 
 	pthread_mutex_lock(&p->lock);
 	observe(p, now_ns);
-	tell_asked(p, enable ? "paused" : "resumed");
+	tell_asked(p, enable ? "paused" : "resumed", now_ns);
 	if (enable)
 		xaring_client_pause(p->client, now_ns);
 	else
@@ -463,7 +471,7 @@ static void begin_drain(struct pcm_xen *p, uint64_t now_ns)
 		start_stream(p, now_ns);
 	if (p->is_draining)
 		return;
-	tell_asked(p, "drains");
+	tell_asked(p, "drains", now_ns);
 	xaring_client_drain(p->client, now_ns);
 	p->is_draining = true;
 }

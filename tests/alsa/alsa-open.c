@@ -452,7 +452,7 @@ static void debugging_tells_what_is_asked_for(void **state)
 	assert_non_null(again);
 	assert_memory_equal(again + strlen("resumed"), asked + strlen("paused"), 5);
 	assert_non_null(strstr(again, "drains, "));
-	assert_non_null(strstr(again, "]: stopped, 0 frames are not played"));
+	assert_non_null(strstr(again, "]: stopped, 0 of 4000 frames are not played"));
 	assert_int_equal(snd_pcm_prepare(c->pcm), 0);
 	case_write(c, 4000, 4000);
 	assert_int_equal(snd_pcm_drop(c->pcm), 0);
