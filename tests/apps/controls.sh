@@ -3,9 +3,10 @@
 # How a program is judged that can be paused, and can go to another place of what it plays. Sourced after plays.sh. Its
 # file has pause() and resume(), or seek_to SECONDS, or all three.
 
-# Where it is sent, in seconds, and how far from there it may begin, in ms.
-SEEK_TO=8 SEEK_MS=${SEEK_MS:-300}
-# What is missing or heard twice at a pause, in ms, of a program that does not pause the device (PAUSE_DROPS says how).
+# Where it is sent, in seconds, and how far from there it may begin, in ms; more for a reason (SEEK_SKIPS).
+SEEK_TO=8 SEEK_MS=50
+# What may be missing or heard twice at a pause, in ms: none, but for a program that does not pause the device, and then
+# for a reason (PAUSE_DROPS).
 PAUSE_MS=0
 
 can() {
@@ -88,11 +89,17 @@ pause_check() {
 	asked_for paused || how=${PAUSE_DROPS:-it does not pause the device}
 	text="pauses: $(pause_seam) frames left out; $how"
 	check "$text" pause_is_right || { show_pieces && return; }
-	if asked_for paused; then result pauses exact; else result pauses "yes" && result remark "$how"; fi
+	if [ "$(pause_seam)" -eq 0 ]; then result pauses exact; else result pauses "drops $(ms "$(pause_seam)") ms"; fi
+	asked_for paused || result remark "$how"
 }
 
 seek_check() {
-	check "seeks: to $SEEK_TO s, is at frame $(seek_target)" seek_is_right && result seeks yes
+	check "seeks: to $SEEK_TO s, is at frame $(seek_target)" seek_is_right || return
+	result seeks exact
+	[ "$(seek_target)" -eq $((SEEK_TO * SESSION_RATE)) ] || {
+		result seeks "$(ms $(($(seek_target) - SEEK_TO * SESSION_RATE))) ms off"
+		result remark "${SEEK_SKIPS:-}"
+	}
 }
 
 # controls: pausing, seeking, and the end after that.
@@ -102,8 +109,8 @@ controls() {
 	! can seek_to || seek_check
 	check_number "paused and sought: other seams" "$(stray_seams)" -le 0
 	check_number "paused and sought: frames in one place that are of nobody" "$(others)" -le $RAMP_MAX
-	check "paused and sought: ends, exit code $PLAY_CODE, $(missing_at_end) frames missing" \
-		test "$PLAY_CODE" -eq "${EXIT_CODE:-0}" && end_is_right
+	check "paused and sought: ends, exit code $PLAY_CODE" test "$PLAY_CODE" -eq "${EXIT_CODE:-0}"
+	check "paused and sought: $(missing_at_end) frames missing at its end" end_is_right
 	is_conducted || show_pieces
 	node_check playback
 }

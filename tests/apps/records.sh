@@ -59,7 +59,8 @@ is_one_piece() {
 }
 
 took_room() {
-	is_one_piece "$PIECES" && [ "$(column 2)" -ge $((SESSION_RATE / 2)) ]
+	is_one_piece "$PIECES" && [ "$(column 2)" -ge $((SESSION_RATE / 2)) ] &&
+		[ "$RECORD_CODE" -eq "${RECORD_EXIT_CODE:-0}" ]
 }
 
 # A microphone that has not heard all itself is the graph's matter.
@@ -88,3 +89,44 @@ records() {
 
 # How long a program may take to begin and end, and how much more it may write than it was asked for.
 START_MS=2000 RECORD_MORE_MS=100
+
+# ---- both at once ----
+
+# loop_room: a program plays what it records, until it is ended.
+loop_room() {
+	HEARD=$SESSION/heard.f32
+	tap_start "test-mic:FL,FR:$SESSION/mic.f32" "$SESSION_SINK:$SESSION_CHANNELS:$HEARD"
+	guest_start "$PLAY_LOG" play
+	wait_for 10 capture_is_linked_here || note "it does not record"
+	mic_hears "$SESSION/room.au"
+	tap_go_on "$HEARD" 3000
+	room_ends
+	guest_kill INT
+	guest_wait 10
+	PLAY_CODE=$?
+	ROOM_PIECES=$("$TOOLS/sound-pieces" 2 "$SESSION/room.f32" "$SESSION/mic.f32")
+	PIECES=$("$TOOLS/sound-pieces" 2 "$SESSION/room.f32" "$HEARD")
+}
+
+# It was ended in the middle: with a ramp.
+looped_room() {
+	[ "$(count_pieces)" -eq 1 ] && [ "$(column 2)" -ge "$SESSION_RATE" ] && [ "$(others)" -le $RAMP_MAX ]
+}
+
+looped_if_room_is_whole() {
+	is_one_piece "$ROOM_PIECES" || echo "$(now_ns) late microphone" >>"$TAP_LOG"
+	looped_room
+}
+
+# loops: what the microphone hears comes out again, frame by frame.
+loops() {
+	tried loop_room looped_if_room_is_whole
+	if check "loops: $(column 2 | head -n 1) frames exact, in $(count_pieces) pieces" looped_room; then
+		result plays exact && result records exact
+	else
+		show_pieces
+	fi
+	check "ends: exit code $PLAY_CODE" test "$PLAY_CODE" -eq "${EXIT_CODE:-0}"
+	node_check playback
+	node_check capture
+}

@@ -13,7 +13,8 @@ PACKAGES_EVERY="alsa-utils dbus iproute2 kmod procps python3-minimal"
 # A kind of guest is a list of packages; a program says which kind it needs (KIND). A word alone for which there is no
 # package in a release is given as RELEASE:PACKAGE.
 PACKAGES_alsa="sox libsox-fmt-alsa mpv ffmpeg mpd mpc mplayer gstreamer1.0-tools gstreamer1.0-alsa
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-good python3-pyaudio libopenal1
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-good python3-pyaudio
+	python3-gst-1.0 libopenal1
 	espeak-ng fluidsynth timgm6mb-soundfont"
 PACKAGES_i386="alsa-utils:i386"
 

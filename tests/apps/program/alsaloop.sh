@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# It plays what it records, until it is ended.
+KIND=alsa PACKAGE=alsa-utils
+
+play() {
+	guest alsaloop -C default -P default -f S16_LE -c 2 -r 48000 -t 200000
+}
+
+try() {
+	loops
+}
