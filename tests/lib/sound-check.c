@@ -16,6 +16,8 @@
  *   sound-check bounds CHANNELS RECORDED
  *       Prints the number of the first frame that is not silent, that of the last, and how many there are;
  *       0 0 when all are silent.
+ *   sound-check holes CHANNELS RECORDED
+ *       Prints how many frames between the first one that is not silent and the last one are.
  *   sound-check moment CHANNELS RATE RECORDED FRAME TAPPED
  *       Prints when, in ns, the 16 frames of RECORDED from FRAME on began to be heard in TAPPED, a recording of
  *       sound-tap; nothing, and exit 1, when they never were.
@@ -506,6 +508,26 @@ static int check_bounds(const char *channels_text, const char *recorded)
 	return 0;
 }
 
+static int check_holes(const char *channels_text, const char *recorded)
+{
+	struct file file = map_file(recorded);
+	const float *samples = (const float *)(const void *)file.bytes;
+	uint32_t channels = (uint32_t)strtoul(channels_text, NULL, 10);
+	size_t n = file.size / sizeof(float) / channels, at = find_sound(samples, n, channels);
+	size_t silent = 0, holes = 0;
+
+	for (; at < n; at++) {
+		if (is_silent(samples + at * channels, channels)) {
+			silent++;
+			continue;
+		}
+		holes += silent;
+		silent = 0;
+	}
+	printf("%zu\n", holes);
+	return 0;
+}
+
 static int check_moment(const char *channels, const char *rate, const char *recorded,
 			const char *frame, const char *tapped)
 {
@@ -562,6 +584,8 @@ int main(int argc, char **argv)
 				   argc == 7 ? argv[6] : NULL);
 	if (argc == 4 && strcmp(argv[1], "bounds") == 0)
 		return check_bounds(argv[2], argv[3]);
+	if (argc == 4 && strcmp(argv[1], "holes") == 0)
+		return check_holes(argv[2], argv[3]);
 	if (argc == 7 && strcmp(argv[1], "moment") == 0)
 		return check_moment(argv[2], argv[3], argv[4], argv[5], argv[6]);
 	if (argc == 5 && strcmp(argv[1], "end-level") == 0)
@@ -575,6 +599,7 @@ int main(int argc, char **argv)
 			"       sound-check coded VM RATE RECORDED [LOG [GAIN]] |\n"
 			"       sound-check level CHANNELS RECORDED [FROM_NS TO_NS] |\n"
 			"       sound-check bounds CHANNELS RECORDED |\n"
+			"       sound-check holes CHANNELS RECORDED |\n"
 			"       sound-check moment CHANNELS RATE RECORDED FRAME TAPPED |\n"
 			"       sound-check end-level CHANNELS FRAMES RECORDED\n");
 	return 2;

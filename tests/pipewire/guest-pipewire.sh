@@ -12,41 +12,11 @@ set -u
 # shellcheck source=tests/lib/mic.sh
 . "$XARING_SOURCE/tests/lib/mic.sh"
 
+# shellcheck source=tests/lib/guest-server.sh
+. "$XARING_SOURCE/tests/lib/guest-server.sh"
+
 # shellcheck disable=SC2034
 SESSION_VMS=work
-GUEST_PIPEWIRE='' GUEST_WIREPLUMBER=''
-
-# guest COMMAND...: in the guest's session. What is to be ended by its number is started with GUEST itself.
-guest() {
-	"${GUEST[@]}" "$@"
-}
-
-guest_answers() {
-	guest pw-cli info 0 >/dev/null 2>&1
-}
-
-# guest_default_is SINK|SOURCE NODE
-guest_default_is() {
-	guest wpctl inspect "@DEFAULT_AUDIO_$1@" 2>/dev/null | grep -q "node.name = \"$2\""
-}
-
-guest_start() {
-	GUEST=(env XDG_RUNTIME_DIR="$SESSION/guest/run" XDG_CONFIG_HOME="$SESSION/guest/config"
-		XDG_STATE_HOME="$SESSION/guest/state" XARING_SOCKET="$(vm_socket work)")
-	mkdir -p "$SESSION/guest/config/pipewire/pipewire.conf.d"
-	mkdir -m 0700 "$SESSION/guest/run"
-	ln -s "$XARING_SOURCE/conf/pipewire/50-xen.conf" "$SESSION/guest/config/pipewire/pipewire.conf.d/"
-	cp -r "$XDG_CONFIG_HOME/wireplumber" "$SESSION/guest/config/"
-	"${GUEST[@]}" pipewire >"$SESSION/log/guest-pipewire" 2>&1 </dev/null &
-	GUEST_PIPEWIRE=$!
-	at_exit 'end_process "$GUEST_PIPEWIRE"'
-	wait_or_die 10 "the guest's PipeWire: an answer" guest_answers
-	"${GUEST[@]}" wireplumber >"$SESSION/log/guest-wireplumber" 2>&1 </dev/null &
-	GUEST_WIREPLUMBER=$!
-	at_exit 'end_process "$GUEST_WIREPLUMBER"'
-	wait_or_die 10 "the guest's sink as its default" guest_default_is SINK xen_output
-	wait_or_die 10 "the guest's microphone as its default" guest_default_is SOURCE xen_input
-}
 
 # All 24 bits of floats.
 plays() {
@@ -98,7 +68,7 @@ records() {
 # Without a backend as well: PipeWire opens the device while it starts, and ends when that fails.
 session_open
 session_start
-guest_start
+guest_server_start "$(vm_socket work)"
 pass "the guest's PipeWire starts without a backend, its defaults are xen_output and xen_input"
 mic_add
 daemon_start
