@@ -3,10 +3,11 @@
 # A guest, as far as a program can see: a root of its own, which it cannot write, its own processes, network and
 # name, no sound card, and the socket of the VM in the place where xaring-guestd has it. Sourced after session.sh and
 # roots.sh. One is open at a time. Programs run in it as the user with the number 1000, who is in the group audio, in
-# /home/user, which is GUEST_HOME outside.
+# his home, GUEST_HOME_INSIDE, which is GUEST_HOME outside.
 # shellcheck disable=SC2016
 
-GUEST_VM=guest
+GUEST_VM=guest GUEST_USER=user
+GUEST_HOME_INSIDE=/home/$GUEST_USER
 GUEST_PID='' GUEST_HOLDER='' GUEST_KEYS=''
 # More variables for programs, of the form NAME=VALUE.
 GUEST_ENV=()
@@ -14,7 +15,7 @@ GUEST_ENV=()
 # The first process of the guest. Where /proc is still the one outside, its number outside is there.
 guest_script() {
 	cat <<-'END'
-		root=$1 home=$2 socket=$3
+		root=$1 home=$2 socket=$3 inside=$4
 		read -r pid rest </proc/self/stat
 		mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" && cd "$root" &&
 		mount -t proc proc proc &&
@@ -32,7 +33,7 @@ guest_script() {
 		mkdir -p run/xaring run/user/1000 && touch run/xaring/socket &&
 		chown 1000:1000 run/user/1000 && chmod 0700 run/user/1000 &&
 		mount --bind "$socket" run/xaring/socket &&
-		mount --bind "$home" home/user &&
+		mount --bind "$home" ".$inside" &&
 		hostname guest || exit
 		exec chroot . sh -c 'ip link set lo up && echo "$0" >&3 && exec 3>&- && exec sleep infinity' "$pid"
 	END
@@ -48,7 +49,7 @@ guest_open() {
 	as_root chown 1000:1000 "$GUEST_HOME"
 	mkfifo "$folder/keys"
 	as_root unshare --mount --pid --net --uts --ipc --fork --kill-child --propagation private bash -c \
-		"$(guest_script)" - "$GUEST_ROOT" "$GUEST_HOME" "$(vm_socket $GUEST_VM)" \
+		"$(guest_script)" - "$GUEST_ROOT" "$GUEST_HOME" "$(vm_socket $GUEST_VM)" $GUEST_HOME_INSIDE \
 		3>"$folder/pid" >"$SESSION/log/guest" 2>&1 </dev/null &
 	GUEST_HOLDER=$!
 	wait_or_die 10 "a guest" test -s "$folder/pid"
@@ -72,8 +73,8 @@ guest_enter() {
 
 # guest COMMAND...: as the user. XARING_DEBUG has the plugin say what a program asks of it.
 guest() {
-	guest_enter --reuid=1000 --regid=1000 --init-groups -- /usr/bin/env -i -C /home/user HOME=/home/user USER=user \
-		LOGNAME=user LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 TERM=xterm \
+	guest_enter --reuid=1000 --regid=1000 --init-groups -- /usr/bin/env -i -C $GUEST_HOME_INSIDE \
+		HOME=$GUEST_HOME_INSIDE USER=$GUEST_USER LOGNAME=$GUEST_USER LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 TERM=xterm \
 		XARING_DEBUG=1 "${GUEST_ENV[@]}" "$@"
 }
 

@@ -15,7 +15,7 @@ EARLY_MS=150
 # in dom0's graph.
 make_sounds() {
 	local name frames
-	for name in noise:$((SESSION_RATE * 5 / 2)) long:$((SESSION_RATE * 10)); do
+	for name in noise:$((SESSION_RATE * 2)) long:$((SESSION_RATE * 9)); do
 		frames=${name#*:} name=$SESSION/${name%:*}
 		noise "$name.raw" S16 2 "$frames" "$frames"
 		raw_to_wav "$name.raw" S16 2 "$SESSION_RATE" "$name.wav"
@@ -50,7 +50,27 @@ perform() {
 	PIECES=$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$HEARD")
 }
 
-# tried PERFORMANCE JUDGE: again, five times at most, when the graph was late and the judge not content.
+# witness_starts: a shell with the priority of the guest's programs, which says in the recorder's log when it was late:
+# so late that a program with a short buffer would have run dry.
+WITNESS_LATE_MS=20
+witness_starts() {
+	exec {NOTHING}<> <(:)
+	witness &
+	WITNESS=$!
+	as_root renice -n -15 $WITNESS >/dev/null
+	at_exit end_process $WITNESS
+}
+
+witness() {
+	local none due
+	while :; do
+		due=$((${EPOCHREALTIME/./} + 10000 + WITNESS_LATE_MS * 1000))
+		read -r -t 0.01 -u "$NOTHING" none
+		[ "${EPOCHREALTIME/./}" -le $due ] || echo "$(now_ns) late guest" >>"$SESSION/log/tap"
+	done
+}
+
+# tried PERFORMANCE JUDGE: again, five times at most, when the graph or the guest was late and the judge not content.
 tried() {
 	local try
 	for try in 1 2 3 4 5; do
@@ -62,7 +82,7 @@ tried() {
 		wait_for 3 graph_was_late
 		tap_stop
 		graph_was_late || return
-		note "the graph was late in attempt $try ($(late_nodes))"
+		note "late in attempt $try: $(late_nodes)"
 	done
 }
 
@@ -93,10 +113,11 @@ heard_ns() {
 		END { printf "%.0f\n", ns + (frame - at) * 1e9 / rate }' "$HEARD.times"
 }
 
-# stopped_with N: of what the plugin has said when the stream was stopped last: 1: frames that were thrown away by that,
-# 2: how many the program had written since it prepared the stream.
+# stopped_with N: of what the plugin has said when the stream was stopped last: 1: frames that were thrown away by
+# that, 2: how many the program had written since it prepared the stream.
 stopped_with() {
-	sed -nE 's/.*: stopped, ([0-9]+) of ([0-9]+) frames are not played.*/\1 \2/p' "$PLAY_LOG" | tail -n 1 | cut -d' ' -f"$1"
+	sed -nE 's/.*: stopped, ([0-9]+) of ([0-9]+) frames are not played.*/\1 \2/p' "$PLAY_LOG" |
+		tail -n 1 | cut -d' ' -f"$1"
 }
 
 unplayed() {
@@ -183,33 +204,35 @@ node_check() {
 	check "frees its stream" wait_for 5 node_is_gone "xen.$GUEST_VM.$1.1"
 }
 
-# reference: when something is wrong, the same program plays to a device that keeps what it is given, and needs no time:
-# what is wrong there as well is the program's.
+# reference: when something is wrong, the same program plays to a device that keeps what it is given, and needs no
+# time: what is wrong there as well is the program's.
 reference() {
-	local pieces
-	guest_write .asoundrc <<-'END'
-		pcm.given { type file slave.pcm "null" file "/home/user/given.f32" format raw }
+	local pieces config=$GUEST_HOME/.asoundrc
+	[ ! -e "$config" ] || as_root mv "$config" "$config.kept"
+	guest_write .asoundrc <<-END
+		pcm.given { type file slave.pcm "null" file "$GUEST_HOME_INSIDE/given.f32" format raw }
 		pcm.!default { type plug slave { pcm given format FLOAT_LE channels 2 rate 48000 } }
 	END
 	guest_start "$WORK/reference.log" play
 	guest_wait 20
-	as_root rm "$GUEST_HOME/.asoundrc"
+	as_root rm "$config"
+	[ ! -e "$config.kept" ] || as_root mv "$config.kept" "$config"
 	pieces=$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$GUEST_HOME/given.f32" 2>/dev/null)
 	note "to a file, without Xen: $(PIECES=$pieces exact_frames) of $(frames_of "$PLAYED") frames exact"
 }
 
-# plays: once, the whole sound, frame by frame.
+# plays [NAME]: once, the whole sound, frame by frame.
 plays() {
-	tried 'perform noise' is_whole
+	tried "perform ${1:-noise}" is_whole
 	if exact_frames_check; then time_check; else reference; fi
 	end_check
 	node_check playback
 }
 
-# sounds SECONDS DB: for what makes its own sound: how long it is heard, at least, and how loud.
+# sounds SECONDS DB [NAME]: for what makes its own sound: how long it is heard, at least, and how loud.
 sounds() {
 	local first last count seconds
-	perform noise
+	perform "${3:-noise}"
 	tap_stop
 	read -r first last count < <("$TOOLS/sound-check" bounds 2 "$HEARD")
 	seconds=$(awk -v n=$((last - first)) -v "rate=$SESSION_RATE" 'BEGIN { printf "%.2f", n / rate }')

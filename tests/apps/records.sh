@@ -3,7 +3,7 @@
 # How a program that records is judged. Sourced after plays.sh and mic.sh. Its file has record(), which records the file
 # RECORDING of the user's home (.wav, or .raw of S16, stereo) for RECORD_S seconds, and ends.
 
-RECORD_S=3 RECORDING=recorded.wav
+RECORD_S=2 RECORDING=recorded.wav
 RECORD_LOG=$WORK/record.log
 
 make_room() {

@@ -5,7 +5,7 @@ KIND=alsa PACKAGE=libasound2-data
 DEVICE=default
 
 setup() {
-	guest_write .asoundrc <<-'END'
+	guest_write .asoundrc <<-END
 		pcm.with_plug { type plug slave.pcm xen }
 		pcm.with_route { type plug slave.pcm { type route slave { pcm xen channels 2 } ttable { 0.0 1 1.1 1 } } }
 		pcm.with_asym { type asym playback.pcm xen capture.pcm null }
@@ -18,7 +18,7 @@ setup() {
 				bindings.1 { slave a channel 1 }
 			}
 		}
-		pcm.with_file { type plug slave.pcm { type file slave.pcm xen file "/home/user/copy.raw" format raw } }
+		pcm.with_file { type plug slave.pcm { type file slave.pcm xen file "$GUEST_HOME_INSIDE/copy.raw" format raw } }
 		pcm.with_rate { type plug slave.pcm { type rate slave { pcm xen rate 44100 } } }
 		pcm.with_softvol {
 			type plug
@@ -36,20 +36,21 @@ play() {
 # through PLUGIN: the checks that follow have its name.
 through() {
 	NAME=alsa-lib-$1 DEVICE=with_$1
+	results_begin
 	result version "$(version_of "$PACKAGE")"
 }
 
-# refused PLUGIN COMMAND...: it does not play or record, but says so at once.
+# refused PLUGIN REASON COMMAND...: it does not play or record, but says so at once.
 refused() {
 	local why
 	through "$1"
-	guest_start "$PLAY_LOG" guest "${@:2}"
+	guest_start "$PLAY_LOG" guest "${@:3}"
 	guest_wait 10
 	PLAY_CODE=$?
 	why=$(grep -vE '^(aplay|arecord):|xaring\[' "$PLAY_LOG" | head -n 1 | sed 's/.*) //')
 	check "is refused at once: exit code $PLAY_CODE, $why" test "$PLAY_CODE" -eq 1 -a -n "$why" || show_log
 	result plays refused
-	result remark "$why"
+	result remark "$2: $why"
 }
 
 try() {
@@ -60,8 +61,8 @@ try() {
 	done
 	check "the file has it, too" cmp "$SESSION/noise.raw" "$GUEST_HOME/copy.raw"
 	through rate
-	sounds 2.4 -20
-	refused softvol aplay -D with_softvol "$SOUND"
-	refused dmix aplay -D with_dmix "$SOUND"
-	refused dsnoop arecord -D with_dsnoop -f dat -d 1 "$RECORDING"
+	sounds 1.9 -20
+	refused softvol "keeps its volume in a card" aplay -D with_softvol "$SOUND"
+	refused dmix "needs a card, and is not needed: each program has a stream of its own" aplay -D with_dmix "$SOUND"
+	refused dsnoop "as dmix" arecord -D with_dsnoop -f dat -d 1 "$RECORDING"
 }

@@ -4,7 +4,7 @@
 KIND=alsa PACKAGE=espeak-ng
 
 play() {
-	guest espeak-ng "Every frame of this is heard in dom zero"
+	guest espeak-ng "All of this is heard"
 }
 
 try() {

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # By the library's own interface, since what mplayer plays by it is mixed in space.
 KIND=alsa PACKAGE=libopenal1
-PAUSE_DROPS="plays silence while its sources pause"
+# It fades in and out.
+PAUSE_DROPS="plays silence while its sources pause" PAUSE_MS=2
 CUTS="closes the device without draining"
 
 setup() {
