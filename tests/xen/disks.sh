@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # The disks of a run: dom0.ext4 and guest.ext4, which are made once, are Debian with the project's packages installed,
-# payload.ext4 has the packages and the scenarios, out.ext4 takes what they leave.
+# servers.ext4 is a guest with sound servers, for the scenario that has such guests, payload.ext4 has the packages and the scenarios, out.ext4 takes what they leave.
 # Sourced after images.sh and debs.sh, which say where everything is. Needs WORK (a folder of the run), and for what is
 # of one machine MACHINE (its folder).
 
-# make_root_disk NAME MB PACKAGE...: they are installed as in any root that does not run; the next boot starts
-# their services. An image that is there is used again when it is of the same.
+PACKAGES_SERVERS="pipewire pipewire-bin pipewire-pulse wireplumber pulseaudio pulseaudio-utils"
+
+# make_root_disk NAME BASE MB DEBIAN PACKAGE...: of the root BASE, with packages of DEBIAN (a list) and then the
+# project's. They are installed as in any root that does not run; the next boot starts their services. An image that is
+# there is used again when it is of the same.
+# shellcheck disable=SC2016
 make_root_disk() {
-	local name=$1 size_mb=$2 root=$WORK/$1 package key
-	shift 2
-	key="$IMAGES $DEBS $size_mb $*"
+	local name=$1 base=$2 size_mb=$3 debian=$4 root=$WORK/$1 package key
+	shift 4
+	key="$IMAGES $DEBS $base $size_mb $debian $*"
 	[ "$(cat "$WORK/$name.key" 2>/dev/null)" != "$key" ] || return 0
 	say "installing the project in $name"
 	rm -f "$WORK/$name.key" "$WORK/$name.ext4"
 	as_root rm -rf --one-file-system "$root"
-	as_root cp -a --reflink=auto "$IMAGES/$name" "$root" && as_root mkdir "$root/srv/debs" || return
+	as_root cp -a --reflink=auto "$IMAGES/$base" "$root" && as_root mkdir "$root/srv/debs" || return
 	for package in "$@"; do as_root cp "$DEBS/${package}_"*.deb "$root/srv/debs/" || return; done
-	bare_inside "$root" sh -c 'DEBIAN_FRONTEND=noninteractive dpkg -i /srv/debs/*.deb' >"$WORK/$name.log" 2>&1 ||
-		{ tail -n 20 "$WORK/$name.log" && return 1; }
+	# shellcheck disable=SC2086
+	bare_inside "$root" sh -ec '
+		export DEBIAN_FRONTEND=noninteractive
+		[ $# -eq 0 ] || { apt-get -q update && apt-get -q -y install --no-install-recommends "$@"; }
+		dpkg -i /srv/debs/*.deb
+	' - $debian >"$WORK/$name.log" 2>&1 || { tail -n 20 "$WORK/$name.log" && return 1; }
 	as_root rm -r "$root/srv/debs"
 	as_root mke2fs -q -t ext4 -O ^has_journal -L "$name" -d "$root" -E root_owner=0:0 "$WORK/$name.ext4" \
 		"${size_mb}M" >/dev/null && as_root rm -rf --one-file-system "$root" && echo "$key" >"$WORK/$name.key"
@@ -26,7 +34,8 @@ make_root_disk() {
 
 make_root_disks() {
 	# shellcheck disable=SC2086
-	make_root_disk dom0 1500 $DEBS_DOM0 && make_root_disk guest 1000 $DEBS_GUEST
+	make_root_disk dom0 dom0 1500 '' $DEBS_DOM0 && make_root_disk guest guest 1000 '' $DEBS_GUEST || return
+	! has_servers || make_root_disk servers guest 1500 "$PACKAGES_SERVERS" $DEBS_GUEST
 }
 
 add_programs() {

@@ -225,8 +225,8 @@ guest_disk() {
 	echo "'format=raw,vdev=$2,access=$3,script=/payload/tests/xen/machine/block,target=/dev/$1'"
 }
 
-# guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), debian, or audio, which is dom0's disk as that of a
-# guest; writes NAME.cfg.
+# guest_config NAME TYPE [LINE...]: TYPE is pv or pvh (small), debian, audio, which is dom0's disk as that of a guest, or
+# pipewire or pulse, which have a sound server; writes NAME.cfg.
 guest_config() {
 	local name=$1 type=$2 ramdisk=small memory=128 extra='' disk=''
 	shift 2
@@ -234,6 +234,8 @@ guest_config() {
 	case $type in
 	debian) disk=vdc ;;
 	audio) disk=vde ;;
+	pipewire) disk=vdf ;;
+	pulse) disk=vdg ;;
 	esac
 	if [ -n "$disk" ]; then
 		ramdisk=guest memory=448
@@ -245,12 +247,11 @@ guest_config() {
 		printf '%s\n' "name = \"$name\"" "kernel = \"/payload/boot/vmlinux\"" "memory = $memory" \
 			"ramdisk = \"/payload/boot/$ramdisk.cpio\"" 'vcpus = 1' 'tsc_mode = "native"' \
 			"extra = \"console=hvc0 loglevel=5 panic=1 systemd.show_status=0 mitigations=off $extra\""
-		case $type in
-		debian | audio)
+		if [ -n "$disk" ]; then
 			printf '%s\n' 'type = "pv"' "disk = [ $(guest_disk $disk xvda w), $(guest_disk vdb xvdb r) ]"
-			;;
-		*) printf '%s\n' "type = \"$type\"" ;;
-		esac
+		else
+			echo "type = \"$type\""
+		fi
 		# One that crashes would load dom0 by starting again.
 		[[ $* == *on_reboot* ]] || echo 'on_reboot = "destroy"'
 		[ $# -eq 0 ] || printf '%s\n' "$@"
