@@ -16,6 +16,12 @@ PACKAGES_alsa="sox libsox-fmt-alsa mpv ffmpeg mpd mpc mplayer gstreamer1.0-tools
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-good python3-pyaudio
 	python3-gst-1.0 libopenal1
 	espeak-ng fluidsynth timgm6mb-soundfont"
+# Sound servers, with clients of each protocol that they speak.
+PACKAGES_pipewire="pipewire pipewire-bin wireplumber libspa-0.2-modules pipewire-pulse pulseaudio-utils pipewire-jack
+	jack-stdio mpv sox"
+PACKAGES_pulse="pulseaudio pulseaudio-utils mpv"
+PACKAGES_browser="pipewire pipewire-bin wireplumber libspa-0.2-modules pipewire-pulse pulseaudio-utils firefox-esr
+	chromium python3"
 PACKAGES_i386="alsa-utils:i386"
 
 # packages_for KIND: of this release.

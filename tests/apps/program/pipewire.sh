@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# PipeWire of the guest with its own clients, those of PulseAudio, and those of JACK.
+KIND=pipewire PACKAGE=pipewire SERVER=pipewire
+# shellcheck source=tests/apps/servers.sh
+. "$APPS/servers.sh"
+
+setup() {
+	pipewire_begins
+}
+
+pw_play() {
+	play() {
+		hurry
+		padded "$SOUND" && guest pw-play padded.wav
+	}
+	record() {
+		guest timeout -s INT "$RECORD_S.3" pw-record --format f32 "$RECORDING"
+		[ $? -eq 124 ]
+	}
+	client pw-play
+	server_plays
+	records
+	check "who has recorded has no node" wait_for 2 node_is_gone "xen.$GUEST_VM.capture.1"
+}
+
+# With a pause, at which its stream is corked: what it plays goes on where it was.
+mpv() {
+	play() {
+		hurry
+		guest mpv --no-terminal --no-video --ao=pulse --input-ipc-client=fd://0 "$SOUND"
+	}
+	pause() {
+		guest_keys '{"command":["set_property","pause",true]}\n'
+	}
+	resume() {
+		guest_keys '{"command":["set_property","pause",false]}\n'
+	}
+	client mpv mpv
+	controls
+	unset -f pause resume
+}
+
+pacat() {
+	play() {
+		hurry
+		guest paplay "$SOUND"
+	}
+	record() {
+		guest timeout -s INT "$RECORD_S.3" parecord --latency-msec=50 --file-format=wav --format=float32le \
+			--rate=48000 --channels=2 "$RECORDING"
+		[ $? -eq 124 ]
+	}
+	client pacat pulseaudio-utils
+	server_plays
+	records
+}
+
+jack() {
+	play() {
+		hurry
+		# What jack-stdin gives before it has connected its ports nobody hears.
+		guest sh -c 'sox -V1 -D "$0" -t raw -e float -b 32 - pad 0.3 0.2 |
+			pw-jack jack-stdin -q -e floating-point -b 32 "Xen audio:playback_FL" "Xen audio:playback_FR"' "$SOUND"
+	}
+	record() {
+		guest sh -c 'pw-jack jack-stdout -q -d "$0" -e floating-point -b 32 "Xen microphone:capture_FL" \
+			"Xen microphone:capture_FR" >jack.raw
+			sox -V1 -D -t raw -e float -b 32 -r 48000 -c 2 jack.raw -e float "$1"' "$RECORD_S" "$RECORDING"
+	}
+	client jack jack-stdio
+	server_plays
+	records
+}
+
+try() {
+	pw_play
+	mpv
+	pacat
+	jack
+	NAME=pipewire
+	suspends
+	client woken-up pulseaudio-utils
+	play() {
+		hurry
+		guest paplay "$SOUND"
+	}
+	server_plays
+}
