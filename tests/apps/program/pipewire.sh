@@ -41,6 +41,23 @@ mpv() {
 	unset -f pause resume
 }
 
+# A client that is stopped for a while. It is a child of the shell: nsenter stops with its own.
+stopped() {
+	play() {
+		hurry
+		padded "$SOUND" && guest sh -c 'pw-play padded.wav; exit $?'
+	}
+	pause() {
+		guest pkill -STOP -x pw-play
+	}
+	resume() {
+		guest pkill -CONT -x pw-play
+	}
+	client pw-play-stopped
+	controls
+	unset -f pause resume
+}
+
 pacat() {
 	play() {
 		hurry
@@ -78,6 +95,7 @@ try() {
 	mpv
 	pacat
 	jack
+	[ "$XARING_TEST" != long ] || stopped
 	NAME=pipewire
 	suspends
 	client woken-up pulseaudio-utils

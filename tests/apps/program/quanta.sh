@@ -17,9 +17,14 @@ play() {
 	padded "$SOUND" && guest pw-play --latency="$QUANTUM" padded.wav
 }
 
-# with_quanta GUEST DOM0
+# others_were_late: a cycle of dom0 that began late, or in which what is not ours was late, is the machine's.
+others_were_late() {
+	grep ' late ' "$TAP_LOG" | grep -qv " late xen\."
+}
+
+# with_quanta GUEST DOM0: where the machine is too late for such a quantum in each attempt, there is nothing to judge.
 with_quanta() {
-	local try
+	local try late=0 text="quantum $1, of dom0 $2"
 	QUANTUM=$1
 	guest pw-metadata -n settings 0 clock.force-quantum "$1" >/dev/null
 	pw-metadata -n settings 0 clock.force-quantum "$2" >/dev/null
@@ -27,9 +32,14 @@ with_quanta() {
 		perform noise
 		tap_stop
 		is_whole && break
-		note "quantum $1, of dom0 $2, attempt $try: $(count_pieces) pieces ($(late_nodes))"
+		! others_were_late || late=$((late + 1))
+		note "$text, attempt $try: $(count_pieces) pieces ($(late_nodes))"
 	done
-	check "quantum $1, of dom0 $2: all of $(frames_of "$PLAYED") frames are exact" is_whole || show_pieces
+	if [ $late -eq 6 ]; then
+		check_say skipped "$NAME: $text: this machine was too late for dom0's graph, $late times"
+	else
+		check "$text: all of $(frames_of "$PLAYED") frames are exact" is_whole || show_pieces
+	fi
 }
 
 try() {
