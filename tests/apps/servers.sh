@@ -6,6 +6,8 @@
 GUEST_ENV=(DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus)
 # A client that records says for itself how long; it begins when its server has.
 RECORD_MORE_MS=1000
+# In a pause.
+PAUSE_DROPS="its server plays silence meanwhile"
 
 # ---- starting ----
 
