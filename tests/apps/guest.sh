@@ -74,8 +74,8 @@ guest_enter() {
 # guest COMMAND...: as the user. XARING_DEBUG has the plugin say what a program asks of it.
 guest() {
 	guest_enter --reuid=1000 --regid=1000 --init-groups -- /usr/bin/env -i -C $GUEST_HOME_INSIDE \
-		HOME=$GUEST_HOME_INSIDE USER=$GUEST_USER LOGNAME=$GUEST_USER LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 TERM=xterm \
-		XARING_DEBUG=1 "${GUEST_ENV[@]}" "$@"
+		HOME=$GUEST_HOME_INSIDE USER=$GUEST_USER LOGNAME=$GUEST_USER LANG=C.UTF-8 TERM=xterm \
+		PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 XARING_DEBUG=1 "${GUEST_ENV[@]}" "$@"
 }
 
 # guest_on_terminal COMMAND...: the keys that it sees are those of guest_keys.
