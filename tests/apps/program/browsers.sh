@@ -3,7 +3,6 @@
 # Browsers play and record through PipeWire's PulseAudio: their sandboxes keep them from the device itself. A page of
 # tests/apps/web does it by WebAudio, with the samples as they are.
 KIND=browser PACKAGE=chromium SERVER=browsers
-ONCE=bookworm
 # shellcheck source=tests/apps/servers.sh
 . "$APPS/servers.sh"
 # They start and end slowly.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # PipeWire of the guest with its own clients, those of PulseAudio, and those of JACK.
-KIND=pipewire PACKAGE=pipewire SERVER=pipewire
+KIND=pipewire PACKAGE=pipewire SERVER=pipewire EACH=1
 # shellcheck source=tests/apps/servers.sh
 . "$APPS/servers.sh"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # Quanta of the guest's PipeWire against those of dom0: neither side need know the other's.
-KIND=pipewire PACKAGE=pipewire SERVER=pipewire
+KIND=pipewire PACKAGE=pipewire SERVER=pipewire EACH=1
 # shellcheck source=tests/apps/servers.sh
 . "$APPS/servers.sh"
 

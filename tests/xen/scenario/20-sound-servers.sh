@@ -21,7 +21,7 @@ PACAT='--raw --format=float32le --rate=48000 --channels=2'
 GUEST_SECONDS=60
 
 # Of the guest's user, in the session that systemd has begun for her.
-IN_SESSION='env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000'
+IN_SESSION='env XDG_RUNTIME_DIR=/run/user/1000'
 
 # server_start NAME OTHER: the guest's user logs in, and the units of her session start the server. Both are installed;
 # the units of the other one are masked. She sits at no screen, so she records as one of the group audio. It is waited
