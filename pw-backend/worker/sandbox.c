@@ -49,10 +49,8 @@ static const int needed[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(timerfd_settime),
 	SCMP_SYS(write),
-/* The end. The C library makes its alarm of one or the other. */
-#ifdef __NR_alarm
+	/* The end. The C library makes its alarm of one or the other. */
 	SCMP_SYS(alarm),
-#endif
 	SCMP_SYS(setitimer),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
@@ -107,18 +105,20 @@ static int set_limits(void)
 	return setrlimit(RLIMIT_CORE, &limit) < 0 ? -errno : 0;
 }
 
-static void begin_to_end(int signal)
+static void begin_to_end(int number)
 {
-	(void)signal;
+	(void)number;
 	(void)alarm(SANDBOX_END_S);
 }
 
-void sandbox_end_after(int signal)
+void sandbox_end_after(int number)
 {
 	struct sigaction action = {.sa_handler = begin_to_end, .sa_flags = SA_RESTART};
 
 	sigemptyset(&action.sa_mask);
-	sigaction(signal, &action, NULL);
+	sigaction(number, &action, NULL);
+	/* What was ignored before the exec still is. */
+	signal(SIGALRM, SIG_DFL);
 }
 
 int sandbox_drop_capabilities(void)

@@ -17,9 +17,12 @@
  */
 int sandbox_prepare(void);
 
-/* From that signal on the process has SANDBOX_END_S to clear up behind guests; then SIGALRM ends it. */
+/*
+ * From that signal on the process has SANDBOX_END_S to clear up behind guests; then SIGALRM ends it. It bounds what is
+ * stuck, and not what a guest has taken over, which could undo that: such a worker ends with its service.
+ */
 #define SANDBOX_END_S 1
-void sandbox_end_after(int signal);
+void sandbox_end_after(int number);
 
 /* The last capability of the calling thread: to be called in each. Returns 0 or a negative errno. */
 int sandbox_drop_capabilities(void);
