@@ -127,11 +127,24 @@ static void condemn(struct stream *s)
 	pump_condemn(&s->pump, reason);
 }
 
+static void set_flags(struct stream *s)
+{
+	uint32_t flags = (s->is_muted ? XARING_FLAG_MUTED : 0) |
+			 (s->is_unheard ? XARING_FLAG_NO_SINK : 0) |
+			 (s->guest->may_record ? XARING_FLAG_CAPTURE_ALLOWED : 0);
+
+	if (s->pages.control)
+		xaring_store(&s->pages.control->backend.flags, flags);
+}
+
 /* A node that records is known to whoever watches what it hears before it can hear anything. */
 static int make_node(struct stream *s, bool active)
 {
 	int res = stream_records(s) ? microphones_watch(s->guest) : 0;
 
+	/* What the last one had to say is not said of this one. */
+	s->is_unheard = false;
+	set_flags(s);
 	return res < 0 ? res : node_create(s, active);
 }
 
@@ -202,16 +215,6 @@ void stream_node_failed(struct stream *s, const char *why)
 	LOG(s, XARING_LOG_DEBUG, "the node failed: %s", why);
 	s->is_failed = true;
 	worker_arm(s->guest->worker, s->timer, 0);
-}
-
-static void set_flags(struct stream *s)
-{
-	uint32_t flags = (s->is_muted ? XARING_FLAG_MUTED : 0) |
-			 (s->is_unheard ? XARING_FLAG_NO_SINK : 0) |
-			 (s->guest->may_record ? XARING_FLAG_CAPTURE_ALLOWED : 0);
-
-	if (s->pages.control)
-		xaring_store(&s->pages.control->backend.flags, flags);
 }
 
 void stream_node_heard(struct stream *s, const char *why_not)
