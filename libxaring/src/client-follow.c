@@ -22,28 +22,31 @@ bool client_is_moving(const struct xaring_client *c)
 	return xaring_state_is_moving(c->state);
 }
 
-bool client_has_backend(const struct xaring_client *c)
+/* Of pages that are kept, this is what was so when the server went. */
+static bool is_accepted(const struct xaring_client *c)
 {
 	uint32_t status;
 
-	/* Of pages that are kept, this is what was so when the server went. */
 	if (!c->linked.control)
 		return false;
 	status = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
-	return status == XARING_BACKEND_ACCEPTED ||
-	       (xaring_load(&c->status->flags) & XARING_STATUS_BACKEND);
+	return status == XARING_BACKEND_ACCEPTED;
+}
+
+bool client_has_backend(const struct xaring_client *c)
+{
+	return is_accepted(c) ||
+	       (c->linked.control && (xaring_load(&c->status->flags) & XARING_STATUS_BACKEND));
 }
 
 bool client_hears_nothing(const struct xaring_client *c)
 {
-	uint32_t status, flags;
+	uint32_t flags;
 
-	if (c->params.direction != XARING_CAPTURE || !c->linked.control)
+	if (c->params.direction != XARING_CAPTURE || !is_accepted(c))
 		return false;
-	status = xaring_load(&c->control->backend.status) & XARING_BACKEND_STATE_MASK;
 	flags = xaring_load(&c->control->backend.flags);
-	return status == XARING_BACKEND_ACCEPTED &&
-	       (!(flags & XARING_FLAG_CAPTURE_ALLOWED) || (flags & XARING_FLAG_NO_SINK));
+	return !(flags & XARING_FLAG_CAPTURE_ALLOWED) || (flags & XARING_FLAG_NO_SINK);
 }
 
 void client_store_word(struct xaring_client *c, uint32_t attach)

@@ -142,8 +142,8 @@ bool client_has_slept(struct client_sleep *s); /* since the last call */
 /* client-follow.c */
 bool client_is_moving(const struct xaring_client *c); /* RUNNING or DRAINING */
 bool client_has_backend(const struct xaring_client *c);
-bool client_hears_nothing(
-	const struct xaring_client *c); /* capture: the backend says that nothing will come */
+/* Capture: the backend says that nothing will come. */
+bool client_hears_nothing(const struct xaring_client *c);
 void client_store_word(struct xaring_client *c, uint32_t attach);
 void client_begin_wait(struct xaring_client *c, uint64_t now_ns, uint64_t longest_ns);
 int client_take_record(struct xaring_client *c, uint64_t now_ns);
