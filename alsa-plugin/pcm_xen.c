@@ -147,11 +147,12 @@ static void tell_microphone(struct pcm_xen *p)
 /* And what a program asks for: one that drops what it has written ends too early, whoever plays it. */
 static void tell_asked(const struct pcm_xen *p, const char *asked, uint64_t now_ns)
 {
-	int32_t fill = position_fill(&p->position, p->io.appl_ptr);
-	int32_t delay = (int32_t)xaring_client_delay(p->client, now_ns);
+	int32_t fill, delay;
 
 	if (!p->is_debugged)
 		return;
+	fill = position_fill(&p->position, p->io.appl_ptr);
+	delay = (int32_t)xaring_client_delay(p->client, now_ns);
 	/* What the backend has taken, and nobody has heard yet, goes with the rest. */
 	if (p->is_started && !p->state.drained && delay > fill)
 		fill = delay;
@@ -471,6 +472,7 @@ static void begin_drain(struct pcm_xen *p, uint64_t now_ns)
 		start_stream(p, now_ns);
 	if (p->is_draining)
 		return;
+	observe(p, now_ns);
 	tell_asked(p, "drains", now_ns);
 	xaring_client_drain(p->client, now_ns);
 	p->is_draining = true;
