@@ -126,11 +126,12 @@ unplayed() {
 	echo "${frames:-0}"
 }
 
-# withheld: how many frames of the sound the program has not even written.
+# withheld: how many frames of the sound the program has not even written, as far as is known.
 withheld() {
 	local written frames
 	written=$(stopped_with 2) frames=$(frames_of "$PLAYED")
-	echo $((${written:-0} < frames ? frames - ${written:-0} : 0))
+	[ -n "$written" ] || written=$frames
+	echo $((written < frames ? frames - written : 0))
 }
 
 asked_for() {
@@ -150,8 +151,10 @@ end_is_right() {
 	[ "$missing" -eq 0 ] || { [ -n "${CUTS:-}" ] && [ "$missing" -le $(($(unplayed) + $(withheld))) ]; }
 }
 
+# What is neither silent nor of the sound is a ramp, which comes after it.
 is_whole() {
-	[ "$(count_pieces)" -eq 1 ] && [ "$(column 1)" -eq 0 ] && [ "$(others)" -le $RAMP_MAX ] && end_is_right
+	[ "$(count_pieces)" -eq 1 ] && [ "$(column 1)" -eq 0 ] && [ "$(column 5)" -eq 0 ] &&
+		[ "$(others)" -le $RAMP_MAX ] && end_is_right
 }
 
 # ---- checks ----
@@ -231,13 +234,14 @@ plays() {
 
 # sounds SECONDS DB [NAME]: for what makes its own sound: how long it is heard, at least, and how loud.
 sounds() {
-	local first last count seconds
+	local first last count seconds level
 	perform "${3:-noise}"
 	tap_stop
 	read -r first last count < <("$TOOLS/sound-check" bounds 2 "$HEARD")
 	seconds=$(awk -v n=$((last - first)) -v "rate=$SESSION_RATE" 'BEGIN { printf "%.2f", n / rate }')
-	check_real "sounds: seconds" "$seconds" '>=' "$1"
-	check_real "sounds: level in dB" "$("$TOOLS/sound-check" level 2 "$HEARD")" '>' "$2" && result plays yes
+	level=$("$TOOLS/sound-check" level 2 "$HEARD")
+	check "sounds: $seconds seconds, at least $1, at $level dB, more than $2" \
+		awk "BEGIN { exit !($seconds >= $1 && $level > $2) }" && result plays yes
 	end_of_sound_check
 	node_check playback
 }
@@ -252,6 +256,6 @@ end_of_sound_check() {
 		note "cuts its end: $thrown frames thrown away by itself"
 		result ends "may cut its end" && result remark "$CUTS"
 	else
-		check_number "frames thrown away at its end" "$thrown" -le $((SESSION_RATE / 20)) && result ends "$how"
+		check "frames thrown away at its end: $thrown" test "$thrown" -le $((SESSION_RATE / 20)) && result ends "$how"
 	fi
 }

@@ -84,6 +84,7 @@ pulseaudio_begins() {
 # client NAME [PACKAGE]: what is said from now on is of this one.
 client() {
 	NAME=$SERVER/$1
+	results_begin
 	result version "$(version_of "${2:-$PACKAGE}")"
 }
 

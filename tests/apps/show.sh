@@ -19,7 +19,7 @@ note() {
 # results_begin: what was found out of this program before does not count any more.
 results_begin() {
 	touch "$RESULTS"
-	sed -i "/	$NAME	/d" "$RESULTS"
+	sed -i "\\|	$NAME	|d" "$RESULTS"
 }
 
 # result COLUMN TEXT: for docs/programs.md; the columns are those of the table: plays, pauses, seeks, ends, records,
