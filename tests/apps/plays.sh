@@ -50,21 +50,22 @@ perform() {
 	PIECES=$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$HEARD")
 }
 
-# witness_starts: a shell with the priority of the guest's programs, which says in the recorder's log when it was late:
-# so late that a program with a short buffer would have run dry.
-WITNESS_LATE_MS=20
+# witness_starts LATE_MS COMMAND...: a shell to which the command, given its number, gives the priority of the guest's
+# programs. It says in the recorder's log when it was late: so late that what plays would have run dry.
 witness_starts() {
+	local late_ms=$1
+	shift
 	exec {NOTHING}<> <(:)
-	witness &
+	witness "$late_ms" &
 	WITNESS=$!
-	as_root renice -n -15 $WITNESS >/dev/null
+	as_root "$@" $WITNESS >/dev/null
 	at_exit end_process $WITNESS
 }
 
 witness() {
 	local none due
 	while :; do
-		due=$((${EPOCHREALTIME/./} + 10000 + WITNESS_LATE_MS * 1000))
+		due=$((${EPOCHREALTIME/./} + 10000 + $1 * 1000))
 		read -r -t 0.01 -u "$NOTHING" none
 		[ "${EPOCHREALTIME/./}" -le $due ] || echo "$(now_ns) late guest" >>"$SESSION/log/tap"
 	done
