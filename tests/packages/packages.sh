@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Builds the packages in a bare Debian root; installs, uses, upgrades and removes them in another one, which
-# is booted. What apt fetches is kept, see tests/lib/bare.sh. BARE_RELEASE=trixie does it on Debian 13.
+# Builds the packages in a copy of the root that is kept for that (tests/lib/debs.sh); installs, uses, upgrades and
+# removes them in a bare one, which is booted. What apt fetches is kept, see tests/lib/bare.sh. BARE_RELEASE=trixie does
+# it on Debian 13.
 # With XARING_TEST=long the unit tests run in the build, and the libraries are built for i386 as well and
 # installed beside those of this machine.
 # shellcheck disable=SC2016
@@ -15,6 +16,8 @@ XARING_SOURCE=${XARING_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 . "$XARING_SOURCE/tests/lib/debian.sh"
 # shellcheck source=tests/lib/bare.sh
 . "$XARING_SOURCE/tests/lib/bare.sh"
+# shellcheck source=tests/lib/debs.sh
+. "$XARING_SOURCE/tests/lib/debs.sh"
 # shellcheck source=tests/lib/booted.sh
 . "$XARING_SOURCE/tests/lib/booted.sh"
 
@@ -28,14 +31,22 @@ APT='apt-get -q -y -o Dpkg::Use-Pty=0'
 
 # ---- building ----
 
+say() {
+	note "$@"
+}
+
+# make_build_root ROOT [i386]
+make_build_root() {
+	build_root "${@:2}" && as_root cp -a --reflink=auto "$BUILD_ROOT" "$1"
+}
+
 # build ROOT: all packages, and those of a later version, in ROOT/packages/first and next.
 build() {
 	bare_inside "$1" bash -ec "
 		export DEBIAN_FRONTEND=noninteractive ${NO_CHECK:-}
 		cd /srv/xaring
 		$APT update
-		$APT install --no-install-recommends build-essential lintian libcmocka-dev
-		$APT build-dep --no-install-recommends .
+		$APT install --no-install-recommends lintian
 		dpkg-buildpackage -us -uc -b
 		mkdir -p /packages/first /packages/next
 		mv ../*.deb ../*.changes ../*.buildinfo /packages/first/
@@ -384,11 +395,10 @@ try_purge() {
 # Programs of two architectures in one guest: dpkg compares the files that both packages have.
 try_i386() {
 	local root=$BARE_WORK/i386 package
-	if ! bare_make_tarball i386; then
+	if ! make_build_root "$root" i386; then
 		note "not on i386: the mirror does not have it"
 		return
 	fi
-	check "a root of i386 is unpacked" bare_unpack "$root" i386
 	check "the tree is copied" bare_copy_tree "$root" /srv/xaring
 	check "dpkg-buildpackage on i386" build "$root"
 	bare_on dpkg --add-architecture i386
@@ -405,15 +415,17 @@ try_i386() {
 }
 
 main() {
+	cd "$XARING_SOURCE" || exit 1
 	bare_possible
 	bare_can_boot || skip "systemd cannot be started here: groups of processes cannot be made"
 	bare_open
+	WORK=$BARE_WORK
 	BUILD=$BARE_WORK/build MACHINE=$BARE_WORK/machine
 	VERSION=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$XARING_SOURCE/debian/changelog")
 	NEXT_VERSION=$VERSION+next
 	check "the bare root is made" bare_make_tarball
 	[ -s "$(bare_tarball)" ] || check_end
-	check "it is unpacked" bare_unpack "$BUILD"
+	check "there is one to build in" make_build_root "$BUILD"
 	check "the tree is copied" bare_copy_tree "$BUILD" /srv/xaring
 	check "dpkg-buildpackage" build "$BUILD"
 	[ "$CHECK_FAILED" -eq 0 ] || check_end
