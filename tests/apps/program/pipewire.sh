@@ -98,7 +98,7 @@ try() {
 	[ "$XARING_TEST" != long ] || stopped
 	NAME=pipewire
 	suspends
-	client woken-up pulseaudio-utils
+	NAME=$SERVER/pacat
 	play() {
 		hurry
 		guest paplay "$SOUND"

@@ -45,7 +45,7 @@ try() {
 	records
 	suspends
 	# And wakes up.
-	client pacat
+	NAME=$SERVER/pacat
 	server_plays
 	mpv
 }
