@@ -93,6 +93,7 @@ late=$(grep -c -e ' late graph' -e ' lost ' "$TAP_LOG")
 for each in "${GUESTS[@]}"; do
 	count=$(($(xruns "$each") - before[$each]))
 	check_number "$each: xruns in $MINUTES minutes, dom0's graph: $late" $count -le "$late"
+	check_number "$each: its streams are those of before" $count -ge 0
 	FIGURES+=("$each $count")
 done
 # A recorder of PulseAudio gets two seconds at once.
