@@ -78,11 +78,6 @@ guest() {
 		PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 XARING_DEBUG=1 "${GUEST_ENV[@]}" "$@"
 }
 
-# guest_on_terminal COMMAND...: the keys that it sees are those of guest_keys.
-guest_on_terminal() {
-	guest script -qefc "$(printf '%q ' "$@")" /dev/null
-}
-
 # guest_keys TEXT: what a program reads that was started with guest_start.
 guest_keys() {
 	printf '%b' "$1" >&"$GUEST_KEYS"

@@ -10,8 +10,7 @@ APPS_CACHE=$(cache_folder)/apps
 # What each guest has, whatever its kind.
 PACKAGES_EVERY="alsa-utils dbus iproute2 kmod procps python3-minimal"
 
-# A kind of guest is a list of packages; a program says which kind it needs (KIND). A word alone for which there is no
-# package in a release is given as RELEASE:PACKAGE.
+# A kind of guest is a list of packages; a program says which kind it needs (KIND).
 PACKAGES_alsa="sox libsox-fmt-alsa mpv ffmpeg mpd mpc mplayer gstreamer1.0-tools gstreamer1.0-alsa
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-good python3-pyaudio
 	python3-gst-1.0 libopenal1
@@ -26,15 +25,10 @@ PACKAGES_i386="alsa-utils:i386"
 
 # packages_for KIND: of this release.
 packages_for() {
-	local list=PACKAGES_$1 every=$PACKAGES_EVERY package
+	local list=PACKAGES_$1 every=$PACKAGES_EVERY
 	# Two packages of the same programs cannot be there at once.
 	[ "$1" != i386 ] || every=${every/alsa-utils/}
-	for package in $every ${!list}; do
-		case $package in
-		bookworm:* | trixie:*) [ "${package%%:*}" != "$BARE_RELEASE" ] || echo "${package#*:}" ;;
-		*) echo "$package" ;;
-		esac
-	done
+	printf '%s\n' $every ${!list}
 }
 
 # add_i386 ROOT: a library must be of the same version for both architectures, and a mirror that has i386 need not have

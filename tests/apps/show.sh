@@ -42,5 +42,5 @@ deviation() {
 
 # show_log: what the program has said, when something failed.
 show_log() {
-	tail -n "${1:-15}" "$PLAY_LOG" | cut -c -200 | bare_quote
+	tail -n 15 "$PLAY_LOG" | cut -c -200 | bare_quote
 }
