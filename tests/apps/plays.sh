@@ -50,43 +50,6 @@ perform() {
 	PIECES=$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$HEARD")
 }
 
-# witness_starts LATE_MS COMMAND...: a shell to which the command, given its number, gives the priority of the guest's
-# programs. It says in the recorder's log when it was late: so late that what plays would have run dry.
-witness_starts() {
-	local late_ms=$1
-	shift
-	exec {NOTHING}<> <(:)
-	witness "$late_ms" &
-	WITNESS=$!
-	as_root "$@" $WITNESS >/dev/null
-	at_exit end_process $WITNESS
-}
-
-witness() {
-	local none due
-	while :; do
-		due=$((${EPOCHREALTIME/./} + 10000 + $1 * 1000))
-		read -r -t 0.01 -u "$NOTHING" none
-		[ "${EPOCHREALTIME/./}" -le $due ] || echo "$(now_ns) late guest" >>"$SESSION/log/tap"
-	done
-}
-
-# tried PERFORMANCE JUDGE: again, five times at most, when the graph or the guest was late and the judge not content.
-tried() {
-	local try
-	for try in 1 2 3 4 5; do
-		$1
-		if $2; then
-			tap_stop
-			return
-		fi
-		wait_for 3 graph_was_late
-		tap_stop
-		graph_was_late || return
-		note "late in attempt $try: $(late_nodes)"
-	done
-}
-
 # ---- what was heard ----
 
 # column N: of the pieces.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # A guest's own PipeWire and WirePlumber, of this machine's packages, on the snippet that is shipped. Sourced after
-# session.sh.
+# mic.sh.
 
 GUEST_PIPEWIRE='' GUEST_WIREPLUMBER=''
 
@@ -53,4 +53,36 @@ guest_server_start() {
 	at_exit 'end_process "$GUEST_WIREPLUMBER"'
 	wait_or_die 10 "the guest's sink as its default" guest_default_is SINK xen_output
 	wait_or_die 10 "the guest's microphone as its default" guest_default_is SOURCE xen_input
+}
+
+# coded_file FILE NUMBER FRAMES: with half a second of silence behind it, for pw-cat loses what does not fill its last
+# cycle.
+coded_file() {
+	room_file "$1" "$2" 0 "$3"
+	head -c $((24000 * 8)) /dev/zero >>"$1"
+}
+
+# guest_records NUMBER ARGUMENT...: pw-record of the guest hears the file room.au, all of it, while dom0's recorder hears
+# the microphone. VERDICT.
+guest_records() {
+	local number=$1 recorder
+	shift
+	"${GUEST[@]}" pw-record --format f32 "$@" "$SESSION/recorded.wav" >"$SESSION/log/pw-record" 2>&1 </dev/null &
+	recorder=$!
+	wait_or_die 10 "a recorder in dom0" capture_is_linked xen.work.capture.1
+	mic_hears "$SESSION/room.au"
+	wait "$ROOM_PID"
+	tap_go_on "$SESSION/mic.f32" 300
+	kill -INT $recorder
+	wait $recorder
+	sox -V1 -D "$SESSION/recorded.wav" -t raw -e floating-point -b 32 "$SESSION/recorded.f32"
+	VERDICT=$SESSION/verdict.json
+	"$TOOLS/sound-check" coded "$number" 48000 "$SESSION/recorded.f32" >"$VERDICT"
+}
+
+# is_whole FRAMES: VERDICT is about a recording of so many, each of them once and in order.
+# shellcheck disable=SC2016
+is_whole() {
+	jq -e --argjson n "$1" \
+		'.coded == $n and .gaps + .jumps + .repeated + .foreign + .damaged + .half == 0' "$VERDICT" >/dev/null
 }
