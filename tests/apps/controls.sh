@@ -16,6 +16,19 @@ can() {
 	declare -F "$1" >/dev/null
 }
 
+# reads_words: for a program of ours on Debian's libraries: it does what it reads.
+reads_words() {
+	pause() {
+		guest_keys 'pause\n'
+	}
+	resume() {
+		guest_keys 'play\n'
+	}
+	seek_to() {
+		guest_keys "seek $1\n"
+	}
+}
+
 # heard_frames: from the first that is not silent to the last.
 heard_frames() {
 	local first last count

@@ -102,6 +102,36 @@ server_plays() {
 	end_check
 }
 
+# pulse_client: plays and records from here on.
+pulse_client() {
+	play() {
+		hurry
+		guest paplay "$SOUND"
+	}
+	record() {
+		guest timeout -s INT "$RECORD_S.3" parecord --latency-msec=50 --file-format=wav --format=float32le \
+			--rate=48000 --channels=2 "$RECORDING"
+		[ $? -eq 124 ]
+	}
+}
+
+# corked: a client whose stream is corked at a pause: what it plays goes on where it was.
+corked() {
+	play() {
+		hurry
+		guest mpv --no-terminal --no-video --ao=pulse --input-ipc-client=fd://0 "$SOUND"
+	}
+	pause() {
+		guest_keys '{"command":["set_property","pause",true]}\n'
+	}
+	resume() {
+		guest_keys '{"command":["set_property","pause",false]}\n'
+	}
+	client mpv mpv
+	controls
+	unset -f pause resume
+}
+
 # padded FILE: the same in padded.wav, with silence at its end, for clients that lose what does not fill their last
 # cycle.
 padded() {

@@ -54,14 +54,4 @@ setup() {
 	END
 }
 
-pause() {
-	guest_keys 'pause\n'
-}
-
-resume() {
-	guest_keys 'play\n'
-}
-
-seek_to() {
-	guest_keys "seek $1\n"
-}
+reads_words

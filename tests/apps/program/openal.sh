@@ -85,14 +85,4 @@ record() {
 	guest python3 sound.py record "$RECORDING" "$RECORD_S"
 }
 
-pause() {
-	guest_keys 'pause\n'
-}
-
-resume() {
-	guest_keys 'play\n'
-}
-
-seek_to() {
-	guest_keys "seek $1\n"
-}
+reads_words

@@ -24,23 +24,6 @@ pw_play() {
 	check "who has recorded has no node" wait_for 2 node_is_gone "xen.$GUEST_VM.capture.1"
 }
 
-# With a pause, at which its stream is corked: what it plays goes on where it was.
-mpv() {
-	play() {
-		hurry
-		guest mpv --no-terminal --no-video --ao=pulse --input-ipc-client=fd://0 "$SOUND"
-	}
-	pause() {
-		guest_keys '{"command":["set_property","pause",true]}\n'
-	}
-	resume() {
-		guest_keys '{"command":["set_property","pause",false]}\n'
-	}
-	client mpv mpv
-	controls
-	unset -f pause resume
-}
-
 # A client that is stopped for a while. It is a child of the shell: nsenter stops with its own.
 stopped() {
 	play() {
@@ -59,15 +42,7 @@ stopped() {
 }
 
 pacat() {
-	play() {
-		hurry
-		guest paplay "$SOUND"
-	}
-	record() {
-		guest timeout -s INT "$RECORD_S.3" parecord --latency-msec=50 --file-format=wav --format=float32le \
-			--rate=48000 --channels=2 "$RECORDING"
-		[ $? -eq 124 ]
-	}
+	pulse_client
 	client pacat pulseaudio-utils
 	server_plays
 	records
@@ -92,16 +67,13 @@ jack() {
 
 try() {
 	pw_play
-	mpv
+	corked
 	pacat
 	jack
 	[ "$XARING_TEST" != long ] || stopped
 	NAME=pipewire
 	suspends
 	NAME=$SERVER/pacat
-	play() {
-		hurry
-		guest paplay "$SOUND"
-	}
+	pulse_client
 	server_plays
 }
