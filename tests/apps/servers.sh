@@ -81,6 +81,32 @@ pulseaudio_begins() {
 	hurry_servers
 }
 
+# ---- the question about the microphone ----
+
+has_asked() {
+	grep -q '"state":"asked"' "$SESSION/log/monitor"
+}
+
+asks_nobody() {
+	! wait_for 3 has_asked
+}
+
+# asks_when_recording BEGINS: a server records for a moment when it begins, of which dom0's user is not asked; of a
+# program that records he is. A VM asks once, unless it is let ask again.
+asks_when_recording() {
+	local ctl=("$XARING_BUILD/pw-backend/ctl/xaringctl" --socket "$SESSION/xaring/control")
+	mic_rule ask
+	"${ctl[@]}" mic ask $GUEST_VM >/dev/null
+	"${ctl[@]}" monitor --json >"$SESSION/log/monitor" 2>&1 </dev/null &
+	at_exit end_process $!
+	"$1"
+	check "beginning, it does not ask for the microphone" asks_nobody
+	guest_start "$RECORD_LOG" record
+	check "a program that records does" wait_for 5 has_asked || show_log
+	guest_wait 10
+	mic_rule allow
+}
+
 # ---- judging ----
 
 # client NAME [PACKAGE]: what is said from now on is of this one.

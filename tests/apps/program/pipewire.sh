@@ -6,7 +6,8 @@ KIND=pipewire PACKAGE=pipewire SERVER=pipewire EACH=1
 . "$APPS/servers.sh"
 
 setup() {
-	pipewire_begins
+	pulse_client
+	asks_when_recording pipewire_begins
 }
 
 pw_play() {

@@ -9,11 +9,11 @@ KIND=pulse PACKAGE=pulseaudio SERVER=pulseaudio
 EARLY_MS=250
 
 setup() {
-	pulseaudio_begins
+	pulse_client
+	asks_when_recording pulseaudio_begins
 }
 
 try() {
-	pulse_client
 	client pacat pulseaudio-utils
 	server_plays
 	records
