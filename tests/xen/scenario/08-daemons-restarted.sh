@@ -44,9 +44,10 @@ mark=$(log_mark)
 kill -STOP "$worker"
 began=$(now_ns)
 kill -9 "$broker"
-check "its worker is gone" wait_for 5 is_gone "$worker"
-check "it was left to clear up" test "$(log_count "$mark" "Killing process $worker ")" = 0
 check "the broker is up again" wait_for 60 unit_is_up_after "$began"
+check "its worker is gone" is_gone "$worker"
+wait_for 10 log_has "$mark" 'Stopped xaring-pw'
+check "it was left to clear up" test "$(log_count "$mark" 'Killing process .*xaring-worker')" = 0
 unit_settled "the broker's death"
 
 worker=$(worker_of_broker)
