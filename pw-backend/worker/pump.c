@@ -275,7 +275,6 @@ static bool consume(struct pump *p, struct work *w, uint32_t frames)
 	p->index += frames;
 	p->unsettled = 0;
 	tell_more(&p->consumed, frames);
-	tell(&p->idle, 0);
 	return true;
 }
 
@@ -290,7 +289,6 @@ static void count_gap(struct pump *p, uint32_t missing)
 /* Rule 2. Silence; a running guest that is not attached is asked, but not in every cycle. */
 static void not_attached(struct pump *p, const struct work *w, bool moving)
 {
-	tell_more(&p->idle, 1);
 	if (!moving || xaring_word_attach(w->word) != 0)
 		return;
 	p->waited += w->frames;
@@ -321,7 +319,6 @@ static void take_over(struct pump *p, uint32_t word)
 /* Rule 6. */
 static void rest(struct pump *p, const struct work *w)
 {
-	tell_more(&p->idle, 1);
 	p->primed = false;
 	p->in_gap = false;
 	if (run_of(w->word) != run_of(p->word) || (p->settled && w->word == p->word))
@@ -342,8 +339,6 @@ static void give(struct pump *p, struct work *w, uint32_t fill, bool draining)
 	if (frames) {
 		p->in_gap = false;
 		p->primed = true;
-	} else {
-		tell_more(&p->idle, 1);
 	}
 	if (frames < w->frames && !draining) {
 		count_gap(p, w->frames - frames);
@@ -361,7 +356,6 @@ static void prime(struct pump *p, const struct work *w)
 		count_gap(p, w->frames);
 	p->in_gap = false;
 	p->primed = true;
-	tell(&p->idle, 0);
 	publish(p, w, w->frames);
 }
 
@@ -401,7 +395,6 @@ static int look_at_word(struct pump *p, uint32_t word)
 	if (word != p->seen)
 		p->raised = false;
 	p->seen = word;
-	tell(&p->state, state);
 	return (int)state;
 }
 
@@ -504,7 +497,6 @@ static void deliver(struct pump *p, const struct work *w)
 		write_silence(p, p->index, frames);
 	p->index += frames;
 	tell_more(&p->consumed, frames);
-	tell(&p->idle, 0);
 	if (frames)
 		p->unsettled = 0;
 	if (frames < w->frames)

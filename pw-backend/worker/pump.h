@@ -91,12 +91,10 @@ struct pump {
 	uint8_t last[PUMP_FRAME_BYTES_MAX]; /* the last frame given out, for the ramp */
 
 	/* Real-time thread writes, (main) loads with __atomic_load_n(). */
-	uint32_t state;    /* guest's enum xaring_state as of the last cycle */
 	uint32_t reason;   /* enum xaring_reason, not NONE = broken */
 	uint32_t xruns;    /* of all attaches */
 	uint32_t gap;      /* likewise */
 	uint32_t cycles;   /* all */
-	uint32_t idle;     /* cycles in a row in which there was nothing to consume */
 	uint32_t drained;  /* 1 = draining, attached, and nothing is left */
 	uint32_t consumed; /* frames, modulo 2^32 */
 };
