@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <alsa/asoundlib.h>
 #include <alsa/control_external.h>
@@ -23,6 +22,7 @@
 #include "loudness.h"
 #include "microphone.h"
 #include "mixer-link.h"
+#include "now.h"
 
 /* The keys of the elements; their numbers are one higher. */
 enum element { VOLUME, SWITCH, CAPTURE, ELEMENTS };
@@ -59,14 +59,6 @@ struct ctl_xen {
 static struct ctl_xen *ctl_of(const snd_ctl_ext_t *ext)
 {
 	return ext->private_data;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void destroy(struct ctl_xen *c)
@@ -139,10 +131,10 @@ static int on_get_integer_info(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *
 
 static bool may_record(struct ctl_xen *c)
 {
-	if (!c->is_known || now_ms() - c->asked_ms >= KEPT_MS) {
+	if (!c->is_known || clock_now_ms() - c->asked_ms >= KEPT_MS) {
 		c->allowed = microphone_is_allowed(c->conf.socket, c->conf.name);
 		c->is_known = true;
-		c->asked_ms = now_ms();
+		c->asked_ms = clock_now_ms();
 	}
 	return c->allowed;
 }

@@ -8,21 +8,14 @@
 
 #include <poll.h>
 #include <stdint.h>
-#include <time.h>
 
 #include <xaring/client.h>
+
+#include "now.h"
 
 #define SETUP_MS 250
 #define STEP_MS  10
 #define STEPS    25 /* for the backend to look at the stream */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 enum answer { ANSWER_NONE, ANSWER_DENIED, ANSWER_ALLOWED, ANSWER_NEVER };
 
@@ -31,7 +24,7 @@ static enum answer look(struct xaring_client *client)
 	struct xaring_client_state state;
 	struct xaring_client_view view;
 
-	xaring_client_update(client, now_ns(), &state);
+	xaring_client_update(client, clock_now_ns(), &state);
 	xaring_client_peek(client, &view);
 	if (!state.linked || state.refused || !(view.status_flags & XARING_STATUS_BACKEND))
 		return ANSWER_NEVER;

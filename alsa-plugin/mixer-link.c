@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define ANSWER_MS 250
 #define RETRY_MS  1000
@@ -26,14 +27,6 @@ struct mixer_link {
 	struct xaring_volume last; /* as it was seen last */
 	struct xaring_volume told; /* by mixer_link_look() */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Looks for a server when nobody asks, if events are wanted. */
 static void arm(struct mixer_link *l)
@@ -60,7 +53,7 @@ static int find(struct mixer_link *l)
 	struct epoll_event event = {.events = EPOLLIN};
 	int res;
 
-	l->tried_ms = now_ms();
+	l->tried_ms = clock_now_ms();
 	res = xaring_mixer_open(l->socket, ANSWER_MS, &l->mixer);
 	if (res == 0 &&
 	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, xaring_mixer_fd(l->mixer), &event) < 0) {
@@ -96,7 +89,7 @@ static void listen_to_server(struct mixer_link *l)
 static void renew(struct mixer_link *l)
 {
 	listen_to_server(l);
-	if (!l->mixer && (l->tried_ms == 0 || now_ms() - l->tried_ms >= RETRY_MS))
+	if (!l->mixer && (l->tried_ms == 0 || clock_now_ms() - l->tried_ms >= RETRY_MS))
 		(void)find(l);
 }
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <alsa/asoundlib.h>
@@ -24,6 +23,7 @@
 
 #include "conf.h"
 #include "hwparams.h"
+#include "now.h"
 #include "pollstate.h"
 #include "position.h"
 
@@ -80,14 +80,6 @@ struct pcm_xen {
 static struct pcm_xen *pcm_of(const snd_pcm_ioplug_t *io)
 {
 	return io->private_data;
-}
-
-static uint64_t clock_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static void tell_refusal(struct pcm_xen *p)
