@@ -143,16 +143,17 @@ static void tell_asked(const struct pcm_xen *p, const char *asked, uint64_t now_
 
 	if (!p->is_debugged)
 		return;
+	if (p->position.is_capture) {
+		xaring_log(XARING_LOG_DEBUG, "%s", asked);
+		return;
+	}
 	fill = position_fill(&p->position, p->io.appl_ptr);
 	delay = (int32_t)xaring_client_delay(p->client, now_ns);
 	/* What the backend has taken, and nobody has heard yet, goes with the rest. */
 	if (p->is_started && !p->state.drained && delay > fill)
 		fill = delay;
-	if (p->position.is_capture)
-		xaring_log(XARING_LOG_DEBUG, "%s", asked);
-	else
-		xaring_log(XARING_LOG_DEBUG, "%s, %d of %lu frames are not played", asked,
-			   (int)fill, p->io.appl_ptr);
+	xaring_log(XARING_LOG_DEBUG, "%s, %d of %lu frames are not played", asked, (int)fill,
+		   p->io.appl_ptr);
 }
 
 static void update(struct pcm_xen *p, uint64_t now_ns)
@@ -290,7 +291,8 @@ static int on_stop(snd_pcm_ioplug_t *io)
 	uint64_t now_ns = clock_now_ns();
 
 	pthread_mutex_lock(&p->lock);
-	if (p->is_debugged && p->is_started) {
+	if (p->is_started) {
+		/* Whether or not somebody reads what is told: there is one way to stop. */
 		observe(p, now_ns);
 		tell_asked(p, "stopped", now_ns);
 	}
