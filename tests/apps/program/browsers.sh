@@ -44,7 +44,7 @@ browse() {
 # browse_page PAGE?ARGUMENT: with a new profile, until the page says that it is done. Told to end, Firefox has that as its exit code.
 browse_page() {
 	# shellcheck disable=SC2016
-	guest timeout 40 sh -c 'rm -rf closed firefox chromium
+	guest timeout -s KILL 40 sh -c 'rm -rf closed firefox chromium
 		mkdir firefox && cp user.js firefox/ 2>/dev/null
 		page=$0
 		"$@" "$page" &
@@ -70,17 +70,8 @@ chromium() {
 	BROWSER=(chromium --headless --no-sandbox --disable-gpu --user-data-dir=chromium --no-first-run
 		--autoplay-policy=no-user-gesture-required --use-fake-ui-for-media-stream)
 	client chromium chromium
-	server_plays
+	plays
 	records
-}
-
-# Firefox delays what it records, by some silence, until that suits what it plays, within its first second.
-took_room_delayed() {
-	awk -v second="$SESSION_RATE" '$1 == "end" { bad = bad || $3; next }
-		$6 || $2 != next_frame || (NR > 1 && $4 - first > second) { bad = 1 }
-		NR == 1 { first = $4 }
-		{ next_frame = $2 + $3; last = $3 }
-		END { exit bad || last < second / 2 }' <<<"$PIECES"
 }
 
 firefox() {
@@ -97,11 +88,17 @@ firefox() {
 		user_pref("toolkit.startup.max_resumed_crashes", -1);
 	END
 	BROWSER=(firefox-esr --headless --no-remote --profile firefox)
+	# It delays what it records, by some silence, until that suits what it plays, within its first second.
 	took_room() {
-		took_room_delayed
+		awk -v second="$SESSION_RATE" -v next_frame="$(room_begin)" '
+			$1 == "end" { bad = bad || $2 || $3; next }
+			$6 || $2 != next_frame || (NR > 1 && $4 - first > second) { bad = 1 }
+			NR == 1 { first = $4 }
+			{ next_frame = $2 + $3; last = $3 }
+			END { exit bad || last < second / 2 }' <<<"$PIECES"
 	}
 	client firefox firefox-esr
-	server_plays
+	plays
 	records
 }
 
@@ -109,6 +106,5 @@ try() {
 	chromium
 	# On a busy machine it takes a minute to end, every now and then.
 	[ "$XARING_TEST" != long ] || firefox
-	NAME=browsers
 	suspends
 }
