@@ -12,10 +12,6 @@ SEEK_TO=8 SEEK_MS=50
 # for a reason (PAUSE_DROPS).
 PAUSE_MS=0
 
-can() {
-	declare -F "$1" >/dev/null
-}
-
 # reads_words: for a program of ours on Debian's libraries: it does what it reads.
 reads_words() {
 	pause() {
@@ -26,6 +22,16 @@ reads_words() {
 	}
 	seek_to() {
 		guest_keys "seek $1\n"
+	}
+}
+
+# reads_json: for mpv.
+reads_json() {
+	pause() {
+		guest_keys '{"command":["set_property","pause",true]}\n'
+	}
+	resume() {
+		guest_keys '{"command":["set_property","pause",false]}\n'
 	}
 }
 
@@ -57,10 +63,10 @@ conduct() {
 	! can seek_to || seek_to $SEEK_TO
 }
 
-# Lines "JUMP SILENT" for each place between two pieces: how many frames of the sound are left out there, negative when
-# some are heard again, and how long it is silent.
+# Lines "JUMP SILENT OTHER" for each place between two pieces: how many frames of the sound are left out there, negative
+# when some are heard again, how long it is silent, and frames of nobody, as ramps are.
 seams() {
-	awk '$1 == "piece" { if (end) print $2 - end, $5; end = $2 + $3 }' <<<"$PIECES"
+	awk '$1 == "piece" { if (end) print $2 - end, $5, $6; end = $2 + $3 }' <<<"$PIECES"
 }
 
 # pause_seam: of the longest silence, which is that of the pause: what is left out there.
@@ -92,11 +98,16 @@ stray_seams() {
 	local expected=0
 	! can pause || expected=$((expected + 1))
 	! can seek_to || expected=$((expected + 1))
-	echo $(($(seams | awk '$1 != 0 || $2 > 0' | wc -l) - expected))
+	echo $(($(seams | awk '$1 != 0 || $2 > 0 || $3 > 0' | wc -l) - expected))
+}
+
+# From its first frame on.
+begins_right() {
+	[ "$(column 1 | head -n 1)" = 0 ]
 }
 
 is_conducted() {
-	{ ! can pause || pause_is_right; } && { ! can seek_to || seek_is_right; } &&
+	begins_right && { ! can pause || pause_is_right; } && { ! can seek_to || seek_is_right; } &&
 		[ "$(stray_seams)" -le 0 ] && [ "$(others)" -le $RAMP_MAX ] && end_is_right
 }
 
@@ -120,10 +131,11 @@ controls() {
 	tried 'perform long conduct' is_conducted
 	! can pause || pause_check
 	! can seek_to || seek_check
+	check "paused and sought: begins at frame $(column 1 | head -n 1)" begins_right
 	check_number "paused and sought: other seams" "$(stray_seams)" -le 0
 	check_number "paused and sought: frames in one place that are of nobody" "$(others)" -le $RAMP_MAX
 	check "paused and sought: ends, exit code $PLAY_CODE" test "$PLAY_CODE" -eq 0
 	check "paused and sought: $(missing_at_end) frames missing at its end" end_is_right
 	is_conducted || show_pieces
-	node_check playback
+	free_check
 }

@@ -42,7 +42,6 @@ guest_script() {
 # guest_open KIND: with an empty home; guest_root() must have been there.
 guest_open() {
 	local folder=$SESSION/guest
-	guest_close
 	GUEST_HOME=$folder/home GUEST_ROOT=$BARE_WORK/guest-$1/root
 	as_root rm -rf "$folder"
 	mkdir -p "$GUEST_HOME"
@@ -76,6 +75,11 @@ guest() {
 	guest_enter --reuid=1000 --regid=1000 --init-groups -- /usr/bin/env -i -C $GUEST_HOME_INSIDE \
 		HOME=$GUEST_HOME_INSIDE USER=$GUEST_USER LOGNAME=$GUEST_USER LANG=C.UTF-8 TERM=xterm \
 		PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 XARING_DEBUG=1 "${GUEST_ENV[@]}" "$@"
+}
+
+# ctl ARGUMENT...: dom0's xaringctl.
+ctl() {
+	"$XARING_BUILD/pw-backend/ctl/xaringctl" --socket "$SESSION/xaring/control" "$@"
 }
 
 # guest_keys TEXT: what a program reads that was started with guest_start.

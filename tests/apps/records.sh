@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # How a program that records is judged. Sourced after plays.sh and mic.sh. Its file has record(), which records the file
-# RECORDING of the user's home (.wav, or .raw of S16, stereo) for RECORD_S seconds, and ends.
+# RECORDING of the user's home for RECORD_S seconds, and ends.
 
 RECORD_S=2 RECORDING=recorded.wav
 RECORD_LOG=$WORK/record.log
@@ -44,37 +44,42 @@ take() {
 
 # What was recorded, as floats.
 recorded_floats() {
-	local file=$GUEST_HOME/$RECORDING
 	: >"$SESSION/recorded.f32"
-	case $RECORDING in
-	*.raw) "$TOOLS/sound-make" floats S16 <"$file" >"$SESSION/recorded.f32" ;;
-	*) as_root cat "$file" 2>/dev/null |
-		sox -V0 -D --ignore-length -t wav - -t raw -e float -b 32 "$SESSION/recorded.f32" 2>/dev/null ;;
-	esac
+	as_root cat "$GUEST_HOME/$RECORDING" 2>/dev/null |
+		sox -V0 -D --ignore-length -t wav - -t raw -e float -b 32 "$SESSION/recorded.f32" 2>/dev/null
 }
 
 # is_one_piece PIECES: and nothing else in it but silence.
 is_one_piece() {
-	[ "$(grep -c '^piece' <<<"$1")" -eq 1 ] && ! awk '{ n += $1 == "end" ? $3 : $6 } END { exit n == 0 }' <<<"$1"
+	[ "$(grep -c '^piece' <<<"$1")" -eq 1 ] && awk '{ n += $1 == "end" ? $3 : $6 } END { exit n > 0 }' <<<"$1"
 }
 
-# From the first frame that the microphone heard, since the program has recorded before that.
+# The first frame that the microphone heard.
+room_begin() {
+	awk '$1 == "piece" { print $2; exit }' <<<"$ROOM_PIECES"
+}
+
+# Silence that follows the last piece.
+silent_end() {
+	awk '$1 == "end" { print $2 }' <<<"$PIECES"
+}
+
+# From the first frame that the microphone heard, since the program has recorded before that; and to its end.
 took_room() {
-	is_one_piece "$PIECES" && [ "$(column 2)" -ge $((SESSION_RATE / 2)) ] &&
-		[ "$(column 1)" = "$(PIECES=$ROOM_PIECES column 1 | head -n 1)" ] &&
-		[ "$RECORD_CODE" -eq 0 ]
+	is_one_piece "$PIECES" && [ "$(column 2)" -ge $((SESSION_RATE / 2)) ] && [ "$(column 1)" = "$(room_begin)" ] &&
+		[ "$(silent_end)" -eq 0 ] && [ "$RECORD_CODE" -eq 0 ]
 }
 
-# A microphone that has not heard all itself is the graph's matter.
-room_is_whole() {
+# if_room_is_whole JUDGE: a microphone that has not heard all itself is the graph's matter.
+if_room_is_whole() {
 	is_one_piece "$ROOM_PIECES" || echo "$(now_ns) late microphone" >>"$TAP_LOG"
-	took_room
+	"$1"
 }
 
 # records: everything that the microphone heard, frame by frame.
 records() {
 	local ms frames
-	tried take room_is_whole
+	tried take 'if_room_is_whole took_room'
 	check "records: $(column 2 | head -n 1) frames exact, in $(count_pieces) pieces" took_room || {
 		head -n 5 <<<"$PIECES" | bare_quote
 		tail -n 5 "$RECORD_LOG" | bare_quote
@@ -86,7 +91,7 @@ records() {
 		$(((RECORD_S * 1000 + RECORD_MORE_MS) * SESSION_RATE / 1000))
 	check_between "records: ms that it took" "$ms" $((RECORD_S * 990)) $((RECORD_S * 1010 + START_MS))
 	check "records: exit code $RECORD_CODE" test "$RECORD_CODE" -eq 0
-	node_check capture
+	free_check
 }
 
 # How long a program may take to begin and end, and how much more it may write than it was asked for.
@@ -110,25 +115,20 @@ loop_room() {
 	PIECES=$("$TOOLS/sound-pieces" 2 "$SESSION/room.f32" "$HEARD")
 }
 
-# It was ended in the middle: with a ramp.
+# All but what was in its buffers when it was ended, in the middle: with a ramp.
 looped_room() {
-	[ "$(count_pieces)" -eq 1 ] && [ "$(column 2)" -ge "$SESSION_RATE" ] && [ "$(others)" -le $RAMP_MAX ]
-}
-
-looped_if_room_is_whole() {
-	is_one_piece "$ROOM_PIECES" || echo "$(now_ns) late microphone" >>"$TAP_LOG"
-	looped_room
+	[ "$(count_pieces)" -eq 1 ] && [ "$(column 1)" = "$(room_begin)" ] && [ "$(others)" -le $RAMP_MAX ] &&
+		[ "$(column 2)" -ge $(($(PIECES=$ROOM_PIECES column 2 | head -n 1) - SESSION_RATE / 2)) ]
 }
 
 # loops: what the microphone hears comes out again, frame by frame.
 loops() {
-	tried loop_room looped_if_room_is_whole
+	tried loop_room 'if_room_is_whole looped_room'
 	if check "loops: $(column 2 | head -n 1) frames exact, in $(count_pieces) pieces" looped_room; then
 		result plays exact && result records exact
 	else
 		show_pieces
 	fi
 	check "ends: exit code $PLAY_CODE" test "$PLAY_CODE" -eq 0
-	node_check playback
-	node_check capture
+	free_check
 }

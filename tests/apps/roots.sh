@@ -8,11 +8,11 @@
 APPS_CACHE=$(cache_folder)/apps
 
 # What each guest has, whatever its kind.
-PACKAGES_EVERY="alsa-utils dbus iproute2 kmod procps python3-minimal"
+PACKAGES_EVERY="alsa-utils dbus iproute2 kmod procps"
 
 # A kind of guest is a list of packages; a program says which kind it needs (KIND).
 PACKAGES_alsa="sox libsox-fmt-alsa mpv ffmpeg mpd mpc mplayer gstreamer1.0-tools gstreamer1.0-alsa
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-base-apps gstreamer1.0-plugins-good python3-pyaudio
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good python3-pyaudio
 	python3-gst-1.0 libopenal1
 	espeak-ng fluidsynth timgm6mb-soundfont"
 # Sound servers, with clients of each protocol that they speak.
@@ -87,11 +87,14 @@ guest_debs() {
 	GUEST_DEBS+=("$DEBS"/{libxaring0,libasound2-plugin-xen}_*.deb)
 }
 
-# guest_root KIND: sets GUEST_ROOT, a root with the programs and the project.
+guest_root_is_ready() {
+	[ -e "$BARE_WORK/guest-$1/ready" ]
+}
+
+# guest_root KIND: makes a root with the programs and the project. Sets GUEST_ROOT.
 guest_root() {
 	local folder=$BARE_WORK/guest-$1
 	GUEST_ROOT=$folder/root
-	[ ! -e "$folder/ready" ] || return 0
 	kept_root "$1" && guest_debs "$1" && layer_on "$KEPT_ROOT" "$folder" &&
 		as_root mkdir -p "$GUEST_ROOT/srv/debs" && as_root cp "${GUEST_DEBS[@]}" "$GUEST_ROOT/srv/debs/" || return
 	bare_inside "$GUEST_ROOT" sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 \

@@ -94,15 +94,15 @@ asks_nobody() {
 # asks_when_recording BEGINS: a server records for a moment when it begins, of which dom0's user is not asked; of a
 # program that records he is. A VM asks once, unless it is let ask again.
 asks_when_recording() {
-	local ctl=("$XARING_BUILD/pw-backend/ctl/xaringctl" --socket "$SESSION/xaring/control")
+	at_exit mic_rule allow
 	mic_rule ask
-	"${ctl[@]}" mic ask $GUEST_VM >/dev/null
-	"${ctl[@]}" monitor --json >"$SESSION/log/monitor" 2>&1 </dev/null &
+	ctl mic ask $GUEST_VM >/dev/null
+	ctl monitor --json >"$SESSION/log/monitor" 2>&1 </dev/null &
 	at_exit end_process $!
 	"$1"
 	check "beginning, it does not ask for the microphone" asks_nobody
 	guest_start "$RECORD_LOG" record
-	check "a program that records does" wait_for 5 has_asked || show_log
+	check "a program that records does" wait_for 5 has_asked || tail -n 5 "$RECORD_LOG" | bare_quote
 	guest_wait 10
 	mic_rule allow
 }
@@ -111,21 +111,17 @@ asks_when_recording() {
 
 # client NAME [PACKAGE]: what is said from now on is of this one.
 client() {
-	NAME=$SERVER/$1
-	results_begin
-	result version "$(version_of "${2:-$PACKAGE}")"
+	results_begin "$SERVER/$1" "${2:-$PACKAGE}"
 }
 
-# The stream is the server's, which keeps it for a while.
-node_check() {
+# The stream is the server's, which keeps it for a while; when it is free the server says later.
+free_check() {
 	:
 }
 
-# server_plays: as plays, and that it is free the server says later.
-server_plays() {
-	tried "perform noise" is_whole
-	exact_frames_check && time_check
-	end_check
+# A server that plays to a file would be another one.
+reference() {
+	:
 }
 
 # pulse_client: plays and records from here on.
@@ -147,12 +143,7 @@ corked() {
 		hurry
 		guest mpv --no-terminal --no-video --ao=pulse --input-ipc-client=fd://0 "$SOUND"
 	}
-	pause() {
-		guest_keys '{"command":["set_property","pause",true]}\n'
-	}
-	resume() {
-		guest_keys '{"command":["set_property","pause",false]}\n'
-	}
+	reads_json
 	client mpv mpv
 	controls
 	unset -f pause resume
@@ -164,13 +155,14 @@ padded() {
 	guest sox -V1 -D "$1" padded.wav pad 0 0.2
 }
 
-# is_idle: nothing of the guest is left in dom0.
-is_idle() {
-	node_is_gone "xen.$GUEST_VM.playback.1" && node_is_gone "xen.$GUEST_VM.capture.1"
-}
-
-# suspends: who does not record has no recorder in dom0, and after some seconds the server has let go of the device.
+# suspends: who does not record has no recorder in dom0; after some seconds the server has let go of the device, and it
+# wakes up for the next sound.
 suspends() {
+	local RESULTS=/dev/null
+	NAME=$SERVER
 	check "who has recorded has no node afterwards" wait_for 2 node_is_gone "xen.$GUEST_VM.capture.1"
-	check "idle, it has no node in dom0" wait_for 15 is_idle
+	check "idle, it has no stream" wait_for 15 has_no_stream
+	NAME=$SERVER/pacat
+	pulse_client
+	plays
 }

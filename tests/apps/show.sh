@@ -10,16 +10,19 @@ pass() {
 fail() {
 	check_say FAILED "$NAME: $*"
 	CHECK_FAILED=$((CHECK_FAILED + 1))
+	result remark "FAILED: $*"
 }
 
 note() {
 	check_say '' "$NAME: $*"
 }
 
-# results_begin: what was found out of this program before does not count any more.
+# results_begin NAME PACKAGE: what is said from now on is of this one; what was found out before does not count any more.
 results_begin() {
+	NAME=$1
 	touch "$RESULTS"
 	sed -i "\\|	$NAME	|d" "$RESULTS"
+	result version "$(version_of "$2")"
 }
 
 # result COLUMN TEXT: for docs/programs.md; the columns are those of the table: plays, pauses, seeks, ends, records,
@@ -30,13 +33,16 @@ result() {
 
 # deviation FRAMES: in words for the table, which are to be the same in each run.
 deviation() {
-	local ms=$((${1#-} * 1000 / SESSION_RATE))
+	local ms=$((${1#-} * 1000 / SESSION_RATE)) what="left out"
+	[ "$1" -ge 0 ] || what="heard twice"
 	if [ "$1" -eq 0 ]; then
 		echo exact
 	elif [ $ms -le 5 ]; then
 		echo "with a fade"
+	elif [ $ms -lt 50 ]; then
+		echo "some ms $what"
 	else
-		echo "$(((ms + 50) / 1000)).$(((ms + 50) / 100 % 10)) s left out"
+		echo "$(((ms + 50) / 1000)).$(((ms + 50) / 100 % 10)) s $what"
 	fi
 }
 

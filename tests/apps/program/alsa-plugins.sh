@@ -35,22 +35,22 @@ play() {
 
 # through PLUGIN: the checks that follow have its name.
 through() {
-	NAME=alsa-lib-$1 DEVICE=with_$1
-	results_begin
-	result version "$(version_of "$PACKAGE")"
+	DEVICE=with_$1
+	results_begin "alsa-lib-$1" "$PACKAGE"
 }
 
-# refused PLUGIN REASON COMMAND...: it does not play or record, but says so at once.
+# refused PLUGIN plays|records REASON COMMAND...: it does not, but says so at once.
 refused() {
 	local why
 	through "$1"
-	guest_start "$PLAY_LOG" guest "${@:3}"
+	guest_start "$PLAY_LOG" guest "${@:4}"
 	guest_wait 10
 	PLAY_CODE=$?
 	why=$(grep -vE '^(aplay|arecord):|xaring\[' "$PLAY_LOG" | head -n 1 | sed 's/.*) //')
-	check "is refused at once: exit code $PLAY_CODE, $why" test "$PLAY_CODE" -eq 1 -a -n "$why" || show_log
-	result plays refused
-	result remark "$2: $why"
+	check "is refused at once: exit code $PLAY_CODE, $why" test "$PLAY_CODE" -eq 1 -a -n "$why" ||
+		{ show_log && return; }
+	result "$2" refused
+	result remark "$3: $why"
 }
 
 try() {
@@ -61,8 +61,8 @@ try() {
 	done
 	check "the file has it, too" cmp "$SESSION/noise.raw" "$GUEST_HOME/copy.raw"
 	through rate
-	sounds 1.9 -20
-	refused softvol "keeps its volume in a card" aplay -D with_softvol "$SOUND"
-	refused dmix "needs a card, and is not needed: each program has a stream of its own" aplay -D with_dmix "$SOUND"
-	refused dsnoop "as dmix" arecord -D with_dsnoop -f dat -d 1 "$RECORDING"
+	sounds 1.9 2.1 -20
+	refused softvol plays "keeps its volume in a card" aplay -D with_softvol "$SOUND"
+	refused dmix plays "needs a card, and is not needed: each program has a stream of its own" aplay -D with_dmix "$SOUND"
+	refused dsnoop records "as dmix" arecord -D with_dsnoop -f dat -d 1 "$RECORDING"
 }

@@ -48,6 +48,6 @@ shapes() {
 	: >"$SESSION/shape.f32"
 	for shape in '-r 8000 -c 1' '-r 44100 -c 2' '-r 96000 -c 2' '-r 192000 -c 2' '-r 48000 -c 6' '-r 48000 -c 8'; do
 		NAME="aplay $shape" OPTIONS="-t raw -f S16_LE $shape -d 2"
-		sounds 1.9 -40 shape
+		sounds 1.9 2.1 -40 shape
 	done
 }

@@ -8,5 +8,5 @@ play() {
 }
 
 try() {
-	sounds 1 -40
+	sounds 0.9 2.2 -40
 }

@@ -15,5 +15,5 @@ play() {
 }
 
 try() {
-	sounds 1 -60
+	sounds 3 5 -60
 }

@@ -6,13 +6,7 @@ play() {
 	guest mpv --no-terminal --no-video --input-ipc-client=fd://0 "$SOUND"
 }
 
-pause() {
-	guest_keys '{"command":["set_property","pause",true]}\n'
-}
-
-resume() {
-	guest_keys '{"command":["set_property","pause",false]}\n'
-}
+reads_json
 
 seek_to() {
 	guest_keys "{\"command\":[\"seek\",$1,\"absolute+exact\"]}\n"

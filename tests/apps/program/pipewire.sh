@@ -20,7 +20,7 @@ pw_play() {
 		[ $? -eq 124 ]
 	}
 	client pw-play
-	server_plays
+	plays
 	records
 	check "who has recorded has no node" wait_for 2 node_is_gone "xen.$GUEST_VM.capture.1"
 }
@@ -45,7 +45,7 @@ stopped() {
 pacat() {
 	pulse_client
 	client pacat pulseaudio-utils
-	server_plays
+	plays
 	records
 }
 
@@ -62,7 +62,7 @@ jack() {
 			sox -V1 -D -t raw -e float -b 32 -r 48000 -c 2 jack.raw -e float "$1"' "$RECORD_S" "$RECORDING"
 	}
 	client jack jack-stdio
-	server_plays
+	plays
 	records
 }
 
@@ -72,9 +72,5 @@ try() {
 	pacat
 	jack
 	[ "$XARING_TEST" != long ] || stopped
-	NAME=pipewire
 	suspends
-	NAME=$SERVER/pacat
-	pulse_client
-	server_plays
 }

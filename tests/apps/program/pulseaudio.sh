@@ -15,11 +15,8 @@ setup() {
 
 try() {
 	client pacat pulseaudio-utils
-	server_plays
+	plays
 	records
 	suspends
-	# And wakes up.
-	NAME=$SERVER/pacat
-	server_plays
 	corked
 }

@@ -8,5 +8,5 @@ play() {
 }
 
 try() {
-	sounds 2 -30
+	sounds 4 6 -30
 }
