@@ -4,6 +4,9 @@
 # Sourced. A script ends with check_end, which exits 1 when anything failed.
 
 set -u
+# shellcheck source=tests/lib/as-root.sh
+. "${BASH_SOURCE[0]%/*}/as-root.sh"
+
 CHECK_FAILED=0
 CHECK_STARTED=${EPOCHREALTIME/./}
 CHECK_AT_EXIT=()

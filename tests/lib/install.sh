@@ -3,13 +3,12 @@
 # Installs Debian packages that are missing, as root or with sudo. Sourced.
 # shellcheck disable=SC2034
 
+# shellcheck source=tests/lib/as-root.sh
+. "${BASH_SOURCE[0]%/*}/as-root.sh"
+
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libasound2-dev libpipewire-0.3-dev
 	libseccomp-dev libjson-c-dev libncurses-dev libxen-dev libcmocka-dev"
 PACKAGES_SESSION="pipewire pipewire-bin libspa-0.2-modules wireplumber dbus alsa-utils sox jq"
-
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
-}
 
 # Prints those of the packages that are not installed.
 missing_packages() {

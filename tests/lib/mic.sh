@@ -44,9 +44,7 @@ room_file() {
 # The main thread of pw-cat gives the sound, and PipeWire makes others of its threads real-time ones only: on a busy
 # machine the room would have gaps.
 room_hurries() {
-	local as_root=()
-	[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
-	"${as_root[@]}" chrt -f -p 20 "$ROOM_PID" 2>/dev/null
+	as_root chrt -f -p 20 "$ROOM_PID" 2>/dev/null
 }
 
 # room_plays FILE [TARGET]: in the background; without a target nothing hears it yet. ROOM_PID.

@@ -71,11 +71,10 @@ session_config_alsa() {
 # a user who can sudo, or whom root has made, are given it, or a busy machine would look like a fault of
 # ours.
 give_realtime() {
-	local task as_root=()
-	[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+	local task
 	[ "$(stat -c %u "/proc/$1" 2>/dev/null)" != 0 ] || return 0
 	for task in "/proc/$1/task"/*; do
-		[ "${task##*/}" = "$1" ] || "${as_root[@]}" chrt -f -p 88 "${task##*/}" 2>/dev/null
+		[ "${task##*/}" = "$1" ] || as_root chrt -f -p 88 "${task##*/}" 2>/dev/null
 	done
 }
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What is tried again where the machine was late, and only there. Sourced after install.sh and sound.sh.
+# What is tried again where the machine was late, and only there. Sourced after sound.sh.
 
-# witness_starts LATE_MS COMMAND...: a shell to which the command, given its number, gives the priority of the guest's
-# programs. It says in the recorder's log when it was late: so late that what plays would have run dry.
+# witness_starts LATE_MS [COMMAND...]: a shell to which the command, given its number, gives the priority of the guest's
+# programs; as root when that takes it. It says in the recorder's log when it was late: so late that what plays would
+# have run dry.
 witness_starts() {
 	local late_ms=$1
 	shift
 	exec {NOTHING}<> <(:)
 	witness "$late_ms" &
 	WITNESS=$!
-	as_root "$@" $WITNESS >/dev/null
+	[ $# -eq 0 ] || "$@" $WITNESS >/dev/null 2>&1 || as_root "$@" $WITNESS >/dev/null
 	at_exit end_process $WITNESS
 }
 

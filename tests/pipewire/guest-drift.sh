@@ -10,8 +10,6 @@ set -u
 . "$XARING_SOURCE/tests/lib/session.sh"
 # shellcheck source=tests/lib/sound.sh
 . "$XARING_SOURCE/tests/lib/sound.sh"
-# shellcheck source=tests/lib/install.sh
-. "$XARING_SOURCE/tests/lib/install.sh"
 # shellcheck source=tests/lib/tried.sh
 . "$XARING_SOURCE/tests/lib/tried.sh"
 # shellcheck source=tests/lib/mic.sh
@@ -221,7 +219,7 @@ URGENT=()
 ! chrt -f 20 true 2>/dev/null || URGENT=(chrt -f 20)
 machines_start
 # What a cycle, and the head-room of the snippet, leave to a late one.
-if [ ${#URGENT[@]} -gt 0 ]; then witness_starts 5 chrt -f -p 20; else witness_starts 5 true; fi
+if [ ${#URGENT[@]} -gt 0 ]; then witness_starts 5 chrt -f -p 20; else witness_starts 5; fi
 plays
 records
 follows

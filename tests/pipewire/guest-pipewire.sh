@@ -9,8 +9,6 @@ set -u
 . "$XARING_SOURCE/tests/lib/session.sh"
 # shellcheck source=tests/lib/sound.sh
 . "$XARING_SOURCE/tests/lib/sound.sh"
-# shellcheck source=tests/lib/install.sh
-. "$XARING_SOURCE/tests/lib/install.sh"
 # shellcheck source=tests/lib/tried.sh
 . "$XARING_SOURCE/tests/lib/tried.sh"
 # shellcheck source=tests/lib/mic.sh
@@ -64,7 +62,7 @@ mic_add
 daemon_start
 mic_rule allow
 # As its programs, which have no priority.
-witness_starts 5 true
+witness_starts 5
 plays
 check "who only plays has no recorder in dom0" node_is_gone xen.work.capture.1
 records
