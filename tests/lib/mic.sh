@@ -73,21 +73,25 @@ room_ends() {
 	wait "$ROOM_PID" 2>/dev/null
 }
 
+rules_read() {
+	grep -c 'rules were read' "$SESSION/log/xaring-pw"
+}
+
+# rules_were_read TIMES
 rules_were_read() {
-	[ "$(grep -c 'rules were read' "$SESSION/log/xaring-pw")" -ge "$1" ]
+	[ "$(rules_read)" -ge "$1" ]
 }
 
 # mic_rule allow|deny [KEY]: of one VM, or of all. MIC_RULE_NS is when that was said.
-MIC_RULES=0
 mic_rule() {
-	local conf=$SESSION/conf/xaring-pw.conf.d/microphone.conf
+	local conf=$SESSION/conf/xaring-pw.conf.d/microphone.conf before
 	mkdir -p "${conf%/*}"
 	echo "xaring.rules = [ { matches = [ { xaring.key = \"${2:-~.*}\" } ] actions = { policy = { microphone = $1 } } } ]" \
 		>"$conf"
-	MIC_RULES=$((MIC_RULES + 1))
+	before=$(rules_read)
 	MIC_RULE_NS=$(now_ns)
 	kill -HUP "$DAEMON_PID"
-	wait_or_die 5 "the rule of microphones: $1" rules_were_read $MIC_RULES
+	wait_or_die 5 "the rule of microphones: $1" rules_were_read $((before + 1))
 }
 
 # capture_is_linked NODE
