@@ -24,46 +24,17 @@
  *   sound-check end-level CHANNELS FRAMES RECORDED
  *       The same of the last FRAMES frames before the silence at the end.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "frame-code.h"
 #include "samples.h"
+#include "sound-file.h"
 
 #define RESYNC_FRAMES 16     /* so many equal frames in a row are no coincidence */
 #define RESYNC_MAX    960000 /* how far an insertion or a loss is looked for */
 #define RESYNC_VAIN   64     /* so many searches in vain, and the rest is another sound */
 #define RUN_MIN       4      /* as many codes in a row are no coincidence either */
 #define RAMP_US       2500   /* damaged frames after a run that may be a ramp */
-
-struct file {
-	uint8_t *bytes; /* a private copy */
-	size_t size;
-};
-
-static struct file map_file(const char *path)
-{
-	static uint8_t nothing[1];
-	struct file file = {.bytes = nothing};
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		fprintf(stderr, "sound-check: %s: %s\n", path, strerror(errno));
-		exit(2);
-	}
-	file.size = (size_t)st.st_size;
-	if (file.size)
-		file.bytes = mmap(NULL, file.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (file.bytes == MAP_FAILED)
-		exit(2);
-	return file;
-}
 
 /* ---- exact ---- */
 
@@ -83,19 +54,11 @@ static bool is_equal(const struct exact *e, size_t p, size_t r, size_t frames)
 		      frames * e->channels * sizeof(float)) == 0;
 }
 
-static bool is_silent(const float *frame, uint32_t channels)
-{
-	for (uint32_t c = 0; c < channels; c++)
-		if (frame[c] != 0.0f)
-			return false;
-	return true;
-}
-
 static size_t find_sound(const float *frames, size_t n, uint32_t channels)
 {
 	size_t i = 0;
 
-	while (i < n && is_silent(frames + i * channels, channels))
+	while (i < n && sound_is_silent(frames + i * channels, channels))
 		i++;
 	return i;
 }
@@ -140,7 +103,8 @@ static size_t compare(struct exact *e, size_t p, size_t r)
 	return r;
 }
 
-static float *played_floats(const struct file *file, enum samples_format format, size_t samples)
+static float *played_floats(const struct sound_file *file, enum samples_format format,
+			    size_t samples)
 {
 	float *floats = malloc((samples ? samples : 1) * sizeof(*floats));
 	uint32_t bytes = samples_formats[format].bytes;
@@ -156,7 +120,7 @@ static int check_exact(const char *format_name, const char *channels, const char
 		       const char *recorded, size_t ramp)
 {
 	enum samples_format format = samples_by_name(format_name);
-	struct file p_file = map_file(played), r_file = map_file(recorded);
+	struct sound_file p_file = sound_file_map(played), r_file = sound_file_map(recorded);
 	struct exact e = {.channels = (uint32_t)strtoul(channels, NULL, 10)};
 	size_t lead, sound, skip, end, extra = 0;
 
@@ -172,7 +136,7 @@ static int check_exact(const char *format_name, const char *channels, const char
 		printf("the recording begins %zu frames too late\n", skip);
 	end = compare(&e, skip, sound + skip - lead);
 	for (; end < e.n_recorded; end++)
-		extra += !is_silent(e.recorded + end * e.channels, e.channels);
+		extra += !sound_is_silent(e.recorded + end * e.channels, e.channels);
 	if (e.gaps || e.lost || e.different || extra)
 		printf("%zu gaps with %zu frames, %zu lost, %zu different, %zu after the end\n",
 		       e.gaps, e.inserted, e.lost, e.different, extra);
@@ -326,7 +290,7 @@ static void scan_runs(struct coded *c)
 		size_t length = code_run(c, i, &vm, &first);
 		bool is_run = length >= RUN_MIN;
 		bool half = !is_run && is_half(c->frames + i * 2);
-		bool silence = half || is_silent(c->frames + i * 2, 2);
+		bool silence = half || sound_is_silent(c->frames + i * 2, 2);
 
 		if ((is_run || silence) && damage) {
 			add_damage(c, damage, after_run);
@@ -436,7 +400,7 @@ static struct moments read_times(const char *recorded)
 	return read_moments(path, false);
 }
 
-static void amplify(const struct file *file, float gain)
+static void amplify(const struct sound_file *file, float gain)
 {
 	float *samples = (float *)(void *)file->bytes;
 
@@ -447,7 +411,7 @@ static void amplify(const struct file *file, float gain)
 static int check_coded(const char *vm, const char *rate, const char *recorded, const char *log,
 		       const char *gain)
 {
-	struct file file = map_file(recorded);
+	struct sound_file file = sound_file_map(recorded);
 	struct coded c = {
 		.vm = (uint32_t)strtoul(vm, NULL, 10),
 		.rate = (uint32_t)strtoul(rate, NULL, 10),
@@ -475,7 +439,7 @@ static void print_level(double sum, size_t n)
 
 static int check_end_level(const char *channels_text, const char *frames_text, const char *recorded)
 {
-	struct file file = map_file(recorded);
+	struct sound_file file = sound_file_map(recorded);
 	const float *samples = (const float *)(const void *)file.bytes;
 	size_t channels = strtoul(channels_text, NULL, 10), n = strtoul(frames_text, NULL, 10);
 	size_t end = file.size / sizeof(float);
@@ -496,13 +460,13 @@ static int check_end_level(const char *channels_text, const char *frames_text, c
 
 static int check_bounds(const char *channels_text, const char *recorded)
 {
-	struct file file = map_file(recorded);
+	struct sound_file file = sound_file_map(recorded);
 	const float *samples = (const float *)(const void *)file.bytes;
 	uint32_t channels = (uint32_t)strtoul(channels_text, NULL, 10);
 	size_t n = file.size / sizeof(float) / channels, first = find_sound(samples, n, channels);
 	size_t last = n;
 
-	while (last > first && is_silent(samples + (last - 1) * channels, channels))
+	while (last > first && sound_is_silent(samples + (last - 1) * channels, channels))
 		last--;
 	printf("%zu %zu %zu\n", first < n ? first : 0, last > first ? last - 1 : 0, n);
 	return 0;
@@ -510,14 +474,14 @@ static int check_bounds(const char *channels_text, const char *recorded)
 
 static int check_holes(const char *channels_text, const char *recorded)
 {
-	struct file file = map_file(recorded);
+	struct sound_file file = sound_file_map(recorded);
 	const float *samples = (const float *)(const void *)file.bytes;
 	uint32_t channels = (uint32_t)strtoul(channels_text, NULL, 10);
 	size_t n = file.size / sizeof(float) / channels, at = find_sound(samples, n, channels);
 	size_t silent = 0, holes = 0;
 
 	for (; at < n; at++) {
-		if (is_silent(samples + at * channels, channels)) {
+		if (sound_is_silent(samples + at * channels, channels)) {
 			silent++;
 			continue;
 		}
@@ -531,7 +495,7 @@ static int check_holes(const char *channels_text, const char *recorded)
 static int check_moment(const char *channels, const char *rate, const char *recorded,
 			const char *frame, const char *tapped)
 {
-	struct file r = map_file(recorded), t = map_file(tapped);
+	struct sound_file r = sound_file_map(recorded), t = sound_file_map(tapped);
 	struct moments times = read_times(tapped);
 	size_t bytes = strtoul(channels, NULL, 10) * sizeof(float);
 	size_t from = strtoul(frame, NULL, 10) * bytes, length = RESYNC_FRAMES * bytes;
@@ -550,7 +514,7 @@ static int check_moment(const char *channels, const char *rate, const char *reco
 static int check_level(const char *channels_text, const char *recorded, uint64_t from_ns,
 		       uint64_t to_ns)
 {
-	struct file file = map_file(recorded);
+	struct sound_file file = sound_file_map(recorded);
 	struct moments times = read_times(recorded);
 	uint32_t channels = (uint32_t)strtoul(channels_text, NULL, 10);
 	const float *samples = (const float *)(const void *)file.bytes;

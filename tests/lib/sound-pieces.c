@@ -11,15 +11,7 @@
  *   end SILENT OTHER                      the same of what follows the last piece
  * Always exit 0: the caller judges.
  */
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "sound-file.h"
 
 #define PIECE_MIN 16 /* as many equal frames in a row are no coincidence */
 #define NOWHERE   UINT32_MAX
@@ -43,22 +35,13 @@ struct search {
 
 static struct sound map_sound(const char *path, size_t frame_bytes)
 {
-	static const uint8_t nothing[1];
-	struct sound sound = {.bytes = nothing};
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct sound_file file = sound_file_map(path);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (size_t)st.st_size / frame_bytes >= NOWHERE) {
-		fprintf(stderr, "sound-pieces: %s cannot be read\n", path);
+	if (file.size / frame_bytes >= NOWHERE) {
+		fprintf(stderr, "sound-pieces: %s is too long\n", path);
 		exit(2);
 	}
-	sound.frames = (size_t)st.st_size / frame_bytes;
-	if (sound.frames)
-		sound.bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (sound.bytes == MAP_FAILED)
-		exit(2);
-	return sound;
+	return (struct sound){file.bytes, file.size / frame_bytes};
 }
 
 static const uint8_t *frame_of(const struct search *s, const struct sound *sound, size_t i)
@@ -97,12 +80,9 @@ static void note_places(struct search *s)
 
 static bool is_silent(const struct search *s, size_t r)
 {
-	const float *samples = (const float *)(const void *)frame_of(s, &s->recorded, r);
+	const uint8_t *frame = frame_of(s, &s->recorded, r);
 
-	for (size_t i = 0; i < s->frame_bytes / sizeof(float); i++)
-		if (samples[i] != 0.0f)
-			return false;
-	return true;
+	return sound_is_silent((const float *)(const void *)frame, s->frame_bytes / sizeof(float));
 }
 
 /* How many frames from there on are the same. */
