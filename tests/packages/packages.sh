@@ -395,10 +395,11 @@ try_purge() {
 # Programs of two architectures in one guest: dpkg compares the files that both packages have.
 try_i386() {
 	local root=$BARE_WORK/i386 package
-	if ! make_build_root "$root" i386; then
+	if ! bare_make_tarball i386; then
 		note "not on i386: the mirror does not have it"
 		return
 	fi
+	check "there is one of i386 to build in" make_build_root "$root" i386 || return
 	check "the tree is copied" bare_copy_tree "$root" /srv/xaring
 	check "dpkg-buildpackage on i386" build "$root"
 	bare_on dpkg --add-architecture i386
