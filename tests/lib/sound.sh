@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 # Playing, recording and judging, for the end-to-end tests. Sourced after session.sh.
 
+# shellcheck source=tests/lib/tried.sh
+. "${BASH_SOURCE[0]%/*}/tried.sh"
+
 # noise FILE FORMAT CHANNELS FRAMES [SEED]: raw pseudo-random samples.
 noise() {
 	"$TOOLS/sound-make" noise "$2" "$3" "$4" "${5:-1}" >"$1"
@@ -67,37 +70,25 @@ graph_give_time() {
 	pw-metadata -n settings 0 clock.force-quantum $quantum >/dev/null
 }
 
-# exact_tried TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame.
-# When the graph was late a difference proves nothing: it is tried again, five times at most, and 2 is returned when
-# it was late in all. A program that fails is not tried again. RAMP frames may follow when the program lets the stream
-# run dry at its end. With GIVE_TIME the graph has more of it in each attempt.
+# exact_tried TEXT FORMAT CHANNELS PLAYED COMMAND...: the sink must hear PLAYED, frame by frame; tried, and returns what
+# that does. A program that fails is not tried again. RAMP frames may follow when the program lets the stream run dry at
+# its end.
 exact_tried() {
-	local res
-	exact_attempts "$@"
+	local format=$2 channels=$3 played=$4 command=("${@:5}") code=0 res
+	RESULT=''
+	tried exact_play exact_is_over "$1"
 	res=$?
-	[ -z "${GIVE_TIME:-}" ] || graph_give_time 0
+	[ $code -eq 0 ] || res=1
 	return $res
 }
 
-exact_attempts() {
-	local text=$1 format=$2 channels=$3 played=$4 try
-	local recorded=$SESSION/heard.f32
-	shift 4
-	RESULT=''
-	for try in 1 2 3 4 5 6; do
-		if ! hear_on "$recorded" "$@"; then
-			tap_stop
-			return 1
-		fi
-		is_exact "$format" "$channels" "$played" "$recorded" "${RAMP:-0}" && tap_stop && return 0
-		# Of a node that was late the recorder tells within a second or two.
-		wait_for 3 graph_was_late
-		tap_stop
-		graph_was_late || return 1
-		note "$text: the graph was late in attempt $try ($(late_nodes))"
-		[ -z "${GIVE_TIME:-}" ] || graph_give_time "$try"
-	done
-	return 2
+exact_play() {
+	hear_on "$SESSION/heard.f32" "${command[@]}"
+	code=$?
+}
+
+exact_is_over() {
+	[ "$code" -ne 0 ] || is_exact "$format" "$channels" "$played" "$SESSION/heard.f32" "${RAMP:-0}"
 }
 
 # exact_judged TEXT RESULT_OF_EXACT_TRIED

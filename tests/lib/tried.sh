@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What is tried again where the machine was late, and only there. Sourced after sound.sh.
+# What is tried again where the machine was late, and only there. Sourced by sound.sh.
 
 # witness_starts LATE_MS [COMMAND...]: a shell to which the command, given its number, gives the priority of the guest's
 # programs; as root when that takes it. It says in the recorder's log when it was late: so late that what plays would
@@ -35,20 +35,26 @@ worker_was_late() {
 	grep -q ' late xen\.' "$TAP_LOG" && [ $((WORKER_LATE += 1)) -eq 1 ]
 }
 
-# tried PERFORMANCE JUDGE: again, five times at most, when the graph or the guest was late and the judge not content.
+# tried PERFORMANCE JUDGE [TEXT]: five times at most, as long as the graph or the guest was late and the judge is not
+# content. 0: he is; 1: he is not, and nothing was late; 2: something was late each time. With GIVE_TIME the graph has
+# more of it in each attempt.
 tried() {
-	local try ended WORKER_LATE=0
+	local try ended res=2 WORKER_LATE=0
 	for try in 1 2 3 4 5; do
 		$1
 		ended=$(now_ns)
 		if $2; then
-			tap_stop
-			return
+			res=0
+		else
+			# Of a node that was late the recorder tells within a second or two.
+			wait_for 3 was_late_until "$ended"
 		fi
-		# Of a node that was late the recorder tells within a second or two.
-		wait_for 3 was_late_until "$ended"
 		tap_stop
-		was_late_until "$ended" || worker_was_late || return
-		note "late in attempt $try: $(late_nodes)"
+		[ $res -ne 0 ] || break
+		was_late_until "$ended" || worker_was_late || { res=1 && break; }
+		note "${3:+$3: }late in attempt $try: $(late_nodes)"
+		[ -z "${GIVE_TIME:-}" ] || graph_give_time "$try"
 	done
+	[ -z "${GIVE_TIME:-}" ] || graph_give_time 0
+	return $res
 }

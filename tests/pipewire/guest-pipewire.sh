@@ -9,8 +9,6 @@ set -u
 . "$XARING_SOURCE/tests/lib/session.sh"
 # shellcheck source=tests/lib/sound.sh
 . "$XARING_SOURCE/tests/lib/sound.sh"
-# shellcheck source=tests/lib/tried.sh
-. "$XARING_SOURCE/tests/lib/tried.sh"
 # shellcheck source=tests/lib/mic.sh
 . "$XARING_SOURCE/tests/lib/mic.sh"
 
