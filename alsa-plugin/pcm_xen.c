@@ -309,10 +309,23 @@ static void notice_reset(struct pcm_xen *p)
 		position_begin(&p->position, p->position.index);
 }
 
+/*
+ * In the void nobody hears a gap, so there is none. But a program that wants more room than there can be is woken by
+ * nothing else, and would wait for ever.
+ */
+static bool is_xrun_waited_for(const struct pcm_xen *p)
+{
+	return !p->position.is_capture && !p->state.attached && p->avail_min > p->position.buffer &&
+	       p->stop_threshold <= p->position.buffer &&
+	       position_fill(&p->position, p->io.appl_ptr) <= 0;
+}
+
 static bool is_xrun(const struct pcm_xen *p)
 {
-	return p->io.state == SND_PCM_STATE_RUNNING && p->is_started &&
-	       position_is_xrun(&p->position, p->io.appl_ptr, p->state.xruns, p->stop_threshold);
+	if (p->io.state != SND_PCM_STATE_RUNNING || !p->is_started)
+		return false;
+	return position_is_xrun(&p->position, p->io.appl_ptr, p->state.xruns, p->stop_threshold) ||
+	       is_xrun_waited_for(p);
 }
 
 /* Looks at the backend, and stops at an xrun: it would go on with silence otherwise. */

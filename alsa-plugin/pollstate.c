@@ -66,11 +66,12 @@ static int64_t to_period_end(const struct pollstate *s)
 	return s->period ? (int64_t)(s->period - s->total % s->period) : 0;
 }
 
-/* Frames that the pointer can go before the application has to do something. */
+/*
+ * Frames that the pointer can go before the application has to do something: to the end of the data, or of the room
+ * for what is recorded.
+ */
 static int64_t room(const struct pollstate *s)
 {
-	if (s->is_capture)
-		return INT64_MAX;
 	return s->avail < s->buffer ? (int64_t)(s->buffer - s->avail) : 0;
 }
 
@@ -81,7 +82,6 @@ static int64_t ahead_running(const struct pollstate *s)
 
 	if (s->period_event && to_period_end(s) < ahead)
 		ahead = to_period_end(s);
-	/* The pointer stops at the end of the data. */
 	return ahead <= room(s) ? ahead : -1;
 }
 

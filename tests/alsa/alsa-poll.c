@@ -267,6 +267,36 @@ static void wait_for_nothing_ends_in_time(void **state)
 	case_timing(case_now_ns() - begin_ns < 340 * NS_PER_MS);
 }
 
+static void wait_for_more_than_a_recording_ends_in_time(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+
+	if (case_is_other()) {
+		case_lacks("it runs on beyond the buffer");
+		return;
+	}
+	assert_int_equal(case_try_open(c, SND_PCM_STREAM_CAPTURE, 0, NULL, &c->pcm), 0);
+	case_shape(c, (struct shape){.avail_min = 4097, .stop = FOREVER});
+	assert_int_equal(snd_pcm_start(c->pcm), 0);
+	begin_ns = case_now_ns();
+	assert_int_equal(snd_pcm_wait(c->pcm, 300), 0);
+	assert_true(case_now_ns() - begin_ns > 295 * NS_PER_MS);
+	case_timing(case_now_ns() - begin_ns < 340 * NS_PER_MS);
+}
+
+/* There is no more room than the buffer: with a card the underrun ends the wait, whoever hears it. */
+static void wait_for_more_than_the_buffer_ends_with_the_data(void **state)
+{
+	struct test_case *c = *state;
+
+	case_open(c, 0);
+	case_shape(c, (struct shape){.start = 1, .avail_min = 4097, .stop = 4096});
+	case_write(c, 4096, 4096);
+	assert_int_equal(snd_pcm_wait(c->pcm, 3000), -EPIPE);
+	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_XRUN);
+}
+
 static void xrun_wakes_with_an_error(void **state)
 {
 	struct test_case *c = *state;
@@ -343,6 +373,8 @@ int main(void)
 		case_test(small_avail_min_does_not_spin),
 		case_test(wait_ends_in_time),
 		case_test(wait_for_nothing_ends_in_time),
+		case_test(wait_for_more_than_a_recording_ends_in_time),
+		case_test(wait_for_more_than_the_buffer_ends_with_the_data),
 		case_test(xrun_wakes_with_an_error),
 		case_test(drop_wakes_a_poller),
 		case_test(writer_and_poller_may_be_two_threads),

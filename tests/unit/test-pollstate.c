@@ -142,6 +142,26 @@ static void what_nothing_makes_ready_wakes_nobody(void **state)
 	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
 }
 
+/* Of what is recorded there is no more than the buffer has, either. */
+static void capture_waits_for_no_more_than_the_buffer(void **state)
+{
+	struct pollstate s = full(SND_PCM_STATE_RUNNING);
+
+	(void)state;
+	s.is_capture = true;
+	s.may_stop = false;
+	s.avail_min = 4000;
+	assert_int_equal(pollstate_ahead(&s), 4000);
+	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+	s.avail_min = 4001;
+	assert_int_equal(pollstate_ahead(&s), -1);
+	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+	s.avail = 4000;
+	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+	s.may_stop = true;
+	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
+}
+
 static void period_event_wakes_at_each_period(void **state)
 {
 	struct pollstate s = full(SND_PCM_STATE_RUNNING);
@@ -231,6 +251,7 @@ int main(void)
 		cmocka_unit_test(ahead_is_what_lacks_of_avail_min),
 		cmocka_unit_test(avail_min_beyond_the_data_never_comes),
 		cmocka_unit_test(what_nothing_makes_ready_wakes_nobody),
+		cmocka_unit_test(capture_waits_for_no_more_than_the_buffer),
 		cmocka_unit_test(period_event_wakes_at_each_period),
 		cmocka_unit_test(ready_sets_the_level_once),
 		cmocka_unit_test(busy_sets_the_time),
