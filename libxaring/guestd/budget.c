@@ -17,6 +17,12 @@
 #define OPENS_BURST     60
 #define OPENS_REFILL_MS 500
 
+/*
+ * A mixer looks for the microphone with a stream whenever it is started, which is at each press of the keys for the
+ * volume where these run one. That is not to keep a program from playing.
+ */
+#define OPENS_LEFT_TO_PLAY (OPENS_BURST / 2)
+
 void budget_init(struct budget *b, uint32_t pages_max, uint32_t user_pages_max)
 {
 	memset(b, 0, sizeof(*b));
@@ -35,9 +41,9 @@ static uint32_t find(const struct budget *b, uid_t uid)
 	return at;
 }
 
-bool budget_may_open(struct budget *b, uid_t uid, uint64_t now_ms)
+bool budget_may_open(struct budget *b, uid_t uid, bool records, uint64_t now_ms)
 {
-	return user_rate_take(&b->opens, uid, now_ms);
+	return user_rate_take_above(&b->opens, uid, records ? OPENS_LEFT_TO_PLAY : 0, now_ms);
 }
 
 static void refuse(struct xaring_refusal *refusal, uint32_t value, uint32_t max)

@@ -47,8 +47,11 @@ struct budget {
 /* Both limits are from BUDGET_PAGES_MIN to XARING_GUEST_PAGES_MAX. */
 void budget_init(struct budget *budget, uint32_t pages_max, uint32_t user_pages_max);
 
-/* Takes a token for a new stream, or returns false: this user begins too many. */
-bool budget_may_open(struct budget *budget, uid_t uid, uint64_t now_ms);
+/*
+ * Takes a token for a new stream, or returns false: this user begins too many. For what records half of them have to
+ * be left.
+ */
+bool budget_may_open(struct budget *budget, uid_t uid, bool records, uint64_t now_ms);
 
 /*
  * Tells whether this user may have so many pages more. Returns 0; -EDQUOT and sets *refusal with

@@ -264,7 +264,8 @@ static void on_open(void *data, struct serve_client *c, const struct xaring_open
 	struct xaring_refusal refusal = {.reason = XARING_REASON_BUSY};
 	struct guestd *g = data;
 
-	if (budget_may_open(&g->budget, serve_client_uid(c), clock_now_ms()))
+	if (budget_may_open(&g->budget, serve_client_uid(c),
+			    open->params.direction == XARING_CAPTURE, clock_now_ms()))
 		answer_open(g, c, open);
 	else
 		refuse(g, c, open, &refusal);

@@ -143,7 +143,7 @@ static void on_open(void *data, struct serve_client *c, const struct xaring_open
 {
 	struct local *l = data;
 
-	if (vm_may_open(l->vm))
+	if (vm_may_open(l->vm, open->params.direction))
 		answer_open(l, c, open);
 	else
 		refuse_open(l, c, open, XARING_REASON_BUSY);

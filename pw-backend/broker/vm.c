@@ -15,6 +15,9 @@
 /* Programs that look for a device that works open and close a dozen streams in a moment. */
 #define OPENS_BURST 120
 
+/* Mixers of a VM look for the microphone with a stream as often as they are started: who plays is left what he needs. */
+#define OPENS_LEFT_TO_PLAY (OPENS_BURST / 2)
+
 int vm_create(uint32_t id, const struct identity *identity, const struct policy *policy,
 	      struct vm **out)
 {
@@ -68,9 +71,10 @@ bool vm_has_ending(const struct vm *vm)
 	return false;
 }
 
-bool vm_may_open(struct vm *vm)
+bool vm_may_open(struct vm *vm, uint32_t direction)
 {
-	return bucket_take(&vm->opens, clock_now_ms());
+	return bucket_take_above(&vm->opens, direction == XARING_CAPTURE ? OPENS_LEFT_TO_PLAY : 0,
+				 clock_now_ms());
 }
 
 void vm_log(struct vm *vm, const char *format, ...)

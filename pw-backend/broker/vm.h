@@ -82,8 +82,8 @@ void vm_set_backend(struct vm *vm, bool present);
 /* Tells whether streams of the VM are ending: what they use is about to be given back. */
 bool vm_has_ending(const struct vm *vm);
 
-/* Takes a token for a new stream. */
-bool vm_may_open(struct vm *vm);
+/* Takes a token for a new stream. For what records half of them have to be left. */
+bool vm_may_open(struct vm *vm, uint32_t direction);
 
 /* Logs one line about what this VM is not given; lines beyond the rate are only counted. */
 void vm_log_refusal(struct vm *vm, const char *what, const struct xaring_refusal *refusal);

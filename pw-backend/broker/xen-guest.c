@@ -148,10 +148,10 @@ static int make_lease(struct xen_guest *g, struct xen_node *node, const struct o
 }
 
 /* Takes a token for the text, once. */
-static bool may_open(struct xen_guest *g, struct xen_node *node)
+static bool may_open(struct xen_guest *g, struct xen_node *node, const struct offer *offer)
 {
 	if (!node->counted)
-		node->counted = vm_may_open(g->vm);
+		node->counted = vm_may_open(g->vm, offer->open.params.direction);
 	return node->counted;
 }
 
@@ -174,7 +174,7 @@ static int check(struct xen_guest *g, struct xen_node *node, struct offer *offer
 	/* No guest shares our clock, whatever it says. */
 	offer->open.features &= ~XARING_FEATURE_SAME_CLOCK;
 	res = policy_check(&g->vm->policy, &g->vm->use, &offer->open, grant, refusal);
-	if (res < 0 || may_open(g, node))
+	if (res < 0 || may_open(g, node, offer))
 		return res;
 	*refusal = (struct xaring_refusal){.reason = XARING_REASON_BUSY};
 	return -EBUSY;

@@ -438,6 +438,32 @@ static void programs_that_probe_are_served_and_storms_are_not(void **state)
 	box_stop(box);
 }
 
+/* A mixer opens such a stream each time that it is started, and that is at each press of some keys. */
+static void who_looks_for_the_microphone_too_often_may_play(void **state)
+{
+	struct box *box = box_start((const struct policy[]){usual_policy()}, 1);
+	struct auto_worker *worker = auto_worker_start(box);
+	struct xaring_message open, answer;
+	int client, looks = 0;
+
+	(void)state;
+	client_usual_open(&open);
+	open.u.open.params.direction = XARING_CAPTURE;
+	do {
+		client = client_connect(box, 1);
+		assert_int_equal(client_send_open(client, &open), 0);
+		assert_int_equal(client_receive(client, &answer), 0);
+		xaring_message_finish(&answer);
+		close(client);
+	} while (answer.type == XARING_MESSAGE_ACCEPT && ++looks < 1000);
+	assert_int_equal(answer.u.refusal.reason, XARING_REASON_BUSY);
+	assert_true(looks >= 60);
+	for (int i = 0; i < 60; i++)
+		close(client_play(box, 1));
+	auto_worker_stop(worker);
+	box_stop(box);
+}
+
 static void lines_of_the_log_are_limited_for_each_vm(void **state)
 {
 	struct policy policies[2] = {usual_policy(), usual_policy()};
@@ -1261,6 +1287,7 @@ int main(void)
 		cmocka_unit_test(pages_beyond_the_limit_are_refused),
 		cmocka_unit_test(room_that_is_about_to_come_is_waited_for),
 		cmocka_unit_test(programs_that_probe_are_served_and_storms_are_not),
+		cmocka_unit_test(who_looks_for_the_microphone_too_often_may_play),
 		cmocka_unit_test(lines_of_the_log_are_limited_for_each_vm),
 		cmocka_unit_test(what_is_no_message_ends_the_connection),
 		cmocka_unit_test(messages_out_of_turn_end_the_connection),

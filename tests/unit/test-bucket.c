@@ -61,6 +61,22 @@ static void asking_takes_nothing(void **state)
 	assert_false(bucket_has(&b, 0));
 }
 
+static void what_is_left_to_others_is_not_taken(void **state)
+{
+	struct bucket b;
+
+	(void)state;
+	bucket_init(&b, 3, 100, 0);
+	assert_true(bucket_take_above(&b, 2, 0));
+	assert_false(bucket_take_above(&b, 2, 99));
+	assert_true(bucket_take(&b, 99));
+	assert_true(bucket_take(&b, 99));
+	/* What comes back is for those others first. */
+	assert_false(bucket_take_above(&b, 2, 200));
+	assert_true(bucket_take_above(&b, 2, 300));
+	assert_false(bucket_take_above(&b, 2, 300));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -68,6 +84,7 @@ int main(void)
 		cmocka_unit_test(bucket_never_holds_more_than_its_burst),
 		cmocka_unit_test(bucket_stands_a_clock_that_goes_back),
 		cmocka_unit_test(asking_takes_nothing),
+		cmocka_unit_test(what_is_left_to_others_is_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,7 @@ static unsigned open_all(uid_t uid, uint64_t now_ms)
 {
 	unsigned count = 0;
 
-	while (count < 1000 && budget_may_open(&budget, uid, now_ms))
+	while (count < 1000 && budget_may_open(&budget, uid, false, now_ms))
 		count++;
 	return count;
 }
@@ -178,6 +178,20 @@ static void one_who_opens_too_often_leaves_half_to_others(void **state)
 	assert_in_range(count, 60, (120 + 60000 / 250) / 2);
 }
 
+/* Mixers, which look for the microphone each time that they are started. */
+static void one_who_records_too_often_may_play(void **state)
+{
+	unsigned count = 0;
+
+	(void)state;
+	while (count < 1000 && budget_may_open(&budget, ALICE, true, 0))
+		count++;
+	assert_int_equal(count, 30);
+	assert_int_equal(open_all(ALICE, 0), 30);
+	assert_false(budget_may_open(&budget, ALICE, true, 0));
+	assert_true(budget_may_open(&budget, BOB, true, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup(offer_is_less_than_what_was_refused, begin),
 		cmocka_unit_test_setup(one_who_opens_too_often_waits_alone, begin),
 		cmocka_unit_test_setup(one_who_opens_too_often_leaves_half_to_others, begin),
+		cmocka_unit_test_setup(one_who_records_too_often_may_play, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1542,12 +1542,15 @@ static void one_who_is_refused_often_silences_nothing_else(void **state)
 	close(fd);
 }
 
-static bool is_refused_as_busy(void)
+static bool is_refused_as_busy(enum xaring_direction direction)
 {
 	struct xaring_message message;
-	int fd = client_open(box, 0);
+	int fd = client_connect(box);
 	bool busy;
 
+	client_usual_open(&message);
+	message.u.open.params.direction = direction;
+	assert_int_equal(client_send(fd, &message), 0);
 	assert_int_equal(client_receive(fd, &message), 0);
 	busy = message.type == XARING_MESSAGE_REFUSE &&
 	       message.u.refusal.reason == XARING_REASON_BUSY;
@@ -1624,11 +1627,23 @@ static void one_who_opens_too_often_is_told_so(void **state)
 	unsigned count = 0;
 
 	(void)state;
-	while (!is_refused_as_busy()) {
+	while (!is_refused_as_busy(XARING_PLAYBACK)) {
 		assert_true(box_now_ms() < until_ms);
 		count++;
 	}
 	assert_in_range(count, 60, 100);
+}
+
+/* Mixers do that, to find the microphone, each time that one is started. */
+static void one_who_records_too_often_may_play(void **state)
+{
+	uint64_t until_ms = box_now_ms() + 2 * BOX_DEADLINE_MS;
+
+	(void)state;
+	while (!is_refused_as_busy(XARING_CAPTURE))
+		assert_true(box_now_ms() < until_ms);
+	for (int i = 0; i < 30; i++)
+		close(client_play(box, NULL));
 }
 
 /* ---- a xenstored that does not do what it should ---- */
@@ -1879,6 +1894,7 @@ int main(void)
 		TEST(many_who_are_silent_shut_nobody_else_out),
 		QUIET(one_who_asks_for_too_much_at_once_is_told_so),
 		TEST(one_who_opens_too_often_is_told_so),
+		TEST(one_who_records_too_often_may_play),
 		TEST(stalled_xenstored_stops_nobody),
 		TEST(streams_that_come_and_go_meanwhile_leave_nothing),
 		QUIET(guestd_starts_while_xenstored_is_stalled),

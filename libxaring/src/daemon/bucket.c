@@ -29,10 +29,15 @@ bool bucket_has(struct bucket *bucket, uint64_t now_ms)
 	return bucket->level > 0;
 }
 
-bool bucket_take(struct bucket *bucket, uint64_t now_ms)
+bool bucket_take_above(struct bucket *bucket, uint32_t left, uint64_t now_ms)
 {
-	if (!bucket_has(bucket, now_ms))
+	if (!bucket_has(bucket, now_ms) || bucket->level <= left)
 		return false;
 	bucket->level--;
 	return true;
+}
+
+bool bucket_take(struct bucket *bucket, uint64_t now_ms)
+{
+	return bucket_take_above(bucket, 0, now_ms);
 }

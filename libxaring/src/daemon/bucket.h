@@ -23,6 +23,9 @@ void bucket_init(struct bucket *bucket, uint32_t burst, uint32_t refill_ms, uint
 /* Takes a token, or returns false when there is none. */
 bool bucket_take(struct bucket *bucket, uint64_t now_ms);
 
+/* The same, but leaves that many to others. */
+bool bucket_take_above(struct bucket *bucket, uint32_t left, uint64_t now_ms);
+
 /* Tells whether a token is there. */
 bool bucket_has(struct bucket *bucket, uint64_t now_ms);
 

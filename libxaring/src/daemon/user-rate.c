@@ -47,11 +47,16 @@ static struct user_rate_user *add(struct user_rate *rate, uid_t uid, uint64_t no
 	return user;
 }
 
-bool user_rate_take(struct user_rate *rate, uid_t uid, uint64_t now_ms)
+bool user_rate_take_above(struct user_rate *rate, uid_t uid, uint32_t left, uint64_t now_ms)
 {
 	struct user_rate_user *user = find(rate, uid);
 
 	if (!user)
 		user = add(rate, uid, now_ms);
-	return bucket_take(&user->tokens, now_ms);
+	return bucket_take_above(&user->tokens, left, now_ms);
+}
+
+bool user_rate_take(struct user_rate *rate, uid_t uid, uint64_t now_ms)
+{
+	return user_rate_take_above(rate, uid, 0, now_ms);
 }

@@ -34,4 +34,7 @@ void user_rate_init(struct user_rate *rate, uint32_t burst, uint32_t refill_ms);
 /* Takes a token of that user, or returns false when there is none. */
 bool user_rate_take(struct user_rate *rate, uid_t uid, uint64_t now_ms);
 
+/* The same, but leaves that many of them for something else. */
+bool user_rate_take_above(struct user_rate *rate, uid_t uid, uint32_t left, uint64_t now_ms);
+
 #endif
