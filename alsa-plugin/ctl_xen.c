@@ -204,7 +204,7 @@ static int on_write_integer(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *val
 		return -EINVAL;
 	is_linked = mixer_link_get(c->link, &volume);
 	if (!mixer_link_knows(c->link))
-		return explain(c, -ENODEV);
+		return explain(c, mixer_link_error(c->link));
 	if (is_linked && *value == value_of(key, &volume))
 		return 0;
 	volume = volume_of(key, *value);

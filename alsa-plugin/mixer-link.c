@@ -22,6 +22,7 @@ struct mixer_link {
 	int timer_fd; /* runs while a server is looked for; and once, at once, after a change of ours */
 	struct xaring_mixer *mixer;
 	uint64_t tried_ms; /* 0 = never */
+	int error;         /* of the last try */
 	bool watches;
 	bool knows;                /* a server has said it */
 	struct xaring_volume last; /* as it was seen last */
@@ -61,6 +62,7 @@ static int find(struct mixer_link *l)
 		xaring_mixer_close(l->mixer);
 		l->mixer = NULL;
 	}
+	l->error = res;
 	arm(l);
 	return res;
 }
@@ -120,6 +122,11 @@ bool mixer_link_get(struct mixer_link *l, struct xaring_volume *volume)
 bool mixer_link_knows(const struct mixer_link *l)
 {
 	return l->knows;
+}
+
+int mixer_link_error(const struct mixer_link *l)
+{
+	return l->error == -EBUSY || l->error == -ETIMEDOUT ? l->error : -ENODEV;
 }
 
 bool mixer_link_look(struct mixer_link *l)

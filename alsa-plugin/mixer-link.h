@@ -28,10 +28,12 @@ void mixer_link_watch(struct mixer_link *link, bool watch);
 
 /*
  * The volume. Returns whether there is a server; without one it is as it was last.
- * mixer_link_knows() tells whether any has ever said it: before, it is a guess.
+ * mixer_link_knows() tells whether any has ever said it: before, it is a guess. mixer_link_error() tells why there is
+ * none: -EBUSY (it has too many mixers), -ETIMEDOUT, or -ENODEV.
  */
 bool mixer_link_get(struct mixer_link *link, struct xaring_volume *volume);
 bool mixer_link_knows(const struct mixer_link *link);
+int mixer_link_error(const struct mixer_link *link);
 
 /* Listens to the server, or looks for one. Returns whether the volume is another one than it was the last time here. */
 bool mixer_link_look(struct mixer_link *link);

@@ -229,6 +229,30 @@ static void who_may_not_set_it_is_told_why(void **state)
 	close_control();
 }
 
+static void expect_unset(struct test_case *c, const struct fake_options *options, int error,
+			 const char *reason)
+{
+	assert_int_equal(fake_start(c->socket, options, &c->backend), 0);
+	open_control(c);
+	assert_int_equal(set(VOLUME, 50), error);
+	assert_non_null(strstr(c->errors, reason));
+	c->errors[0] = '\0';
+	close_control();
+	fake_stop(c->backend);
+	c->backend = NULL;
+}
+
+/* Nor is a mixer told so that there is one too many of: a person looks where the reason points. */
+static void who_does_not_answer_is_not_nobody(void **state)
+{
+	const struct fake_options mute = {.is_mute = true};
+	const struct fake_options busy = {.refusal = {.reason = XARING_REASON_BUSY}};
+	struct test_case *c = *state;
+
+	expect_unset(c, &mute, -ETIMEDOUT, "does not answer");
+	expect_unset(c, &busy, -EBUSY, "too many mixers");
+}
+
 static void nobody_there_is_not_set(void **state)
 {
 	struct test_case *c = *state;
@@ -436,6 +460,7 @@ int main(void)
 		case_test(capture_cannot_be_set),
 		case_test(what_is_set_is_read),
 		case_test(who_may_not_set_it_is_told_why),
+		case_test(who_does_not_answer_is_not_nobody),
 		case_test(nobody_there_is_not_set),
 		case_test(a_change_is_an_event),
 		case_test(another_server_is_found),

@@ -281,6 +281,11 @@ static void watch(struct fake_backend *b, struct fake_stream *s)
 {
 	if (b->options.is_mute)
 		return;
+	if (b->options.refusal.reason == XARING_REASON_BUSY) {
+		xaring_server_send_refusal(s->fd, &b->options.refusal);
+		stream_end(s);
+		return;
+	}
 	s->is_mixer = true;
 	(void)xaring_server_send_status(s->fd, XARING_PROTOCOL_VERSION, b->status_fd);
 }

@@ -39,8 +39,8 @@ void fake_stop(struct fake_backend *b);
 void fake_hear(struct fake_backend *b, bool hearing);
 
 /*
- * Mixers: what one sets is in the page, and all are told; where streams are refused, setting is as well. The second sets
- * it as another mixer would.
+ * Mixers: what one sets is in the page, and all are told; where streams are refused, setting is as well, and where the
+ * reason is BUSY, so are mixers. The second sets it as another mixer would.
  */
 uint32_t fake_mixers(struct fake_backend *b);
 void fake_set_volume(struct fake_backend *b, uint32_t volume, bool muted);
