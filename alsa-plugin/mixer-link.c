@@ -21,7 +21,7 @@ struct mixer_link {
 	int epoll_fd;
 	int timer_fd; /* runs while a server is looked for; and once, at once, after a change of ours */
 	struct xaring_mixer *mixer;
-	uint64_t tried_ms; /* 0 = never */
+	uint64_t tried_ms; /* when a server was looked for; 0 = never */
 	int error;         /* of the last try */
 	bool watches;
 	bool knows;                /* a server has said it */
@@ -81,13 +81,11 @@ static void listen_to_server(struct mixer_link *l)
 	uint64_t expired;
 
 	(void)!read(l->timer_fd, &expired, sizeof(expired));
-	if (l->mixer && xaring_mixer_take(l->mixer) < 0) {
+	if (l->mixer && xaring_mixer_take(l->mixer) < 0)
 		leave(l);
-		l->tried_ms = 0;
-	}
 }
 
-/* Listens, and looks for a server when that was not done just now. */
+/* Listens, and looks for a server when that was not done just now: one that ends at once would be found without end. */
 static void renew(struct mixer_link *l)
 {
 	listen_to_server(l);

@@ -343,6 +343,30 @@ static void another_server_is_found(void **state)
 	close_control();
 }
 
+/* One that dies of each mixer is looked for now and then, and not as fast as it can be found. */
+static void a_server_that_ends_at_once_is_left_for_a_while(void **state)
+{
+	const struct fake_options options = {.ends_mixers = true};
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+	int woken = 0;
+
+	assert_int_equal(fake_start(c->socket, &options, &c->backend), 0);
+	open_control(c);
+	assert_int_equal(snd_ctl_nonblock(ctl, 1), 0);
+	assert_int_equal(snd_ctl_subscribe_events(ctl, 1), 0);
+	begin_ns = case_now_ns();
+	while (case_now_ns() - begin_ns < NS_PER_S / 2) {
+		case_pass(1);
+		if (!is_told())
+			continue;
+		assert_int_equal(next_event(), 0);
+		woken++;
+	}
+	assert_in_range(woken, 1, 5);
+	close_control();
+}
+
 static snd_mixer_t *open_mixer(const struct test_case *c)
 {
 	snd_mixer_t *mixer;
@@ -464,6 +488,7 @@ int main(void)
 		case_test(nobody_there_is_not_set),
 		case_test(a_change_is_an_event),
 		case_test(another_server_is_found),
+		case_test(a_server_that_ends_at_once_is_left_for_a_while),
 		case_test(mixers_show_it),
 		case_test(mixers_see_what_others_set),
 		case_test(nothing_is_left_behind),

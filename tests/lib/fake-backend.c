@@ -288,6 +288,8 @@ static void watch(struct fake_backend *b, struct fake_stream *s)
 	}
 	s->is_mixer = true;
 	(void)xaring_server_send_status(s->fd, XARING_PROTOCOL_VERSION, b->status_fd);
+	if (b->options.ends_mixers)
+		stream_end(s);
 }
 
 static void tell_mixers(const struct fake_backend *b)

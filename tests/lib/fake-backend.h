@@ -21,6 +21,7 @@ struct fake_options {
 	struct xaring_refusal refusal; /* reason not NONE: every stream is refused */
 	uint32_t pages_max;            /* of all streams that live; 0 = any number */
 	bool is_mute;                  /* accepts connections and never answers */
+	bool ends_mixers;              /* once they are answered */
 	bool is_far; /* its server is one in a guest: it does not say that there is one clock */
 };
 
