@@ -244,6 +244,13 @@ static bool begins_to_record(const struct session *s, uint32_t state)
 	return s->records && state == XARING_STATE_RUNNING && s->told.state != XARING_STATE_RUNNING;
 }
 
+/* What a guest says that nobody is there for any more is no news: for people its stream has stopped. */
+static uint32_t state_of(const struct session *s, const struct session_look *look)
+{
+	return s->phase == SESSION_LEFT || look->guest < 0 ? XARING_STATE_STOPPED
+							   : (uint32_t)look->guest;
+}
+
 bool session_report(const struct session *s, const struct session_look *look, uint64_t now_ns,
 		    struct session_report *report)
 {
@@ -251,7 +258,7 @@ bool session_report(const struct session *s, const struct session_look *look, ui
 
 	report->backend = broken ? XARING_BACKEND_BROKEN : XARING_BACKEND_ACCEPTED;
 	report->reason = broken ? s->reason : XARING_REASON_NONE;
-	report->state = look->guest < 0 ? XARING_STATE_STOPPED : (uint32_t)look->guest;
+	report->state = state_of(s, look);
 	report->xruns = look->xruns;
 	report->gap = look->gap;
 	report->volume = look->volume;

@@ -253,6 +253,8 @@ static void test_guest_that_left_has_no_node(void **state)
 	/* It is no fault of the guest's. */
 	assert_true(session_report(&s, &look, SECOND, &report));
 	assert_int_equal(report.backend, XARING_BACKEND_ACCEPTED);
+	/* But it records no more: what was allowed until then is over. */
+	assert_int_equal(report.state, XARING_STATE_STOPPED);
 	assert_int_equal(session_end(&s), SESSION_DO_DETACH | SESSION_DO_FREE);
 	session_init(&waiting, false);
 	look.linked = false;
