@@ -202,7 +202,7 @@ static struct pollstate pollstate_of(const struct pcm_xen *p, snd_pcm_state_t st
 		.period = (uint32_t)p->io.period_size,
 		.total = p->position.total,
 		.period_event = p->period_event,
-		.may_stop = p->stop_threshold <= p->position.buffer,
+		.stop = p->stop_threshold,
 		.total_told = p->total_told,
 	};
 }

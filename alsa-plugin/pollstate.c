@@ -75,7 +75,8 @@ static int64_t room(const struct pollstate *s)
 	return s->avail < s->buffer ? (int64_t)(s->buffer - s->avail) : 0;
 }
 
-static int64_t ahead_running(const struct pollstate *s)
+/* Of what the application waits for. */
+static int64_t ahead_wanted(const struct pollstate *s)
 {
 	uint64_t min = s->avail_min < (uint64_t)INT64_MAX ? s->avail_min : INT64_MAX;
 	int64_t ahead = s->avail < min ? (int64_t)(min - s->avail) : 0;
@@ -85,11 +86,26 @@ static int64_t ahead_running(const struct pollstate *s)
 	return ahead <= room(s) ? ahead : -1;
 }
 
+/* A threshold above the buffer is never reached. */
+static int64_t ahead_xrun(const struct pollstate *s)
+{
+	if (s->stop > s->buffer)
+		return -1;
+	return s->stop > s->avail ? (int64_t)(s->stop - s->avail) : 0;
+}
+
+static bool is_xrun_first(const struct pollstate *s)
+{
+	int64_t wanted = ahead_wanted(s), xrun = ahead_xrun(s);
+
+	return xrun >= 0 && (wanted < 0 || xrun < wanted);
+}
+
 int64_t pollstate_ahead(const struct pollstate *s)
 {
 	switch (s->state) {
 	case SND_PCM_STATE_RUNNING:
-		return ahead_running(s);
+		return is_xrun_first(s) ? ahead_xrun(s) : ahead_wanted(s);
 	case SND_PCM_STATE_DRAINING:
 		return room(s);
 	default:
@@ -101,7 +117,7 @@ static uint64_t retry_ns(const struct pollstate *s)
 {
 	if (s->state == SND_PCM_STATE_DRAINING)
 		return RETRY_DRAIN_NS;
-	return pollstate_ahead(s) < 0 ? RETRY_IDLE_NS : RETRY_NS;
+	return is_xrun_first(s) ? RETRY_IDLE_NS : RETRY_NS;
 }
 
 static uint64_t add_ns(uint64_t a_ns, uint64_t b_ns)
@@ -114,7 +130,7 @@ uint64_t pollstate_timer(const struct pollstate *s, uint64_t armed_ns, uint64_t 
 {
 	if (pollstate_is_ready(s))
 		return armed_ns <= now_ns ? armed_ns : 0;
-	if (pollstate_ahead(s) < 0 && !s->may_stop)
+	if (pollstate_ahead(s) < 0)
 		return POLLSTATE_NEVER;
 	if (when_ns != POLLSTATE_NEVER && when_ns < now_ns + retry_ns(s))
 		when_ns = now_ns + retry_ns(s);

@@ -26,7 +26,8 @@ struct pollstate {
 	uint32_t period;
 	uint64_t total;    /* of the hardware pointer since the prepare */
 	bool period_event; /* wake at every period, whatever avail_min says */
-	bool may_stop;     /* an xrun stops the stream, which makes it ready */
+	uint64_t
+		stop; /* avail from which an xrun stops the stream, and so makes it ready; or never */
 	uint64_t
 		total_told; /* total when the application last did what a period event woke it for */
 };
@@ -38,8 +39,8 @@ bool pollstate_is_ready(const struct pollstate *s);
 unsigned short pollstate_events(const struct pollstate *s);
 
 /*
- * How far the hardware pointer has to go until the stream becomes ready. alsa-lib sees to it that
- * avail_min is a period at least, so that small steps of the position wake nobody.
+ * How far the hardware pointer has to go until the stream becomes ready, or an xrun may have stopped it. alsa-lib sees
+ * to it that avail_min is a period at least, so that small steps of the position wake nobody.
  *
  * Returns the frames, or -1 when moving on does not make it ready.
  */

@@ -297,6 +297,29 @@ static void wait_for_more_than_the_buffer_ends_with_the_data(void **state)
 	assert_int_equal(snd_pcm_state(c->pcm), SND_PCM_STATE_XRUN);
 }
 
+/* What stops it is a second away: until then nobody need look whether it has come. */
+static void wait_for_an_xrun_ends_in_time(void **state)
+{
+	struct test_case *c = *state;
+	uint64_t begin_ns;
+
+	case_serve(c, 512);
+	case_open(c, 0);
+	case_shape(c, (struct shape){.rate = 8000,
+				     .period = 2000,
+				     .buffer = 8000,
+				     .start = 1,
+				     .avail_min = 8001,
+				     .stop = 8000});
+	case_write(c, 8000, 8000);
+	begin_ns = case_now_ns();
+	assert_int_equal(snd_pcm_wait(c->pcm, 200), 0);
+	assert_true(case_now_ns() - begin_ns > 195 * NS_PER_MS);
+	/* It is looked at until the first cycle has come, and each look is a new beginning for alsa-lib. */
+	case_timing(case_now_ns() - begin_ns < 500 * NS_PER_MS);
+	assert_int_equal(snd_pcm_wait(c->pcm, 5000), -EPIPE);
+}
+
 static void xrun_wakes_with_an_error(void **state)
 {
 	struct test_case *c = *state;
@@ -375,6 +398,7 @@ int main(void)
 		case_test(wait_for_nothing_ends_in_time),
 		case_test(wait_for_more_than_a_recording_ends_in_time),
 		case_test(wait_for_more_than_the_buffer_ends_with_the_data),
+		case_test(wait_for_an_xrun_ends_in_time),
 		case_test(xrun_wakes_with_an_error),
 		case_test(drop_wakes_a_poller),
 		case_test(writer_and_poller_may_be_two_threads),

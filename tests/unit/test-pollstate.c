@@ -22,7 +22,7 @@ static struct pollstate full(snd_pcm_state_t state)
 		.avail_min = 1000,
 		.buffer = 4000,
 		.period = 1000,
-		.may_stop = true,
+		.stop = 4000,
 		.total = 48000,
 		.total_told = 48000,
 	};
@@ -120,12 +120,29 @@ static void avail_min_beyond_the_data_never_comes(void **state)
 	struct pollstate s = full(SND_PCM_STATE_RUNNING);
 
 	(void)state;
+	s.stop = 4001;
 	s.avail_min = 4001;
 	assert_int_equal(pollstate_ahead(&s), -1);
 	s.avail_min = UINT64_MAX;
 	assert_int_equal(pollstate_ahead(&s), -1);
 	s.avail_min = 4000;
 	assert_int_equal(pollstate_ahead(&s), 4000);
+}
+
+static void what_comes_first_is_waited_for(void **state)
+{
+	struct pollstate s = full(SND_PCM_STATE_RUNNING);
+
+	(void)state;
+	s.avail = 100;
+	s.avail_min = UINT64_MAX;
+	assert_int_equal(pollstate_ahead(&s), 3900);
+	s.avail_min = 3000;
+	assert_int_equal(pollstate_ahead(&s), 2900);
+	s.stop = 2000;
+	assert_int_equal(pollstate_ahead(&s), 1900);
+	s.avail = 2500;
+	assert_int_equal(pollstate_ahead(&s), 0);
 }
 
 /* alsa-lib's snd_pcm_wait() counts its time anew after each wake-up. */
@@ -136,7 +153,7 @@ static void what_nothing_makes_ready_wakes_nobody(void **state)
 	(void)state;
 	s.avail_min = 4001;
 	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
-	s.may_stop = false;
+	s.stop = 4001;
 	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
 	s.avail_min = 4000;
 	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
@@ -149,7 +166,7 @@ static void capture_waits_for_no_more_than_the_buffer(void **state)
 
 	(void)state;
 	s.is_capture = true;
-	s.may_stop = false;
+	s.stop = 4001;
 	s.avail_min = 4000;
 	assert_int_equal(pollstate_ahead(&s), 4000);
 	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
@@ -158,7 +175,7 @@ static void capture_waits_for_no_more_than_the_buffer(void **state)
 	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
 	s.avail = 4000;
 	assert_int_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
-	s.may_stop = true;
+	s.stop = 4000;
 	assert_int_not_equal(pollstate_timer(&s, EVER, NOW, NOW + MS), EVER);
 }
 
@@ -250,6 +267,7 @@ int main(void)
 		cmocka_unit_test(capture_is_not_ready_before_start),
 		cmocka_unit_test(ahead_is_what_lacks_of_avail_min),
 		cmocka_unit_test(avail_min_beyond_the_data_never_comes),
+		cmocka_unit_test(what_comes_first_is_waited_for),
 		cmocka_unit_test(what_nothing_makes_ready_wakes_nobody),
 		cmocka_unit_test(capture_waits_for_no_more_than_the_buffer),
 		cmocka_unit_test(period_event_wakes_at_each_period),
