@@ -26,8 +26,7 @@ struct pollstate {
 	uint32_t period;
 	uint64_t total;    /* of the hardware pointer since the prepare */
 	bool period_event; /* wake at every period, whatever avail_min says */
-	uint64_t
-		stop; /* avail from which an xrun stops the stream, and so makes it ready; or never */
+	uint64_t stop;     /* the avail at which an xrun stops it, which makes it ready */
 	uint64_t
 		total_told; /* total when the application last did what a period event woke it for */
 };
