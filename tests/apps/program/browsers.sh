@@ -104,7 +104,6 @@ firefox() {
 
 try() {
 	chromium
-	# On a busy machine it takes a minute to end, every now and then.
-	[ "$XARING_TEST" != long ] || firefox
+	firefox
 	suspends
 }
