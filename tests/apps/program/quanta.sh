@@ -17,14 +17,21 @@ play() {
 	padded "$SOUND" && guest pw-play --latency="$QUANTUM" padded.wav
 }
 
-# peer_is_whole QUANTUM: PipeWire's own player of this machine, with dom0's quantum.
+# peer_is_whole QUANTUM: PipeWire's own player of this machine, in dom0 with that quantum.
 peer_is_whole() (
+	pw-metadata -n settings 0 clock.force-quantum "$1" >/dev/null
 	tap_sink "$HEARD.peer"
 	pw-play --target "$SESSION_SINK" --latency="$1" "$PLAYED.wav" >"$PLAY_LOG" 2>&1 </dev/null
 	tap_go_on "$HEARD.peer" 300
 	tap_stop
 	[ "$("$TOOLS/sound-pieces" 2 "$PLAYED.f32" "$HEARD.peer" | grep -c '^piece')" -eq 1 ]
 )
+
+# peers_are_whole QUANTUM: as often as a guest is tried.
+peers_are_whole() {
+	local try
+	for try in 1 2 3 4 5; do peer_is_whole "$1" || return; done
+}
 
 # dom0_quantum: that of most cycles.
 dom0_quantum() {
@@ -38,16 +45,19 @@ look_at_quantum() {
 		awk '/^R .* xen_outpu/ && $3 > 0 { quantum = $3 } END { print quantum }')
 }
 
-# with_quanta GUEST DOM0: where PipeWire's own player is heard without a gap, the guest has to be.
+# with_quanta GUEST DOM0: where PipeWire's own player is heard without a gap at the smaller one, the guest has to be.
 with_quanta() {
-	local text="quantum $1, of dom0 $2"
+	local text="quantum $1, of dom0 $2" smaller=$(($1 < $2 ? $1 : $2))
 	QUANTUM=$1
 	guest pw-metadata -n settings 0 clock.force-quantum "$1" >/dev/null
 	pw-metadata -n settings 0 clock.force-quantum "$2" >/dev/null
-	tried 'perform noise look_at_quantum' is_whole
+	# To be looked at takes more than a small quantum has.
+	perform noise look_at_quantum
+	tap_stop
+	tried 'perform noise' is_whole
 	check_number "$text: that of the guest" "$GUEST_QUANTUM" -eq "$1"
 	check_number "$text: that of dom0" "$(dom0_quantum)" -eq "$2"
-	if ! is_whole && ! peer_is_whole "$2"; then
+	if ! is_whole && ! peers_are_whole $smaller; then
 		check_say skipped "$NAME: $text: this machine is too late for PipeWire's own player as well"
 	else
 		check "$text: all of $(frames_of "$PLAYED") frames are exact" is_whole || show_pieces
