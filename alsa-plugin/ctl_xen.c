@@ -168,7 +168,7 @@ static const char *reason_of(int res)
 	case -ETIMEDOUT:
 		return "who keeps it does not answer";
 	default:
-		return "nobody keeps it, xaring-guestd does not run";
+		return "nobody keeps it: xaring-guestd does not run, or xaring-pw, outside of Xen";
 	}
 }
 

@@ -9,4 +9,5 @@ play() {
 
 try() {
 	loops
+	result remark "with --sync=0, for it resamples otherwise"
 }

@@ -72,6 +72,7 @@ chromium() {
 	client chromium chromium
 	plays
 	records
+	result remark "headless, without its sandbox; records 16 bits"
 }
 
 firefox() {
@@ -100,6 +101,7 @@ firefox() {
 	client firefox firefox-esr
 	plays
 	records
+	result remark "headless; puts some silence into the first second of what it records"
 }
 
 try() {

@@ -64,6 +64,7 @@ jack() {
 	client jack jack-stdio
 	plays
 	records
+	result remark "by jack-stdio, from the moment on at which it has connected its ports"
 }
 
 try() {
