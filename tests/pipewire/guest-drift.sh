@@ -204,7 +204,7 @@ levels() {
 	ALL=(200)
 	PLAY_S=8 RECORD_S=3 FOLLOW_S=8
 	case ${XARING_TEST:-normal} in
-	long) ALL=(-200 -100 100 200) PLAY_S=120 RECORD_S=60 FOLLOW_S=120 ;;
+	long) ALL=(-200 -100 100 200) PLAY_S=30 RECORD_S=15 FOLLOW_S=60 ;;
 	quick) PLAY_S=5 RECORD_S=2 FOLLOW_S=5 ;;
 	esac
 }
