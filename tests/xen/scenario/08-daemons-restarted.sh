@@ -46,7 +46,7 @@ began=$(now_ns)
 kill -9 "$broker"
 check "the broker is up again" wait_for 60 unit_is_up_after "$began"
 check "its worker is gone" is_gone "$worker"
-wait_for 10 log_has "$mark" 'Stopped xaring-pw'
+check "its log has all of that" wait_for 10 log_has "$mark" 'Stopped xaring-pw'
 check "it was left to clear up" test "$(log_count "$mark" 'Killing process .*xaring-worker')" = 0
 unit_settled "the broker's death"
 
